@@ -1,0 +1,47 @@
+"""Checks that every array passes at the door."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+class SolverError(RuntimeError):
+    """A run that stopped on its own.
+
+    Attributes
+    ----------
+    step : number of the step that failed.
+    depth_time : depth time before that step.
+    state : last state known to be good.
+    """
+
+    def __init__(self, reason: str, *, step: int, depth_time: float, state: Any = None) -> None:
+        super().__init__(f"{reason} (step {step}, depth time {depth_time:g})")
+        self.step = step
+        self.depth_time = depth_time
+        self.state = state
+
+
+def as_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Array:
+    """Return `value` as a finite, native, C-contiguous float64 array of the given shape (None: any length)."""
+    raw = np.asarray(value)
+    if raw.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got {raw.dtype}")
+    array = np.ascontiguousarray(raw, dtype=np.float64)
+    if array.ndim != len(shape) or any(
+        want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
+    ):
+        wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
+    return array
+
+
+def unit(vectors: Array) -> Array:
+    """nrm(v) = v / |v| along the last axis, evaluated without a temporary of vector size more than once."""
+    norm = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return vectors / norm[..., None]

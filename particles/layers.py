@@ -1,0 +1,269 @@
+"""Laws of layers: what a step does to a measure.  mathematics, sections 1 to 3.
+
+A layer is a tuple of pushes; a push holds everything random and every step size.  Every law's layer(step) is a
+pure function of (seed, member, step).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from particles.arrays import Array, as_array
+from particles.heads import GaussianHeads, HeadLaw
+from particles.randomness import Noise, Stream
+from particles.retraction import Retraction, normalize
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionPush:
+    """U(x) = sum_m C_m m_{A_m}[mu](x), then a retraction.  mathematics (2).
+
+    Attributes
+    ----------
+    mixing : (M, d, d), the C_m.
+    query, key : (M, head_dim, d), A_m = key_m^T query_m.
+    retraction : x, U -> T(x).
+    """
+
+    mixing: Array
+    query: Array
+    key: Array
+    retraction: Retraction = normalize
+
+
+Layer = tuple[AttentionPush, ...]
+
+
+class LayerLaw(Protocol):
+    """A sequence of layers: layer(step) moves the measure by dt in depth time."""
+
+    @property
+    def dt(self) -> float:
+        """Depth time of a layer."""
+        ...
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        ...
+
+    def layer(self, step: int) -> Layer:
+        """The layer number `step`, counted from 0."""
+        ...
+
+
+def _positive(value: float, name: str) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value}")
+
+
+def _count(value: int, name: str, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class RandomTransformer:
+    """The finite transformer: fresh heads in each layer, C_m = (eta/H) V_m, depth time dt = eta.
+
+    Parameters
+    ----------
+    heads : law of one head.
+    eta : residual step.
+    n_heads : heads per layer.
+    noise : source of randomness.
+    """
+
+    heads: HeadLaw
+    eta: float
+    n_heads: int
+    noise: Noise
+    retraction: Retraction = normalize
+
+    def __post_init__(self) -> None:
+        _positive(self.eta, "eta")
+        _count(self.n_heads, "heads")
+
+    @property
+    def dt(self) -> float:
+        """Depth time of a layer, eta."""
+        return self.eta
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.heads.d
+
+    @property
+    def noise_scale(self) -> float:
+        """eps = eta/H; diffusive time is eps times depth time."""
+        return self.eta / self.n_heads
+
+    def layer(self, step: int) -> Layer:
+        """Layer number `step`."""
+        heads = self.heads.sample(self.noise.generator(Stream.HEADS, step), self.n_heads)
+        return (AttentionPush(self.noise_scale * heads.value, heads.query, heads.key, self.retraction),)
+
+
+@dataclass(frozen=True, eq=False)
+class Homogenized:
+    """Euler-Maruyama layers of the homogenized equations (4) and (5), mathematics (6).
+
+    Parameters
+    ----------
+    heads : law of one head with V = Vbar + V', V' independent of A.
+    dt : step in depth time.
+    nodes : number M of nodes A_m, weights 1/M.
+    noise : source of randomness.
+    noise_scale : eps.
+    fixed : draw the nodes once (pathwise studies; `coarsen` needs it) instead of at every step.
+    retraction : `normalize` integrates (4) with the drift b - eps P K x, `geodesic` with b; the same for Vbar = 0.
+    substeps : number of fine steps whose increments are summed into one (set by `coarsen`).
+    """
+
+    heads: GaussianHeads
+    dt: float
+    nodes: int
+    noise: Noise
+    noise_scale: float = 1.0
+    fixed: bool = False
+    retraction: Retraction = normalize
+    substeps: int = 1
+    _drawn: dict[str, tuple[Array, Array]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.heads, GaussianHeads):
+            raise TypeError(f"homogenized layers need values independent of A; {type(self.heads).__name__} has not")
+        _positive(self.dt, "dt")
+        _positive(self.noise_scale, "noise_scale")
+        _count(self.nodes, "nodes")
+        _count(self.substeps, "substeps")
+        if self.heads.mean_value.any() and not self.fixed:
+            if self.nodes < 2:
+                raise ValueError(f"nodes must be at least 2 when mean_v is not zero, got {self.nodes}")
+            if not self.dt <= self.nodes * self.noise_scale:
+                raise ValueError(
+                    f"dt must be at most nodes * noise_scale = {self.nodes * self.noise_scale:g} "
+                    f"when mean_v is not zero, got {self.dt:g}"
+                )
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.heads.d
+
+    def coarsen(self, factor: int) -> "Homogenized":
+        """The same path with steps `factor` times as long: its increments are sums of this law's (fixed nodes only)."""
+        _count(factor, "factor")
+        if not self.fixed:
+            raise ValueError("only layers with fixed nodes can be coarsened; set fixed=True (nodes_fixed = true)")
+        return replace(self, dt=self.dt * factor, substeps=self.substeps * factor)
+
+    def layer(self, step: int) -> Layer:
+        """Layer number `step`; C_m from mathematics (6)."""
+        query, key = self._nodes(step)
+        mixing = np.zeros((self.nodes, self.d, self.d))
+        for fine in range(step * self.substeps, (step + 1) * self.substeps):
+            mixing += self._mixing(fine)
+        return (AttentionPush(mixing, query, key, self.retraction),)
+
+    def _nodes(self, step: int) -> tuple[Array, Array]:
+        if not self.fixed:
+            return self.heads.sample_query_key(self.noise.generator(Stream.HEADS, step), self.nodes)
+        if "nodes" not in self._drawn:
+            self._drawn["nodes"] = self.heads.sample_query_key(self.noise.generator(Stream.HEADS), self.nodes)
+        return self._drawn["nodes"]
+
+    def _mixing(self, step: int) -> Array:
+        rng = self.noise.generator(Stream.MIXING, step)
+        dt, weight, eps = self.dt / self.substeps, 1.0 / self.nodes, self.noise_scale
+        matrices = rng.standard_normal((self.nodes, self.d, self.d))
+        scalars = rng.standard_normal(self.nodes)
+        mixing: Array = math.sqrt(eps * dt * weight) * self.heads.sigma_v * matrices
+        mean = self.heads.mean_value
+        if mean.any():
+            factor = 1.0 if self.fixed else math.sqrt((self.nodes - dt / eps) / (self.nodes - 1))
+            spread = math.sqrt(weight) * (scalars - scalars.mean())
+            mixing += (dt * weight + factor * math.sqrt(eps * dt) * spread)[:, None, None] * mean
+        return mixing
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedLayers:
+    """Given layers: depth time counts them (dt = 1).
+
+    Parameters
+    ----------
+    mixing : (L, M, d, d), the C_m of each layer, every step size inside.
+    query, key : (L, M, head_dim, d), A_m = key_m^T query_m.
+    beta : inverse temperature the layers belong to.
+    """
+
+    mixing: Array
+    query: Array
+    key: Array
+    beta: float
+    retraction: Retraction = normalize
+
+    def __post_init__(self) -> None:
+        mixing = as_array(self.mixing, "mixing", (None, None, None, None))
+        n_layers, n_heads, d = mixing.shape[:3]
+        if n_layers < 1 or n_heads < 1 or d < 2:
+            raise ValueError(f"mixing must have shape (layer, head, d, d) with d >= 2, got {mixing.shape}")
+        query = as_array(self.query, "query", (n_layers, n_heads, None, d))
+        object.__setattr__(self, "mixing", as_array(mixing, "mixing", (n_layers, n_heads, d, d)))
+        object.__setattr__(self, "query", query)
+        object.__setattr__(self, "key", as_array(self.key, "key", (n_layers, n_heads, query.shape[2], d)))
+        if not 0 <= self.beta < math.inf:
+            raise ValueError(f"beta must be finite and >= 0, got {self.beta}")
+
+    @classmethod
+    def from_query_key(
+        cls, mixing: Array, query_key: Array, beta: float, retraction: Retraction = normalize
+    ) -> "RecordedLayers":
+        """Layers given by the full matrices A_m = query_key[layer, head], shape (L, M, d, d)."""
+        forms = as_array(query_key, "query_key", (None, None, None, None))
+        identity = np.broadcast_to(np.eye(forms.shape[3]), (*forms.shape[:2], forms.shape[3], forms.shape[3]))
+        if forms.shape[2] != forms.shape[3]:
+            raise ValueError(f"query_key must have shape (layer, head, d, d), got {forms.shape}")
+        return cls(mixing, forms, np.ascontiguousarray(identity), beta, retraction)
+
+    @property
+    def dt(self) -> float:
+        """Depth time of a layer, 1."""
+        return 1.0
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return int(self.mixing.shape[2])
+
+    def __len__(self) -> int:
+        return int(self.mixing.shape[0])
+
+    def layer(self, step: int) -> Layer:
+        """Layer number `step`; ValueError past the last one."""
+        if not 0 <= step < len(self):
+            raise ValueError(f"{len(self)} layers are recorded, layer {step} is not among them")
+        return (AttentionPush(self.mixing[step], self.query[step], self.key[step], self.retraction),)
+
+
+def record(law: LayerLaw, n_layers: int, beta: float) -> RecordedLayers:
+    """Write down the first `n_layers` layers of a law of single attention pushes."""
+    pushes = []
+    for step in range(n_layers):
+        layer = law.layer(step)
+        if len(layer) != 1:
+            raise ValueError(f"layer {step} has {len(layer)} pushes; only single attention pushes can be recorded")
+        pushes.append(layer[0])
+    stack: Callable[[list[Array]], Array] = np.stack
+    return RecordedLayers(
+        stack([p.mixing for p in pushes]),
+        stack([p.query for p in pushes]),
+        stack([p.key for p in pushes]),
+        beta,
+        pushes[0].retraction,
+    )

@@ -1,0 +1,177 @@
+"""Records of a run: in memory, or in a NetCDF-4 file that grows as the run goes.
+
+A file is never changed in place.  New records go to a copy, and the copy takes the place of the old file by one
+rename, so whatever moment a run is killed at, the file on disk opens and holds the state to go on from.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from particles.arrays import Array
+
+AXIS = "depth_time"
+DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package and of the libraries its numbers depend on, as file attributes."""
+    found = {}
+    for name in ("tokenlaw", "numpy", "shtns", "ducc0"):
+        try:
+            found[f"{name}_version"] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[f"{name}_version"] = "not installed"
+    return found
+
+
+def record(step: int, dt: float, variables: Mapping[str, tuple[tuple[str, ...], Any, str]]) -> xr.Dataset:
+    """One record: variables name -> (dimensions, values, long_name) at depth time step * dt."""
+    data = {
+        name: ((AXIS, *dims), np.asarray(values)[None], {"long_name": text, "units": "1"})
+        for name, (dims, values, text) in variables.items()
+    }
+    coords = {
+        AXIS: (AXIS, [step * dt], DEPTH_TIME_ATTRS),
+        "step": (AXIS, np.array([step], dtype=np.int64), {"long_name": "number of layers applied", "units": "1"}),
+    }
+    return xr.Dataset(data, coords)
+
+
+def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Encoding in which coordinates carry no _FillValue and records are chunks."""
+    result: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in dataset.variables}
+    for name, variable in dataset.variables.items():
+        if variable.dims and variable.dims[0] == AXIS and variable.ndim > 1:
+            result[str(name)]["chunksizes"] = (1, *variable.shape[1:])
+    return result
+
+
+class Recorder:
+    """Collects records and the state to go on from; with a path, writes them as the run goes.
+
+    Parameters
+    ----------
+    path : NetCDF file, or None to keep everything in memory.
+    static : variables without depth_time (grids, weights).
+    attrs : global attributes (text and numbers).
+    patience : a file is rewritten at most once in this many seconds, and never more than a tenth of the time.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        static: xr.Dataset | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        patience: float = 1.0,
+    ) -> None:
+        self.path = path
+        self.static = xr.Dataset() if static is None else static
+        self.attrs = {"Conventions": "CF-1.11", **versions(), **(attrs or {})}
+        self.patience = patience
+        self._pending: list[xr.Dataset] = []
+        self._state: dict[str, Array] = {}
+        self._begun = False
+        self._last, self._cost = -np.inf, 0.0
+
+    @property
+    def temporary(self) -> Path:
+        """The copy being written."""
+        if self.path is None:
+            raise ValueError("a recorder in memory has no file")
+        return self.path.with_name(f".{self.path.name}.part")
+
+    def continue_file(self, keep: int) -> None:
+        """Go on from an existing file, of which the first `keep` records stay."""
+        assert self.path is not None
+        with xr.open_dataset(self.path) as old:
+            count = old.sizes[AXIS]
+            if keep < count:
+                kept = old.isel({AXIS: slice(0, keep)}).load()
+            else:
+                kept = None
+        if kept is not None:
+            groups = {"state": read_state(self.path)}
+            kept.to_netcdf(self.temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
+            self._write_state(groups["state"])
+            os.replace(self.temporary, self.path)
+        self._begun = True
+
+    def append(self, new: xr.Dataset, state: Mapping[str, Array]) -> None:
+        """Add a record and the state at its depth."""
+        self._pending.append(new)
+        self._state = dict(state)
+        if self.path is not None and time.monotonic() - self._last >= max(self.patience, 10 * self._cost):
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything collected so far to disk (nothing to do in memory)."""
+        if self.path is None or not self._pending:
+            return
+        begin = time.monotonic()
+        try:
+            if self._begun:
+                shutil.copyfile(self.path, self.temporary)
+                self._extend(xr.concat(self._pending, AXIS, data_vars="all", coords="minimal"))
+            else:
+                dataset = self._assemble()
+                dataset.to_netcdf(self.temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
+            self._write_state(self._state)
+            with open(self.temporary, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(self.temporary, self.path)
+        finally:
+            self.temporary.unlink(missing_ok=True)
+        self._begun = True
+        self._pending = []
+        self._last = time.monotonic()
+        self._cost = self._last - begin
+
+    def result(self) -> xr.Dataset:
+        """Everything recorded: from memory, or the file opened."""
+        if self.path is None:
+            return self._assemble()
+        self.flush()
+        return xr.open_dataset(self.path)
+
+    def _assemble(self) -> xr.Dataset:
+        records = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
+        dataset = xr.merge([self.static, records], combine_attrs="drop")
+        return dataset.assign_attrs(self.attrs)
+
+    def _extend(self, new: xr.Dataset) -> None:
+        with netCDF4.Dataset(self.temporary, "a") as file:
+            start = file.dimensions[AXIS].size
+            for name, variable in new.variables.items():
+                if AXIS in variable.dims:
+                    file.variables[str(name)][start : start + new.sizes[AXIS]] = variable.values
+
+    def _write_state(self, state: Mapping[str, Array]) -> None:
+        with netCDF4.Dataset(self.temporary, "a") as file:
+            group = file.groups.get("state") or file.createGroup("state")
+            for name, array in state.items():
+                values = np.asarray(array)
+                if name not in group.variables:
+                    dims = tuple(f"{name}_{axis}" for axis in range(values.ndim))
+                    for dim, size in zip(dims, values.shape, strict=True):
+                        group.createDimension(dim, size)
+                    group.createVariable(name, values.dtype, dims)
+                group.variables[name][...] = values
+
+
+def read_state(path: Path) -> dict[str, Array]:
+    """The state a file ends with: name -> array."""
+    with netCDF4.Dataset(path, "r") as file:
+        if "state" not in file.groups:
+            raise ValueError(f"{path} holds no state to go on from")
+        group = file.groups["state"]
+        group.set_auto_mask(False)
+        return {name: np.asarray(variable[...]) for name, variable in group.variables.items()}

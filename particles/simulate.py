@@ -1,0 +1,184 @@
+"""The time loop of tokens, and the record loop that every run shares."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from particles import output
+from particles.arrays import Array, SolverError
+from particles.attention import Attention, DirectField, FieldFactory
+from particles.layers import LayerLaw
+from particles.tokens import Cloud, Tokens, mean_token, second_moment
+
+Progress = Callable[[int], None]
+
+
+class State(Protocol):
+    """Where a run stands: a step and arrays enough to go on bitwise."""
+
+    @property
+    def step(self) -> int:
+        """Number of layers applied."""
+        ...
+
+    def arrays(self) -> dict[str, Array]:
+        """The state by name, to be written."""
+        ...
+
+
+S = TypeVar("S", bound=State)
+
+
+class TokenState(NamedTuple):
+    """Tokens after `step` layers."""
+
+    step: int
+    points: Array
+    weights: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """The state by name."""
+        return {"step": np.asarray(self.step), "tokens": self.points, "token_weight": self.weights}
+
+
+def token_state(arrays: dict[str, Array]) -> TokenState:
+    """Inverse of `TokenState.arrays`."""
+    return TokenState(int(arrays["step"]), arrays["tokens"], arrays["token_weight"])
+
+
+def schedule(n_steps: int, save_every: int) -> list[int]:
+    """Steps to save: every `save_every`-th, the first and the last."""
+    if n_steps < 0 or save_every < 1:
+        raise ValueError(f"n_steps must be >= 0 and save_every >= 1, got {n_steps} and {save_every}")
+    return sorted({*range(0, n_steps + 1, save_every), n_steps})
+
+
+def run(
+    state: S,
+    *,
+    advance: Callable[[S, int], S],
+    observe: Callable[[S], xr.Dataset],
+    save_steps: Sequence[int],
+    recorder: output.Recorder,
+    resumed: bool = False,
+) -> S:
+    """Advance from record to record.
+
+    A run that stops on its own leaves its last good state as the last record before the error goes on.
+    """
+    if not resumed:
+        recorder.append(observe(state), state.arrays())
+    try:
+        for target in save_steps:
+            if target > state.step:
+                state = advance(state, target)
+                recorder.append(observe(state), state.arrays())
+    except SolverError as error:
+        if isinstance(error.state, type(state)) and error.state.step > state.step:
+            recorder.append(observe(error.state), error.state.arrays())
+        raise
+    finally:
+        recorder.flush()
+    return state
+
+
+def push_tokens(
+    cloud: Cloud, law: LayerLaw, step: int, attention: Attention, field: FieldFactory
+) -> Cloud:
+    """Push a cloud through layer number `step`."""
+    for push in law.layer(step):
+        velocity = field(attention, push, cloud, len(cloud.points)).at(cloud.points)
+        cloud = Cloud(push.retraction(cloud.points, velocity), cloud.weights)
+    return cloud
+
+
+def advance_tokens(
+    state: TokenState,
+    until: int,
+    *,
+    law: LayerLaw,
+    attention: Attention,
+    field: FieldFactory = DirectField,
+    progress: Progress | None = None,
+) -> TokenState:
+    """Apply the layers state.step ... until - 1 to the tokens; SolverError when they stop being finite."""
+    for step in range(state.step, until):
+        cloud = push_tokens(Cloud(state.points, state.weights), law, step, attention, field)
+        if not np.isfinite(cloud.points).all():
+            raise SolverError("the tokens are no longer finite", step=step, depth_time=step * law.dt, state=state)
+        state = TokenState(step + 1, cloud.points, cloud.weights)
+        if progress is not None:
+            progress(step + 1)
+    return state
+
+
+def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str, ...], Array, str]]:
+    """What a record says of tokens."""
+    mean = mean_token(cloud)
+    short = "tokens_mean" if prefix else "mean_token"
+    return {
+        "tokens": (("token", "component"), cloud.points, "positions of the tokens on the sphere"),
+        short: (("component",), mean, "mean token"),
+        f"{prefix}mean_overlap": ((), mean @ mean, "squared length of the mean token"),
+        f"{prefix}second_moment": (("component", "component2"), second_moment(cloud), "second moment of the tokens"),
+    }
+
+
+def token_static(weights: Array) -> xr.Dataset:
+    """Variables of a token file that do not change."""
+    return xr.Dataset({"weight": ("token", weights, {"long_name": "weight of a token", "units": "1"})})
+
+
+def simulate(
+    tokens: Tokens,
+    law: LayerLaw,
+    attention: Attention,
+    *,
+    n_steps: int,
+    save_every: int = 1,
+    field: FieldFactory = DirectField,
+    checkpoint: output.Recorder | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Push tokens through the first `n_steps` layers of a law.
+
+    Parameters
+    ----------
+    tokens : tokens on S^(d-1).
+    law : law of the layers; law.layer(k) is applied at step k.
+    attention : kernel of the heads.
+    n_steps, save_every : numbers of layers; the first and the last state are always saved.
+    field : factory of the velocity field; `DirectField` sums over all pairs, `spde.SpectralField` is O(n) on S^2.
+    checkpoint : recorder to use instead of memory.
+    progress : called with the number of layers applied.
+
+    Returns
+    -------
+    xarray.Dataset with tokens(depth_time, token, component), weight(token), mean_token, mean_overlap, second_moment.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from particles import GaussianHeads, Noise, RandomTransformer, Softmax, Tokens, Uniform, simulate
+    >>> tokens = Tokens(Uniform(4).sample(np.random.default_rng(0), 16))
+    >>> law = RandomTransformer(GaussianHeads(4, 0.5, 0.5, 4), eta=0.1, n_heads=2, noise=Noise(7))
+    >>> simulate(tokens, law, Softmax(2.0), n_steps=10, save_every=5).sizes["depth_time"]
+    3
+    """
+    if tokens.d != law.d:
+        raise ValueError(f"tokens have dimension {tokens.d}, the layers {law.d}")
+    recorder = checkpoint if checkpoint is not None else output.Recorder(static=token_static(tokens.weights))
+    run(
+        TokenState(0, tokens.points, tokens.weights),
+        advance=lambda state, until: advance_tokens(
+            state, until, law=law, attention=attention, field=field, progress=progress
+        ),
+        observe=lambda state: output.record(
+            state.step, law.dt, token_variables(Cloud(state.points, state.weights))
+        ),
+        save_steps=schedule(n_steps, save_every),
+        recorder=recorder,
+    )
+    return recorder.result()

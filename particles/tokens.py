@@ -1,0 +1,91 @@
+"""Weighted points: one of the three ways to hold a measure."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from particles.arrays import Array, as_array
+
+
+class Measure(Protocol):
+    """Anything with points (n, d) and positive weights (n,) of sum 1."""
+
+    @property
+    def points(self) -> Array:
+        """Positions, shape (n, d)."""
+        ...
+
+    @property
+    def weights(self) -> Array:
+        """Weights, shape (n,)."""
+        ...
+
+
+class Cloud(NamedTuple):
+    """A measure inside a run: points (n, d) and weights (n,), checked when the run began."""
+
+    points: Array
+    weights: Array
+
+
+def mean_token(measure: Measure) -> Array:
+    """Mean of the measure, shape (d,)."""
+    return measure.weights @ measure.points
+
+
+def second_moment(measure: Measure) -> Array:
+    """Second moment int x x^T mu(dx), shape (d, d); trace 1 on the sphere."""
+    return (measure.points * measure.weights[:, None]).T @ measure.points
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Weighted tokens on the sphere.
+
+    Parameters
+    ----------
+    points : (n, d) unit vectors (to 1e-6; normalised exactly here).
+    weights : (n,) positive, default 1/n; normalised to sum 1.
+
+    Examples
+    --------
+    >>> Tokens([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).mean
+    array([0.5, 0.5, 0. ])
+    """
+
+    points: Array
+    weights: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        points = as_array(self.points, "tokens", (None, None))
+        n, d = points.shape
+        if n < 1 or d < 2:
+            raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 2, got {points.shape}")
+        norms = np.linalg.norm(points, axis=1)
+        worst = int(np.argmax(np.abs(norms - 1)))
+        if not abs(norms[worst] - 1) <= 1e-6:
+            raise ValueError(f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}")
+        weights = np.full(n, 1.0 / n) if np.size(self.weights) == 0 else as_array(self.weights, "weights", (n,))
+        if not weights.min() > 0:
+            raise ValueError(f"weights must be positive, got {weights.min():g} for token {int(weights.argmin())}")
+        object.__setattr__(self, "points", points / norms[:, None])
+        object.__setattr__(self, "weights", weights / weights.sum())
+
+    def __len__(self) -> int:
+        return int(self.points.shape[0])
+
+    @property
+    def d(self) -> int:
+        """Dimension of the space the tokens live in."""
+        return int(self.points.shape[1])
+
+    @property
+    def mean(self) -> Array:
+        """Mean token, shape (d,)."""
+        return mean_token(self)
+
+    @property
+    def second_moment(self) -> Array:
+        """Second moment, shape (d, d)."""
+        return second_moment(self)

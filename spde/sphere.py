@@ -1,0 +1,328 @@
+"""Spherical-harmonic transforms on S^2: structured by shtns or ducc0, at free points by ducc0.
+
+Real functions are held as complex coefficients for orders m >= 0, orthonormal with Condon-Shortley phase, order by
+order (all degrees of m = 0, then of m = 1, ...):  f = sum_l a_l0 Y_l0 + 2 Re sum_{l, m > 0} a_lm Y_lm.
+"""
+
+import contextlib
+import io
+import math
+from functools import cached_property, lru_cache
+from types import ModuleType
+from typing import Any, Protocol
+
+import ducc0
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.arrays import Array
+from particles.quadrature import gauss_grid
+
+Coefficients = NDArray[np.complex128]
+
+MIN_DEGREE, MAX_DEGREE = 2, 1023
+PRECISION = 1e-13  # of the transforms at free points; it costs hardly more than 1e-5
+
+
+def n_modes(degree: int) -> int:
+    """Number of coefficients up to a degree: (degree + 1)(degree + 2)/2."""
+    return (degree + 1) * (degree + 2) // 2
+
+
+def degree_of(coefficients: Coefficients) -> int:
+    """Degree up to which a coefficient array (last axis) reaches."""
+    size = coefficients.shape[-1]
+    degree = (math.isqrt(8 * size + 1) - 3) // 2
+    if n_modes(degree) != size:
+        raise ValueError(f"{size} is not a number of coefficients (L + 1)(L + 2)/2")
+    return degree
+
+
+@lru_cache(maxsize=64)
+def mode_numbers(degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Degree l and order m of every coefficient."""
+    degrees = np.concatenate([np.arange(m, degree + 1) for m in range(degree + 1)])
+    orders = np.concatenate([np.full(degree + 1 - m, m) for m in range(degree + 1)])
+    return degrees, orders
+
+
+def resize(coefficients: Coefficients, degree: int) -> Coefficients:
+    """Truncate coefficients, or pad them with zeros, to another degree (last axis)."""
+    own = degree_of(coefficients)
+    if own == degree:
+        return coefficients
+    result = np.zeros((*coefficients.shape[:-1], n_modes(degree)), dtype=np.complex128)
+    shared = min(own, degree)
+    degrees, _ = mode_numbers(degree)
+    own_degrees, _ = mode_numbers(own)
+    into = np.flatnonzero((degrees <= shared) & (mode_numbers(degree)[1] <= shared))
+    out_of = np.flatnonzero((own_degrees <= shared) & (mode_numbers(own)[1] <= shared))
+    result[..., into] = coefficients[..., out_of]
+    return result
+
+
+def power(coefficients: Coefficients) -> Array:
+    """Squared L^2 norm by degree, shape (..., degree + 1); sums to int |f|^2 (Parseval)."""
+    degree = degree_of(coefficients)
+    degrees, orders = mode_numbers(degree)
+    weight = np.where(orders == 0, 1.0, 2.0)
+    square = (coefficients.real**2 + coefficients.imag**2) * weight
+    flat = square.reshape(-1, square.shape[-1])
+    result = np.stack([np.bincount(degrees, row, degree + 1) for row in flat])
+    return result.reshape(*square.shape[:-1], degree + 1)
+
+
+def angles(points: Array) -> Array:
+    """Colatitude and longitude (theta, phi) of unit vectors (N, 3): (N, 2), accurate near the poles too."""
+    x, y, z = np.ascontiguousarray(points.T)
+    location = np.empty((points.shape[0], 2))
+    location[:, 0] = np.arctan2(np.sqrt(x * x + y * y), z)
+    phi = np.arctan2(y, x)
+    location[:, 1] = np.where(phi < 0, phi + 2 * np.pi, phi)
+    return location
+
+
+def _even_smooth(least: int) -> int:
+    """Smallest even number >= least with no prime factor beyond 5."""
+    candidate = least + least % 2
+    while True:
+        rest = candidate
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return candidate
+        candidate += 2
+
+
+@lru_cache(maxsize=1)
+def _shtns() -> ModuleType | None:
+    """The shtns module, or None where it is not installed; its line on stdout is swallowed."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            import shtns
+        except ImportError:
+            return None
+    return shtns
+
+
+class Transforms(Protocol):
+    """Structured transforms of one degree on one grid."""
+
+    def synthesis(self, a: Coefficients) -> Array:
+        """Coefficients to grid values."""
+        ...
+
+    def analysis(self, f: Array) -> Coefficients:
+        """Grid values to coefficients."""
+        ...
+
+    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
+        """Components (theta, phi) of the gradient."""
+        ...
+
+    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
+        """Coefficients of the divergence of a tangent field."""
+        ...
+
+
+class _ShtnsTransforms:
+    """shtns.  Its plans end the process on bad sizes, so sizes are checked in `Sphere` before one is made."""
+
+    def __init__(self, module: ModuleType, lmax: int, nlat: int, nphi: int) -> None:
+        self._plan: Any = module.sht(lmax, lmax, 1, module.sht_orthonormal, 1)
+        flags = module.sht_quick_init | module.SHT_PHI_CONTIGUOUS
+        self._plan.set_grid(nlat, nphi, flags, 0.0)
+        degrees, _ = mode_numbers(lmax)
+        self._laplacian = -(degrees * (degrees + 1.0))
+
+    def synthesis(self, a: Coefficients) -> Array:
+        values: Array = self._plan.synth(np.ascontiguousarray(a, dtype=np.complex128))
+        return values
+
+    def analysis(self, f: Array) -> Coefficients:
+        result: Coefficients = self._plan.analys(np.array(f, dtype=np.float64, order="C"))
+        return result
+
+    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
+        v_theta, v_phi = self._plan.synth_grad(np.ascontiguousarray(a, dtype=np.complex128))
+        return v_theta, v_phi
+
+    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
+        spheroidal, _ = self._plan.analys(
+            np.array(v_theta, dtype=np.float64, order="C"), np.array(v_phi, dtype=np.float64, order="C")
+        )
+        result: Coefficients = self._laplacian * spheroidal
+        return result
+
+
+class DuccTransforms:
+    """ducc0, for any degree and any Gauss grid with nlat > lmax and nphi > 2 lmax."""
+
+    def __init__(self, lmax: int, nlat: int, nphi: int) -> None:
+        self._common = {"lmax": lmax, "mmax": lmax, "geometry": "GL", "nthreads": 1}
+        self._shape = {"ntheta": nlat, "nphi": nphi}
+        degrees, _ = mode_numbers(lmax)
+        self._root = np.sqrt(degrees * (degrees + 1.0))
+
+    def synthesis(self, a: Coefficients) -> Array:
+        values: Array = ducc0.sht.synthesis_2d(alm=a[None], spin=0, **self._shape, **self._common)[0]
+        return values
+
+    def analysis(self, f: Array) -> Coefficients:
+        result: Coefficients = ducc0.sht.analysis_2d(map=f[None], spin=0, **self._common)[0]
+        return result
+
+    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
+        pair = ducc0.sht.synthesis_2d(alm=a[None], spin=1, mode="DERIV1", **self._shape, **self._common)
+        return pair[0], pair[1]
+
+    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
+        pair = ducc0.sht.analysis_2d(map=np.stack([v_theta, v_phi]), spin=1, **self._common)
+        result: Coefficients = -self._root * pair[0]
+        return result
+
+
+@lru_cache(maxsize=32)
+def _plan(backend: str, lmax: int, nlat: int, nphi: int) -> Transforms:
+    module = _shtns()
+    if backend == "shtns" and module is not None:
+        return _ShtnsTransforms(module, lmax, nlat, nphi)
+    return DuccTransforms(lmax, nlat, nphi)
+
+
+class Sphere:
+    """Gauss grid on S^2 and the transforms up to degree lmax.
+
+    Parameters
+    ----------
+    lmax : 2 ... 1023.
+    backend : "shtns", "ducc0", or None for shtns where it is installed.  Both give the same numbers to 1e-12.
+
+    Attributes
+    ----------
+    nlat, nphi : size of the grid: 3/2 rule, nlat a multiple of 8 and at least 32 (shtns ends the process below).
+    points : (nlat * nphi, 3) grid points, latitude slowest, north to south.
+    weights : (nlat * nphi,) quadrature weights of sum 4 pi.
+    degrees, orders : (modes,) of the coefficients.
+
+    Examples
+    --------
+    >>> sphere = Sphere(31)
+    >>> sphere.nlat, sphere.nphi
+    (48, 96)
+    """
+
+    def __init__(self, lmax: int, backend: str | None = None) -> None:
+        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
+            raise TypeError(f"lmax must be an integer, got {lmax!r}")
+        if not MIN_DEGREE <= lmax <= MAX_DEGREE:
+            raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
+        if backend not in (None, "shtns", "ducc0"):
+            raise ValueError(f'backend must be "shtns" or "ducc0", got {backend!r}')
+        if backend == "shtns" and _shtns() is None:
+            raise ValueError('backend "shtns" is not installed; pip install "tokenlaw[shtns]" needs FFTW and a compiler')
+        self.lmax = int(lmax)
+        self.backend = backend or ("shtns" if _shtns() is not None else "ducc0")
+        self.nlat = max(32, 8 * math.ceil(3 * (self.lmax + 1) / 16))
+        self.nphi = _even_smooth(2 * self.nlat)
+        self.degrees, self.orders = mode_numbers(self.lmax)
+        self.points, self.weights = gauss_grid(self.nlat, self.nphi)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Sphere, (self.lmax, self.backend))  # plans are made anew after pickling
+
+    def _transforms(self, degree: int | None = None) -> Transforms:
+        return _plan(self.backend, degree or self.lmax, self.nlat, self.nphi)
+
+    @cached_property
+    def latitude(self) -> Array:
+        """Latitudes of the rings in degrees, north to south, shape (nlat,)."""
+        return np.degrees(np.arcsin(self.points[:: self.nphi, 2]))
+
+    @cached_property
+    def longitude(self) -> Array:
+        """Longitudes in degrees from 0, shape (nphi,)."""
+        return 360.0 * np.arange(self.nphi) / self.nphi
+
+    def synthesis(self, coefficients: Coefficients) -> Array:
+        """Values on the grid, (nlat, nphi), of coefficients of any degree (above nlat - 1 by sums at free points)."""
+        degree = degree_of(coefficients)
+        if degree <= self.lmax:
+            return self._transforms().synthesis(resize(coefficients, self.lmax))
+        if degree <= self.nlat - 1:
+            return self._transforms(self.nlat - 1).synthesis(resize(coefficients, self.nlat - 1))
+        return synthesis_at(coefficients, self.points).reshape(self.nlat, self.nphi)
+
+    def analysis(self, values: Array) -> Coefficients:
+        """Coefficients up to lmax of grid values (nlat, nphi); exact for functions of degree < 2 nlat - lmax."""
+        return self._transforms().analysis(self._checked(values))
+
+    def gradient(self, coefficients: Coefficients) -> Array:
+        """Gradient on the grid, (nlat, nphi, 2): components along theta (southward) and phi (eastward)."""
+        return np.stack(self._transforms().gradient(resize(coefficients, self.lmax)), axis=-1)
+
+    def divergence(self, field: Array) -> Coefficients:
+        """Coefficients of the divergence of a tangent field (nlat, nphi, 2)."""
+        v_theta, v_phi = np.moveaxis(np.asarray(field, dtype=np.float64), -1, 0)
+        return self._transforms().divergence(self._checked(v_theta), self._checked(v_phi))
+
+    def synthesis_at(self, coefficients: Coefficients, points: Array) -> Array:
+        """Values at free unit vectors (N, 3); see `synthesis_at`."""
+        return synthesis_at(coefficients, points)
+
+    def adjoint_at(self, values: Array, points: Array) -> Coefficients:
+        """Coefficients up to lmax of the measure sum_j values_j delta(points_j); see `adjoint_at`."""
+        return adjoint_at(values, points, self.lmax)
+
+    def _checked(self, values: Array) -> Array:
+        if values.shape != (self.nlat, self.nphi):
+            raise ValueError(f"grid values must have shape {(self.nlat, self.nphi)}, got {values.shape}")
+        return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def synthesis_at(coefficients: Coefficients, points: Array) -> Array:
+    """Values of a function at unit vectors.
+
+    Parameters
+    ----------
+    coefficients : (modes,) or (K, modes).   points : (N, 3) unit vectors.
+
+    Returns
+    -------
+    (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/test_sphere.py).
+    """
+    degree, location = degree_of(coefficients), angles(points)
+    rows = np.atleast_2d(coefficients)
+    out = np.empty((rows.shape[0], points.shape[0]))
+    for row, target in zip(rows, out, strict=True):
+        ducc0.sht.synthesis_general(
+            alm=np.ascontiguousarray(row[None]), map=target[None], spin=0, lmax=degree, mmax=degree,
+            loc=location, epsilon=PRECISION, nthreads=1,
+        )
+    return out if coefficients.ndim == 2 else out[0]
+
+
+def adjoint_at(values: Array, points: Array, degree: int) -> Coefficients:
+    """Coefficients a_lm = sum_j values_j conj Y_lm(points_j), the adjoint of `synthesis_at`.
+
+    The mode l = 0 is summed exactly, so mass is conserved to rounding.
+
+    Parameters
+    ----------
+    values : (N,) or (K, N).   points : (N, 3) unit vectors.   degree : largest degree wanted.
+
+    Returns
+    -------
+    (modes,) or (K, modes).
+    """
+    location = angles(points)
+    rows = np.atleast_2d(values)
+    out = np.empty((rows.shape[0], n_modes(degree)), dtype=np.complex128)
+    for row, target in zip(rows, out, strict=True):
+        ducc0.sht.adjoint_synthesis_general(
+            map=np.ascontiguousarray(row[None]), alm=target[None], spin=0, lmax=degree, mmax=degree,
+            loc=location, epsilon=PRECISION, nthreads=1,
+        )
+        target[0] = row.sum() / math.sqrt(4 * math.pi)
+    return out if values.ndim == 2 else out[0]
