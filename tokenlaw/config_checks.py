@@ -1,0 +1,202 @@
+"""Checks of a configuration that involve several keys, and the list of what this version lacks."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from pydantic_core import PydanticCustomError
+
+from tokenlaw.config_io import show
+
+if TYPE_CHECKING:
+    from tokenlaw.config_models import Configuration, FixedHeads, HomogenizedLayers, RandomHeads
+
+PRESENT: Final = object()
+"""Stands in NOT_YET for every value: the key itself is not there yet."""
+
+NOT_YET: Final[Mapping[str, frozenset[object]]] = {
+    "model.attention": frozenset({"l2", "sigmoid", "sinkhorn"}),
+    "model.causal": frozenset({True}),
+    "model.space": frozenset({"euclidean"}),
+    "heads.kind": frozenset({"rademacher", "uniform", "smooth"}),
+    "layers.kind": frozenset({"ballistic", "modified"}),
+    "layers.mlp": frozenset({PRESENT}),
+    "initial.kind": frozenset({"gaussian"}),
+}
+"""Planned values that this version refuses, key path to values. Whoever adds one deletes it here."""
+
+MAX_STEPS: Final = 10**9
+MAX_RECORDS: Final = 10**6
+"""Largest number of saved states of one run."""
+
+
+def is_not_yet(path: str, value: object) -> bool:
+    """Whether a value is planned but absent; 1 is not true here."""
+    planned = NOT_YET.get(path, frozenset())
+    return PRESENT in planned or any(type(value) is type(entry) and value == entry for entry in planned)
+
+
+def refuse_not_yet(data: object) -> None:
+    """Refuse planned values before anything else is said about a configuration."""
+    for path in NOT_YET:
+        section, key = path.split(".")
+        table = data.get(section) if isinstance(data, Mapping) else None
+        if isinstance(table, Mapping) and key in table and is_not_yet(path, table[key]):
+            raise PydanticCustomError("not_yet", "not yet", {"path": path, "value": show(table[key])})
+
+
+def fill_derived(data: object) -> object:
+    """Copy of raw data with the defaults of [heads] that depend on model.d filled in."""
+    if not isinstance(data, Mapping):
+        return data
+    model, heads = data.get("model"), data.get("heads")
+    if not isinstance(heads, Mapping) or heads.get("kind") == "fixed":
+        return data
+    d = model.get("d") if isinstance(model, Mapping) else None
+    if type(d) is not int or not 2 <= d <= 10**9:  # reported as model.d; any value does meanwhile
+        d = 2
+    return {
+        **data,
+        "heads": {"sigma_v": 1 / math.sqrt(d), "sigma_a": 1 / math.sqrt(d), "head_dim": d, **heads},
+    }
+
+
+def refuse(path: str, text: str) -> NoReturn:
+    """Report a value that contradicts another one; `text` is all that follows the key path."""
+    raise PydanticCustomError("configuration", "refused", {"path": path, "text": text})
+
+
+def check_heads(c: "Configuration") -> None:
+    """Heads are there exactly when layers are drawn, and their matrices fit model.d."""
+    if c.layers.kind == "recorded":
+        if c.heads is not None:
+            refuse(
+                "heads",
+                ': not used with layers.kind = "recorded", whose file holds the heads; remove the section',
+            )
+        return
+    if c.heads is None:
+        refuse("heads", f': missing section, required with layers.kind = "{c.layers.kind}"')
+    if c.heads.kind == "fixed":
+        _check_fixed(c.heads, c.model.d)
+    else:
+        _check_random(c.heads, c.model.d)
+
+
+def _check_random(heads: "RandomHeads", d: int) -> None:
+    if heads.head_dim > d:
+        refuse("heads.head_dim", f" = {heads.head_dim}: must be between 1 and model.d = {d}")
+    _check_shape("heads.mean_v", heads.mean_v, d, d)
+    _check_shape("heads.mean_a", heads.mean_a, d, d)
+
+
+def _check_fixed(heads: "FixedHeads", d: int) -> None:
+    matrices = {"value": heads.value, "query": heads.query, "key": heads.key}
+    given = [name for name, matrix in matrices.items() if matrix is not None]
+    if heads.file is not None:
+        if given:
+            refuse(f"heads.{given[0]}", ": given beside heads.file; either the file or the three matrices")
+        return
+    for name in matrices:
+        if name not in given:
+            refuse(f"heads.{name}", ": missing; fixed heads need value, query and key, or a file")
+    _check_shape("heads.value", heads.value, d, d)
+    rows = len(heads.query or ())
+    if rows > d:
+        refuse("heads.query", f": a matrix of {rows} rows, must have between 1 and model.d = {d}")
+    _check_shape("heads.query", heads.query, rows, d)
+    _check_shape("heads.key", heads.key, rows, d)
+
+
+def _check_shape(path: str, matrix: tuple[tuple[float, ...], ...] | None, rows: int, columns: int) -> None:
+    if matrix is not None and (len(matrix), len(matrix[0])) != (rows, columns):
+        refuse(path, f": a {len(matrix)} x {len(matrix[0])} matrix, must be {rows} x {columns}")
+
+
+def _check_length(path: str, vector: tuple[float, ...], d: int) -> None:
+    if len(vector) != d:
+        refuse(path, f" = {show(vector)}: must have model.d = {d} entries, not {len(vector)}")
+
+
+def check_layers(c: "Configuration") -> None:
+    """Steps fit the horizon, records fit a file, and the noise of the homogenized layers exists."""
+    layers = c.layers
+    if layers.kind == "recorded":
+        return
+    if layers.kind == "transformer":
+        dt, n_steps = layers.eta, float(layers.depth)
+    else:
+        dt, n_steps = layers.dt, layers.t_end / layers.dt
+        if 0 < layers.t_end < layers.dt:
+            refuse("layers.t_end", f" = {layers.t_end}: must be 0 or at least layers.dt = {layers.dt}")
+        if not n_steps <= MAX_STEPS:
+            refuse(
+                "layers.dt", f" = {dt}: must be so large that layers.t_end takes at most {MAX_STEPS} steps"
+            )
+    if not n_steps / max(1.0, c.output.save_every / dt) <= MAX_RECORDS:
+        refuse(
+            "output.save_every",
+            f" = {c.output.save_every}: must let at most {MAX_RECORDS} states be saved",
+        )
+    if layers.kind == "homogenized":
+        _check_noise(c, layers)
+
+
+def _check_noise(c: "Configuration", layers: "HomogenizedLayers") -> None:
+    """Fresh nodes represent the noise of a mean only if M >= 2 and dt <= M eps, mathematics (6)."""
+    centred = c.heads is not None and c.heads.kind != "fixed" and c.heads.mean_v is None
+    if layers.nodes_fixed or centred:
+        return
+    reason = "with values of non-zero mean and fresh nodes"
+    if layers.nodes < 2:
+        refuse("layers.nodes", f" = {layers.nodes}: must be at least 2 {reason}")
+    bound = layers.nodes * layers.noise_scale
+    if layers.dt > bound:
+        refuse(
+            "layers.dt",
+            f" = {layers.dt}: must be at most layers.nodes * layers.noise_scale = {bound} {reason}",
+        )
+
+
+def check_initial(c: "Configuration") -> None:
+    """Vectors have model.d entries, a simplex fits the dimension."""
+    initial, d, n = c.initial, c.model.d, c.simulate.tokens
+    if initial.kind == "von_mises_fisher":
+        for index, component in enumerate(initial.components):
+            _check_length(f"initial.components[{index}].mean", component.mean, d)
+    elif initial.kind == "conformal":
+        _check_length("initial.a", initial.a, d)
+    elif initial.kind == "gaussian":
+        _check_length("initial.mean", initial.mean, d)
+        _check_shape("initial.covariance", initial.covariance, d, d)
+    elif initial.kind == "density" and d != 3:
+        refuse("model.d", f' = {d}: must be 3 with initial.kind = "density"')
+    elif initial.kind == "simplex":
+        if n > d:
+            refuse("simulate.tokens", f' = {n}: must be at most model.d = {d} with initial.kind = "simplex"')
+        if n > 1 and initial.overlap < -1 / (n - 1):
+            refuse(
+                "initial.overlap",
+                f" = {initial.overlap}: must be at least {-1 / (n - 1)} for simulate.tokens = {n}",
+            )
+
+
+def check_simulate(c: "Configuration") -> None:
+    """Methods of the sphere S^2 are asked for there only."""
+    needs_sphere: dict[str, tuple[Any, str]] = {
+        "simulate.field": (c.simulate.field, "spectral"),
+        "simulate.sampling": (c.simulate.sampling, "quadrature"),
+    }
+    for path, (value, special) in needs_sphere.items():
+        if value == special and c.model.d != 3:
+            refuse(
+                path, f' = "{value}": must be another method unless model.d = 3, and model.d is {c.model.d}'
+            )
+
+
+CHECKS: Final[tuple[Callable[["Configuration"], None], ...]] = (
+    check_heads,
+    check_layers,
+    check_initial,
+    check_simulate,
+)

@@ -1,0 +1,62 @@
+"""Building blocks of the configuration models: kinds of values, and the base of every section."""
+
+import math
+import os
+import sys
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo
+
+MAX_COUNT: Final = 10**9
+"""Upper limit of every count; whether it fits into memory is checked where it is allocated."""
+ROUNDING: Final = 4 * sys.float_info.epsilon
+"""A length or sum this close to 1 counts as 1."""
+
+
+def resolve_file(name: str, info: ValidationInfo) -> str:
+    """Absolute path of a file; a relative name counts from the directory of the configuration file."""
+    context: dict[str, Any] = info.context or {}
+    if not name or "\0" in name:
+        raise ValueError("must be the name of a file")
+    path = os.path.abspath(os.path.join(context.get("directory") or os.curdir, name))
+    if context.get("check_files", True):
+        if not os.path.isfile(path):
+            raise ValueError(f"must be the name of an existing file, but there is no file {path}")
+        if not os.access(path, os.R_OK):
+            raise ValueError(f"must be a readable file, but reading {path} is not permitted")
+    return path
+
+
+def rows_of_equal_length(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    """The matrix itself, where it is one."""
+    if not matrix or not matrix[0] or len({len(row) for row in matrix}) > 1:
+        raise ValueError("must be a matrix: a list of rows of numbers, all of the same length")
+    return matrix
+
+
+def unit_length(vector: tuple[float, ...]) -> tuple[float, ...]:
+    """Scale to length 1; a vector that has it already stays bitwise the same, so that saving is exact."""
+    largest = max((abs(entry) for entry in vector), default=0.0)
+    if not largest > 0:
+        raise ValueError("must be a non-zero vector")
+    if abs(math.hypot(*vector) - 1) <= ROUNDING:
+        return vector
+    scaled = [entry / largest for entry in vector]  # keeps hypot away from overflow and underflow
+    length = math.hypot(*scaled)
+    return tuple(entry / length for entry in scaled)
+
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Vector = Annotated[tuple[float, ...], Strict(False)]  # TOML has lists; the entries stay strict
+Matrix = Annotated[tuple[Vector, ...], Strict(False), AfterValidator(rows_of_equal_length)]
+File = Annotated[str, AfterValidator(resolve_file)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, no unknown keys, no conversion of types, finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
