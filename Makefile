@@ -1,0 +1,156 @@
+# Every target installs what it lacks into ./.venv, so all of them work on a fresh machine with Python and make.
+#
+#   make PYTHON=python3.12 ...     the interpreter that makes .venv (3.11 or newer)
+#   make NO_SHTNS=1 ...            leave out shtns and FFTW; ducc0 then does all transforms
+#   make PYTEST_ARGS='-k name' test
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --quiet --disable-pip-version-check
+
+# Stamps tell what is installed; those that depend on pyproject.toml are renewed when it changes.
+VENV_DONE := $(VENV)/.done-venv
+PACKAGE_DONE := $(VENV)/.done-package
+TEST_DONE := $(VENV)/.done-test
+DEV_DONE := $(VENV)/.done-dev
+SHTNS_DONE := $(VENV)/.done-shtns
+ifneq ($(filter-out 0 no false,$(NO_SHTNS)),)
+SHTNS_DONE :=
+endif
+
+# An environment that was moved or copied, or whose interpreter is gone, is made anew.
+ifneq ($(shell test -x $(PY) && cat $(VENV_DONE) 2>/dev/null),$(CURDIR))
+STALE := $(wildcard $(VENV_DONE))
+$(VENV_DONE): FORCE
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help solve test check bench install shtns clean distclean FORCE
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+solve: $(PACKAGE_DONE) $(SHTNS_DONE) ## run the main job: examples/quickstart.toml -> out/quickstart.nc, .png
+	@mkdir -p out
+	$(VENV)/bin/tokenlaw compare examples/quickstart.toml --out out/quickstart.nc
+	$(VENV)/bin/tokenlaw plot out/quickstart.nc --out out/quickstart.png
+
+test: $(TEST_DONE) $(SHTNS_DONE) ## run the tests
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q $(PYTEST_ARGS)
+
+check: $(DEV_DONE) ## ruff, mypy --strict and the direction of the imports
+	$(PY) -m ruff check .
+	$(PY) -m mypy --strict particles spde validation tokenlaw
+	$(PY) -m pytest -q tests/test_imports.py
+
+bench: $(PACKAGE_DONE) $(SHTNS_DONE) ## time one step on one core
+	OMP_NUM_THREADS=1 $(PY) benchmarks/step.py
+
+install: $(PACKAGE_DONE) $(SHTNS_DONE) ## install the toolkit into .venv, in editable form
+
+shtns: $(PACKAGE_DONE) ## try again to build shtns
+	@rm -f $(VENV)/.done-shtns
+	@$(MAKE) --no-print-directory $(VENV)/.done-shtns
+
+clean: ## remove caches, build products and the quickstart's results
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis out/quickstart.*
+	find particles spde validation tokenlaw tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean ## the same, and remove .venv
+	rm -rf $(VENV)
+
+$(VENV_DONE):
+	@eval "$$SETUP" && make_venv
+	@echo "$(CURDIR)" > $@
+
+$(PACKAGE_DONE): pyproject.toml $(VENV_DONE)
+	@echo "tokenlaw: installing the toolkit into $(VENV)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(TEST_DONE): pyproject.toml $(VENV_DONE)
+	@echo "tokenlaw: installing the toolkit and what its tests need into $(VENV)"
+	@$(PIP) install --editable '.[test]'
+	@touch $@ $(PACKAGE_DONE)
+
+$(DEV_DONE): pyproject.toml $(VENV_DONE)
+	@echo "tokenlaw: installing the toolkit and what its checks need into $(VENV)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(TEST_DONE) $(PACKAGE_DONE)
+
+# A failure is stamped too: shtns is a matter of speed, and a build that failed once is not tried at every call.
+$(VENV)/.done-shtns: pyproject.toml $(VENV_DONE)
+	@eval "$$SETUP" && install_shtns
+	@touch $@
+
+# Shell functions of the recipes above. They rely on nothing beyond POSIX sh.
+define SETUP
+say() { echo "tokenlaw: $$*"; }
+stop() { say "$$*" >&2; exit 1; }
+
+# Install Debian packages; false where there is no apt-get or no right to use it.
+apt_install() {
+    command -v apt-get >/dev/null || return 1
+    if [ "$$(id -u)" = 0 ]; then as_root=
+    elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then as_root=sudo
+    else return 1
+    fi
+    say "installing with apt-get: $$*"
+    apt_log=$$({ $$as_root apt-get -q update
+        $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$$@"
+    } 2>&1) || { echo "$$apt_log" | tail -n 5 >&2; return 1; }
+}
+
+make_venv() {
+    if [ -z "$(STALE)" ] && $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then return; fi
+    command -v '$(PYTHON)' >/dev/null ||
+        stop "found no '$(PYTHON)'; Python 3.11 or newer is needed, name it with: make PYTHON=/path/to/python3"
+    version=$$('$(PYTHON)' -c 'import sys; print("%d.%d" % sys.version_info[:2])') ||
+        stop "'$(PYTHON)' does not run; name a Python 3.11 or newer with: make PYTHON=/path/to/python3"
+    '$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        stop "Python 3.11 or newer is needed, '$(PYTHON)' is $$version; name another with: make PYTHON=/path/to/python3"
+    if ! '$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null; then
+        apt_install "python$$version-venv" && '$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null ||
+            stop "'$(PYTHON)' lacks the modules venv and ensurepip; install them (Debian: python$$version-venv) and call make again"
+    fi
+    say "making a virtual environment in $(VENV) with Python $$version"
+    '$(PYTHON)' -m venv --clear $(VENV)
+}
+
+# The C compiler, the header files of the system and of Python, and FFTW, as far as they are missing.
+missing_for_shtns() {
+    cc=$$(command -v "$${CC:-gcc}" || command -v cc || command -v clang) || { cc=false; echo gcc; }
+    has() { echo "#include <$$1>" | $$cc $$CPPFLAGS $$CFLAGS -E - >/dev/null 2>&1; }
+    has stdlib.h || echo libc6-dev
+    has fftw3.h || echo libfftw3-dev
+    $(PY) -c 'import os, sys, sysconfig as s; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' ||
+        $(PY) -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])'
+}
+
+install_shtns() {
+    works() { $(PY) -c 'import shtns' >/dev/null 2>&1; }
+    if works; then return; fi
+    instead="ducc0 does all transforms (same numbers, slower on grids); 'make shtns' tries again"
+    missing=$$(missing_for_shtns | tr '\n' ' ')
+    if [ -n "$$missing" ] && ! apt_install $$missing; then
+        say "shtns needs packages that cannot be installed from here (Debian's names: $${missing% }); $$instead"
+        return
+    fi
+    # Not -march=native, which would tie the build to this very processor.
+    case $$(uname -m) in
+        x86_64 | amd64)
+            if grep -qw avx2 /proc/cpuinfo 2>/dev/null; then march=x86-64-v3; else march=x86-64; fi
+            export enable_march=$$march ;;
+    esac
+    say "building shtns (half a minute)"
+    log=$(VENV)/shtns.log
+    if SHTNS_OPENMP=0 $(PY) -m pip install --no-cache-dir shtns >$$log 2>&1 && works; then return; fi
+    say "shtns did not build, see $$log; $$instead"
+}
+endef
+export SETUP

@@ -1,0 +1,116 @@
+"""Imports run down only: tokenlaw -> validation -> spde -> particles; transforms are called from few places.
+
+They are read from the source with `ast`: imports inside functions and behind TYPE_CHECKING count too.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+BELOW: dict[str, set[str]] = {
+    "particles": set(),
+    "spde": {"particles"},
+    "validation": {"spde", "particles"},
+    "tokenlaw": {"validation", "spde", "particles"},
+}
+# Library -> files that may import it: exact files, or everything under a folder (with a closing slash).
+CONFINED = {
+    "shtns": ("spde/sphere.py",),
+    "ducc0": ("spde/sphere.py", "particles/"),
+}
+
+
+def imported_names(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield (line, absolute dotted name) for every import of a module that lies in `package`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, alias.name) for alias in names)
+            case ast.ImportFrom(module=module, level=0):
+                yield node.lineno, module or ""
+            case ast.ImportFrom(module=module, names=names, level=level):
+                parents = package[: max(len(package) - level + 1, 0)]
+                for name in [module] if module else [alias.name for alias in names]:
+                    yield node.lineno, ".".join((*parents, name))
+            case ast.Call(
+                func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield node.lineno, name
+
+
+def forbidden_imports(root: Path) -> list[str]:
+    """List the imports below `root` that break the rule, as "file:line imports name"."""
+    found = []
+    for owner in BELOW:
+        for path in sorted((root / owner).rglob("*.py")):
+            where = path.relative_to(root)
+            for line, name in imported_names(ast.parse(path.read_text(encoding="utf-8")), where.parent.parts):
+                top = name.partition(".")[0]
+                upward = top in BELOW and top != owner and top not in BELOW[owner]
+                allowed = CONFINED.get(top)
+                confined = allowed is not None and not any(
+                    where.as_posix() == place or (place.endswith("/") and where.as_posix().startswith(place))
+                    for place in allowed
+                )
+                if upward or confined:
+                    found.append(f"{where.as_posix()}:{line} imports {name}")
+    return found
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("package", BELOW)
+def test_package_has_source(package):
+    assert (ROOT / package / "__init__.py").is_file()
+
+
+def test_imports_run_down():
+    assert forbidden_imports(ROOT) == []
+
+
+def test_allowed_imports_pass(tmp_path):
+    write(
+        tmp_path,
+        {
+            "particles/attention.py": "import ducc0\nimport numpy as np\nfrom .heads import Heads\n",
+            "particles/reduced/simplex.py": "from ducc0 import misc\nfrom ..heads import Heads\n",
+            "spde/sphere.py": "def load():\n    import shtns\n    from ducc0 import sht\n",
+            "spde/solver.py": "import particles.layers\nfrom . import sphere\n",
+            "validation/wasserstein.py": "from spde import Density\nfrom particles import Tokens\n",
+            "tokenlaw/cli.py": "import particles, spde, validation\nimport particlesize\n",
+        },
+    )
+    assert forbidden_imports(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "name"),
+    [
+        ("particles/simulate.py", "import spde", "spde"),
+        ("particles/simulate.py", "from spde.field import SpectralField", "spde.field"),
+        ("particles/reduced/simplex.py", "from validation import claims", "validation"),
+        ("particles/simulate.py", "import typing\nif typing.TYPE_CHECKING:\n    import spde", "spde"),
+        ("spde/solver.py", "def f():\n    import validation.claims", "validation.claims"),
+        ("spde/solver.py", "import numpy, tokenlaw", "tokenlaw"),
+        ("validation/claims.py", "from tokenlaw.config import load", "tokenlaw.config"),
+        ("validation/claims.py", "import importlib\nimportlib.import_module('tokenlaw.cli')", "tokenlaw.cli"),
+        ("spde/solver.py", "import shtns", "shtns"),
+        ("spde/circle.py", "from ducc0.fft import c2c", "ducc0.fft"),
+        ("spde/sphere/__init__.py", "import shtns", "shtns"),
+        ("particles/field.py", "import shtns", "shtns"),
+        ("tokenlaw/report.py", "import ducc0", "ducc0"),
+    ],
+)
+def test_forbidden_import_is_found(tmp_path, file, source, name):
+    write(tmp_path, {"spde/sphere.py": "import shtns\n", file: source + "\n"})
+    line = source.count("\n") + 1
+    assert forbidden_imports(tmp_path) == [f"{file}:{line} imports {name}"]
