@@ -78,7 +78,9 @@ def check_heads(c: "Configuration") -> None:
     if c.heads is None:
         refuse("heads", f': missing section, required with layers.kind = "{c.layers.kind}"')
     if c.heads.kind == "fixed":
-        _check_fixed(c.heads, c.model.d)
+        if c.layers.kind != "transformer":
+            refuse("heads.kind", f' = "fixed": must be a random kind with layers.kind = "{c.layers.kind}"')
+        _check_fixed(c.heads, c.model.d, c.layers.heads)
     else:
         _check_random(c.heads, c.model.d)
 
@@ -90,7 +92,7 @@ def _check_random(heads: "RandomHeads", d: int) -> None:
     _check_shape("heads.mean_a", heads.mean_a, d, d)
 
 
-def _check_fixed(heads: "FixedHeads", d: int) -> None:
+def _check_fixed(heads: "FixedHeads", d: int, n_heads: int) -> None:
     matrices = {"value": heads.value, "query": heads.query, "key": heads.key}
     given = [name for name, matrix in matrices.items() if matrix is not None]
     if heads.file is not None:
@@ -100,12 +102,15 @@ def _check_fixed(heads: "FixedHeads", d: int) -> None:
     for name in matrices:
         if name not in given:
             refuse(f"heads.{name}", ": missing; fixed heads need value, query and key, or a file")
-    _check_shape("heads.value", heads.value, d, d)
-    rows = len(heads.query or ())
+    rows = len(heads.query[0]) if heads.query else 0
     if rows > d:
         refuse("heads.query", f": a matrix of {rows} rows, must have between 1 and model.d = {d}")
-    _check_shape("heads.query", heads.query, rows, d)
-    _check_shape("heads.key", heads.key, rows, d)
+    for name, height in (("value", d), ("query", rows), ("key", rows)):
+        stack = matrices[name] or ()
+        for index, matrix in enumerate(stack):
+            _check_shape(f"heads.{name}[{index}]" if len(stack) > 1 else f"heads.{name}", matrix, height, d)
+        if len(stack) != n_heads:
+            refuse(f"heads.{name}", f": {len(stack)} given, must be layers.heads = {n_heads}")
 
 
 def _check_shape(path: str, matrix: tuple[tuple[float, ...], ...] | None, rows: int, columns: int) -> None:
@@ -144,8 +149,7 @@ def check_layers(c: "Configuration") -> None:
 
 def _check_noise(c: "Configuration", layers: "HomogenizedLayers") -> None:
     """Fresh nodes represent the noise of a mean only if M >= 2 and dt <= M eps, mathematics (6)."""
-    centred = c.heads is not None and c.heads.kind != "fixed" and c.heads.mean_v is None
-    if layers.nodes_fixed or centred:
+    if layers.nodes_fixed or c.heads is None or c.heads.kind == "fixed" or c.heads.mean_v is None:
         return
     reason = "with values of non-zero mean and fresh nodes"
     if layers.nodes < 2:

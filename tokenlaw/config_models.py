@@ -15,6 +15,7 @@ from tokenlaw.config_types import (
     Count,
     CountOrZero,
     File,
+    Matrices,
     Matrix,
     NonNegative,
     Positive,
@@ -81,26 +82,27 @@ class RandomHeads(Section):
 
 
 class FixedHeads(Section):
-    """The same head everywhere: three inline matrices, or a file that holds them."""
+    """The same given heads in every layer: inline matrices (a list: one per head), or a file."""
 
     kind: Literal["fixed"] = Field(description="law of the entries")
-    value: Matrix | None = Field(
+    value: Matrices | None = Field(
         default=None,
-        description="value matrix V",
-        json_schema_extra={"allowed": "a model.d x model.d matrix: a list of rows of numbers"},
+        description="value matrix V of each head",
+        json_schema_extra={"allowed": "model.d x model.d matrices: lists of rows of numbers"},
     )
-    query: Matrix | None = Field(
+    query: Matrices | None = Field(
         default=None,
-        description="query matrix, head_dim x model.d",
-        json_schema_extra={"allowed": "a head_dim x model.d matrix: a list of rows of numbers"},
+        description="query matrix of each head",
+        json_schema_extra={"allowed": "head_dim x model.d matrices: lists of rows of numbers"},
     )
-    key: Matrix | None = Field(
+    key: Matrices | None = Field(
         default=None,
-        description="key matrix, as large as the query matrix",
-        json_schema_extra={"allowed": "a head_dim x model.d matrix: a list of rows of numbers"},
+        description="key matrix of each head",
+        json_schema_extra={"allowed": "head_dim x model.d matrices: lists of rows of numbers"},
     )
     file: File | None = Field(
-        default=None, description="NetCDF file with variables value, query, key in place of the matrices"
+        default=None,
+        description="NetCDF file with value, query, key(head, row, col) in place of the matrices",
     )
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
 
 MAX_COUNT: Final = 10**9
 """Upper limit of every count; whether it fits into memory is checked where it is allocated."""
@@ -34,6 +34,13 @@ def rows_of_equal_length(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[f
     return matrix
 
 
+def one_or_several(matrices: object) -> object:
+    """A list of matrices, where a single matrix may be given as it is."""
+    rows = matrices if isinstance(matrices, list) else []
+    single = rows and isinstance(rows[0], list) and rows[0] and not isinstance(rows[0][0], list)
+    return [matrices] if single else matrices
+
+
 def unit_length(vector: tuple[float, ...]) -> tuple[float, ...]:
     """Scale to length 1; a vector that has it already stays bitwise the same, so that saving is exact."""
     largest = max((abs(entry) for entry in vector), default=0.0)
@@ -53,6 +60,7 @@ CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Vector = Annotated[tuple[float, ...], Strict(False)]  # TOML has lists; the entries stay strict
 Matrix = Annotated[tuple[Vector, ...], Strict(False), AfterValidator(rows_of_equal_length)]
+Matrices = Annotated[tuple[Matrix, ...], Strict(False), BeforeValidator(one_or_several)]
 File = Annotated[str, AfterValidator(resolve_file)]
 
 

@@ -42,6 +42,7 @@ components = [
 UNIFORM = "initial={kind='uniform'}"
 MEAN = "heads.mean_v=[[1,0,0],[0,1,0],[0,0,1]]"
 TRANSFORMER = 'layers={kind="transformer", eta=0.1, heads=8, depth=20}'
+ONE_HEAD = 'layers={kind="transformer", eta=0.1, heads=1, depth=20}'
 FIXED = 'heads={kind="fixed", value=[[1,0,0],[0,1,0],[0,0,1]], query=[[1,0,0]], key=[[0,1,0]]}'
 
 
@@ -167,11 +168,15 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
             [MEAN, "layers.nodes=2", "layers.dt=0.5", "layers.noise_scale=0.1"],
             "layers.dt = 0.5: must be at most layers.nodes * layers.noise_scale = 0.2",
         ),
-        ([FIXED, "layers.nodes=1"], "layers.nodes = 1: must be at least 2"),
-        ([FIXED, "heads.key=[[1,0,0],[0,1,0]]"], "heads.key: a 2 x 3 matrix, must be 1 x 3"),
-        ([FIXED, "heads.query=[[1],[1],[1],[1]]"], "heads.query: a matrix of 4 rows, must have between 1"),
-        ([FIXED, "heads.value=[[1,0,0]]"], "heads.value: a 1 x 3 matrix, must be 3 x 3"),
-        (["heads={kind='fixed', value=[[1]]}"], "heads.query: missing; fixed heads need value,"),
+        ([FIXED], 'heads.kind = "fixed": must be a random kind with layers.kind = "homogenized"'),
+        ([FIXED, TRANSFORMER], "heads.value: 1 given, must be layers.heads = 8"),
+        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0,0]]]"], "heads.key: 2 given, must be layers.heads = 1"),
+        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0]]]"], "heads.key[1]: a 1 x 2 matrix, must be 1 x 3"),
+        ([FIXED, ONE_HEAD, "heads.key=[]"], "heads.key: 0 given, must be layers.heads = 1"),
+        ([FIXED, ONE_HEAD, "heads.key=[[1,0,0],[0,1,0]]"], "heads.key: a 2 x 3 matrix, must be 1 x 3"),
+        ([FIXED, ONE_HEAD, "heads.query=[[1],[1],[1],[1]]"], "heads.query: a matrix of 4 rows, must"),
+        ([FIXED, ONE_HEAD, "heads.value=[[1,0,0]]"], "heads.value: a 1 x 3 matrix, must be 3 x 3"),
+        ([TRANSFORMER, "heads={kind='fixed', value=[[1]]}"], "heads.query: missing; fixed"),
         ([TRANSFORMER, "layers.dt=0.1"], 'layers.dt = 0.1: belongs to layers.kind = "homogenized"'),
         ([TRANSFORMER, "layers.depth=1000000000"], "output.save_every = 0.1: must let at most 1000000"),
         ([UNIFORM, "model.d=4", "simulate.field=spectral"], 'simulate.field = "spectral": must'),
@@ -196,7 +201,7 @@ def test_the_same_keys_are_accepted_where_they_fit(tmp_path):
     )
     assert load_text(BASE, ["model.beta=2"]).model.beta == 2.0
     assert load_text(BASE, ["heads.head_dim=3"]).heads.head_dim == 3
-    assert load_text(BASE, [FIXED]).heads.query == ((1.0, 0.0, 0.0),)
+    assert load_text(BASE, [FIXED, ONE_HEAD]).heads.query == (((1.0, 0.0, 0.0),),)
 
 
 PLANNED = [
@@ -234,8 +239,8 @@ def test_missing_sections_and_several_errors():
 def test_fixed_heads_come_from_a_file_or_from_matrices(tmp_path):
     (tmp_path / "heads.nc").write_text("")
     file = f"heads={{kind='fixed', file='{tmp_path / 'heads.nc'}'}}"
-    assert load_text(BASE, [file]).heads.value is None
-    assert refusal(file, "heads.key=[[1,0,0]]") == (
+    assert load_text(BASE, [file, TRANSFORMER]).heads.value is None
+    assert refusal(file, TRANSFORMER, "heads.key=[[1,0,0]]") == (
         "heads.key: given beside heads.file; either the file or the three matrices"
     )
 
@@ -360,7 +365,7 @@ def test_immutable():
     "overrides",
     [
         [],
-        [FIXED],
+        [FIXED, ONE_HEAD],
         [TRANSFORMER],
         ["heads.mean_v=[[1e-17,0,0],[0,-0.1,0],[0,0,3]]", "noise.seed=9223372036854775807"],
         ["initial={kind='conformal', a=[0.1,0.2,0.3]}", "solve.carried_nodes=[2,4]"],
