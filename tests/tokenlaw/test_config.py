@@ -170,7 +170,7 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ),
         ([FIXED], 'heads.kind = "fixed": must be a random kind with layers.kind = "homogenized"'),
         ([FIXED, TRANSFORMER], "heads.value: 1 given, must be layers.heads = 8"),
-        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0,0]]]"], "heads.key: 2 given, must be layers.heads = 1"),
+        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0,9]]]"], "heads.key: 2 given, must be layers.heads"),
         ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0]]]"], "heads.key[1]: a 1 x 2 matrix, must be 1 x 3"),
         ([FIXED, ONE_HEAD, "heads.key=[]"], "heads.key: 0 given, must be layers.heads = 1"),
         ([FIXED, ONE_HEAD, "heads.key=[[1,0,0],[0,1,0]]"], "heads.key: a 2 x 3 matrix, must be 1 x 3"),
