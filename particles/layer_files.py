@@ -1,0 +1,79 @@
+"""Files of recorded layers and of tokens (NetCDF)."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from particles.arrays import Array
+from particles.layers import RecordedLayers
+from particles.output import versions
+from particles.retraction import Retraction, normalize
+from particles.tokens import Tokens
+
+AXES = ("layer", "head", "row", "col")
+FACTOR_AXES = ("layer", "head", "head_row", "col")
+
+
+def write_layers(law: RecordedLayers, path: Path) -> None:
+    """Write mixing(layer, head, row, col) = C_m, query and key(layer, head, head_row, col), attribute beta."""
+    dataset = xr.Dataset(
+        {
+            "mixing": (AXES, law.mixing, {"long_name": "mixing matrix C of a head, step sizes inside", "units": "1"}),
+            "query": (FACTOR_AXES, law.query, {"long_name": "query matrix of a head", "units": "1"}),
+            "key": (FACTOR_AXES, law.key, {"long_name": "key matrix of a head; A = key^T query", "units": "1"}),
+        },
+        attrs={"Conventions": "CF-1.11", "title": "recorded attention layers", "beta": law.beta, **versions()},
+    )
+    dataset.to_netcdf(path, encoding={name: {"_FillValue": None} for name in dataset.variables})
+
+
+def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayers:
+    """Read a layers file: mixing and either query_key = A or query and key; ValueError names what is wrong."""
+    with _open(path) as dataset:
+        beta = dataset.attrs.get("beta")
+        if not isinstance(beta, float | int | np.floating | np.integer):
+            raise ValueError(f"{path}: attribute beta must be a number, got {beta!r}")
+        mixing = _variable(dataset, "mixing", path)
+        try:
+            if "query_key" in dataset:
+                forms = _variable(dataset, "query_key", path)
+                return RecordedLayers.from_query_key(mixing, forms, float(beta), retraction)
+            if "query" in dataset and "key" in dataset:
+                query, key = _variable(dataset, "query", path), _variable(dataset, "key", path)
+                return RecordedLayers(mixing, query, key, float(beta), retraction)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from None
+    raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {_names(dataset)}")
+
+
+def read_tokens(path: Path) -> Tokens:
+    """Read tokens(token, component) and optional weight(token); of a token file of a run, the last record."""
+    with _open(path) as dataset:
+        if "tokens" in dataset and "depth_time" in dataset["tokens"].dims:
+            dataset = dataset.isel(depth_time=-1)
+        points = _variable(dataset, "tokens", path)
+        weights = _variable(dataset, "weight", path) if "weight" in dataset else np.zeros(0)
+        try:
+            return Tokens(points, weights)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def _open(path: Path) -> xr.Dataset:
+    try:
+        return xr.open_dataset(path, engine="netcdf4")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
+
+
+def _variable(dataset: xr.Dataset, name: str, path: Path) -> Array:
+    if name not in dataset:
+        raise ValueError(f"{path}: variable {name} is missing; has {_names(dataset)}")
+    return np.asarray(dataset[name].values)
+
+
+def _names(dataset: xr.Dataset) -> str:
+    return ", ".join(sorted(str(name) for name in dataset.data_vars)) or "no variables"

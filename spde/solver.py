@@ -1,0 +1,326 @@
+"""The time loop of densities: the measure is pushed forward by each layer.  mathematics, section 7.
+
+    field of the layer from the carried nodes -> T at carried nodes, passive points and grid nodes
+    -> adjoint non-uniform transform of w_g rho(x_g) at T(x_g) -> coefficients
+"""
+
+import warnings
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import xarray as xr
+
+from particles import output
+from particles.arrays import Array, SolverError, as_array
+from particles.attention import Attention, DirectField, Field, FieldFactory, Softmax
+from particles.layers import AttentionPush, LayerLaw
+from particles.simulate import Progress, run, schedule
+from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
+from spde.density import Density, low_moments
+from spde.field import SpectralField
+from spde.sphere import Coefficients, Sphere, adjoint_at, mode_numbers
+
+TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
+NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
+DEFECT_LIMIT = 1e-4  # likewise when the two representations differ by this much in the low moments
+
+
+@runtime_checkable
+class GridField(Protocol):
+    """A field that knows a faster way to the points of a grid."""
+
+    def on_grid(self, sphere: Sphere) -> Array:
+        """U at the grid points, (nlat * nphi, 3)."""
+        ...
+
+
+def default_field(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+    """`SpectralField` for softmax attention, `DirectField` for every other kernel."""
+    factory: FieldFactory = SpectralField if isinstance(attention, Softmax) else DirectField
+    return factory(attention, push, measure, n_targets)
+
+
+def spectral_field(tol: float) -> FieldFactory:
+    """`default_field` with another tolerance than 1e-6."""
+
+    def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+        if isinstance(attention, Softmax):
+            return SpectralField(attention, push, measure, n_targets, tol)
+        return DirectField(attention, push, measure, n_targets)
+
+    return factory
+
+
+@dataclass(frozen=True, eq=False)
+class DensityState:
+    """A density after `step` layers.
+
+    Attributes
+    ----------
+    coefficients : (modes,) at the last remap.
+    nodes : carried nodes now.
+    passive : (P, 3) points that ride on the flow without acting on it.
+    moving : grid nodes of the last remap, moved since then, with weights w_g rho(x_g); None right after a remap.
+    field_degree : largest degree of the last field, 0 at the start.
+    """
+
+    step: int
+    coefficients: Coefficients
+    nodes: Cloud
+    passive: Array
+    moving: Cloud | None = None
+    field_degree: int = 0
+
+    def arrays(self) -> dict[str, Array]:
+        """The state by name, real arrays only."""
+        arrays = {
+            "step": np.asarray(self.step),
+            "coefficients_real": self.coefficients.real,
+            "coefficients_imag": self.coefficients.imag,
+            "node": self.nodes.points,
+            "node_weight": self.nodes.weights,
+            "passive": self.passive,
+            "field_degree": np.asarray(self.field_degree),
+            "is_moving": np.asarray(int(self.moving is not None)),
+        }
+        if self.moving is not None:
+            arrays |= {"moving": self.moving.points, "moving_weight": self.moving.weights}
+        return arrays
+
+
+def density_state(arrays: dict[str, Array]) -> DensityState:
+    """Inverse of `DensityState.arrays`."""
+    return DensityState(
+        int(arrays["step"]),
+        arrays["coefficients_real"] + 1j * arrays["coefficients_imag"],
+        Cloud(arrays["node"], arrays["node_weight"]),
+        arrays["passive"],
+        Cloud(arrays["moving"], arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
+        int(arrays["field_degree"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class DensityFlow:
+    """How a density is advanced and observed: everything of `solve` that does not change with depth.
+
+    Parameters
+    ----------
+    sphere : grid and transforms.   law : law of the layers.   attention : kernel of the heads.
+    field : factory of the velocity field.
+    remap_every : layers between two remaps of the coefficients; 0 never: the carried nodes alone.
+    on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
+    """
+
+    sphere: Sphere
+    law: LayerLaw
+    attention: Attention
+    field: FieldFactory = default_field
+    remap_every: int = 1
+    on_unresolved: str = "warn"
+    _said: set[str] = dataclass_field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.law.d != 3:
+            raise ValueError(f"densities live on S^2 (d = 3); the layers have d = {self.law.d}")
+        if self.on_unresolved not in ("warn", "stop"):
+            raise ValueError(f'on_unresolved must be "warn" or "stop", got {self.on_unresolved!r}')
+        if self.remap_every < 0:
+            raise ValueError(f"remap_every must be >= 0, got {self.remap_every}")
+
+    def advance(self, state: DensityState, until: int, progress: Progress | None = None) -> DensityState:
+        """Apply the layers state.step ... until - 1."""
+        while state.step < until:
+            moved = self._step(state)
+            depth = state.step * self.law.dt
+            if not (np.isfinite(moved.nodes.points).all() and np.isfinite(moved.coefficients).all()):
+                raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
+            if self.on_unresolved == "stop" and self.remap_every and self.unresolved(self.density(moved)):
+                raise SolverError(
+                    "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
+                    step=state.step, depth_time=depth, state=state,
+                )  # fmt: skip
+            state = moved
+            if progress is not None:
+                progress(state.step)
+        return state
+
+    def _step(self, state: DensityState) -> DensityState:
+        nodes, passive, coefficients = state.nodes, state.passive, state.coefficients
+        moving, degree = state.moving, 0
+        on_grid = bool(self.remap_every) and moving is None
+        if on_grid:
+            values = self.sphere.synthesis(coefficients).ravel()
+            moving = Cloud(self.sphere.points, self.sphere.weights * values)
+        for push in self.law.layer(state.step):
+            riders = np.concatenate([nodes.points, passive])
+            n_targets = len(riders) + (0 if moving is None else len(moving.points))
+            field = self.field(self.attention, push, nodes, n_targets)
+            degree = max(degree, field.degree)
+            if moving is not None:
+                grid = on_grid and isinstance(field, GridField)
+                velocity = field.on_grid(self.sphere) if grid else field.at(moving.points)  # type: ignore[attr-defined]
+                moving = Cloud(push.retraction(moving.points, velocity), moving.weights)
+                on_grid = False
+            velocity = field.at(riders)
+            if velocity.size and np.einsum("ij,ij->i", velocity, velocity).max() > 1:
+                self._warn(
+                    "long",
+                    f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
+                    "representation converges; lower dt",
+                )
+            riders = push.retraction(riders, velocity)
+            nodes = Cloud(riders[: len(nodes.points)], nodes.weights)
+            passive = riders[len(nodes.points) :]
+        if moving is not None and (state.step + 1) % self.remap_every == 0:
+            coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
+            moving = None
+        return DensityState(state.step + 1, coefficients, nodes, passive, moving, degree)
+
+    def density(self, state: DensityState) -> Density:
+        """The density of a state; between two remaps (or without any) projected from the moved nodes."""
+        cloud = state.moving if self.remap_every else state.nodes
+        if cloud is None:
+            return Density(self.sphere, state.coefficients, state.nodes)
+        return Density(self.sphere, adjoint_at(cloud.weights, cloud.points, self.sphere.lmax), state.nodes)
+
+    def unresolved(self, density: Density) -> bool:
+        """Whether the pointwise density is lost: tail, negative values or moment_defect beyond their limits."""
+        return (
+            not density.tail <= TAIL_LIMIT
+            or not density.minimum >= -NEGATIVE_LIMIT * density.maximum
+            or not density.moment_defect <= DEFECT_LIMIT
+        )
+
+    def observe(self, state: DensityState) -> xr.Dataset:
+        """The record of a state: variables of a density file at one depth."""
+        density = self.density(state)
+        unresolved = self.unresolved(density)
+        if unresolved and self.on_unresolved == "warn":
+            self._warn(
+                "unresolved",
+                f"the pointwise density is not resolved at depth time {state.step * self.law.dt:g} "
+                f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments come from the carried nodes "
+                "and stay right; raise lmax for pointwise values",
+            )
+        order = by_degree(self.sphere.lmax)
+        pair = np.stack([density.coefficients.real[order], density.coefficients.imag[order]], axis=1)
+        mean = density.mean
+        defect = density.moment_defect if self.remap_every else np.nan
+        none: tuple[str, ...] = ()
+        return output.record(
+            state.step,
+            self.law.dt,
+            {
+                "density": (("lat", "lon"), density.grid_values, "density of the token law"),
+                "coefficients": (("mode", "part"), pair, "spherical-harmonic coefficients of the density"),
+                "mass": (none, density.mass, "mass of the density"),
+                "mean_token": (("component",), mean, "mean token, from the carried nodes"),
+                "mean_overlap": (none, mean @ mean, "squared length of the mean token"),
+                "second_moment": (
+                    ("component", "component2"), density.second_moment, "second moment, from the carried nodes",
+                ),
+                "moment_defect": (none, defect, "largest difference of low moments, carried nodes to coefficients"),
+                "min_density": (none, density.minimum, "smallest value of the density on the grid"),
+                "tail": (none, density.tail, "norm of the top tenth of the degrees over the norm of all"),
+                "field_degree": (none, np.int32(state.field_degree), "largest degree of the velocity field"),
+                "unresolved": (none, np.int8(unresolved), "1 where the pointwise density is lost"),
+            },
+        )  # fmt: skip
+
+    def _warn(self, kind: str, text: str) -> None:
+        """Warn once per run and kind."""
+        if kind not in self._said:
+            self._said.add(kind)
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+    def static(self) -> xr.Dataset:
+        """Grid, mode numbers and parts: what a density file says once."""
+        degrees, orders = mode_numbers(self.sphere.lmax)
+        order = by_degree(self.sphere.lmax)
+        south = {"units": "degrees_north", "standard_name": "latitude", "long_name": "Gauss latitude", "axis": "Y"}
+        east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude", "axis": "X"}
+        return xr.Dataset(
+            coords={
+                "lat": ("lat", self.sphere.latitude, south),
+                "lon": ("lon", self.sphere.longitude, east),
+                "sh_degree": ("mode", degrees[order].astype(np.int32), {"long_name": "degree l", "units": "1"}),
+                "sh_order": ("mode", orders[order].astype(np.int32), {"long_name": "order m", "units": "1"}),
+                "part": ("part", np.array(["real", "imag"]), {"long_name": "part of the complex coefficient"}),
+            }
+        )
+
+
+def by_degree(lmax: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+    """Permutation from order-by-order to degree-by-degree numbering of the modes."""
+    degrees, orders = mode_numbers(lmax)
+    return np.lexsort((orders, degrees))
+
+
+def solve(
+    density: Density,
+    law: LayerLaw,
+    attention: Attention,
+    *,
+    n_steps: int,
+    save_every: int = 1,
+    field: FieldFactory = default_field,
+    passive: Array | None = None,
+    remap_every: int = 1,
+    on_unresolved: str = "warn",
+    checkpoint: output.Recorder | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Solve the stochastic nonlinear Fokker-Planck equation (5) along one realization of the layers.
+
+    Parameters
+    ----------
+    density : initial density on S^2.
+    law : law of the layers (d = 3).
+    attention : kernel of the heads.
+    n_steps, save_every : numbers of layers; the first and the last state are always saved.
+    field : factory of the velocity field.
+    passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
+    remap_every, on_unresolved : see `DensityFlow`.
+    checkpoint : recorder to use instead of memory.
+    progress : called with the number of layers applied.
+
+    Returns
+    -------
+    xarray.Dataset with density(depth_time, lat, lon), coefficients(depth_time, mode, part), moments and diagnostics.
+
+    Raises
+    ------
+    SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop".
+
+    Examples
+    --------
+    >>> from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
+    >>> from spde import Density, Sphere, solve
+    >>> start = Density.from_law(VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [2.0]), Sphere(31))
+    >>> law = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(7))
+    >>> run = solve(start, law, Softmax(2.0), n_steps=10)
+    >>> bool(abs(run.mass - 1).max() < 1e-12)
+    True
+    """
+    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved)
+    riders = np.zeros((0, 3)) if passive is None else as_array(passive, "passive", (None, 3))
+    recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static())
+
+    def observe(state: DensityState) -> xr.Dataset:
+        found = flow.observe(state)
+        if len(riders):
+            found["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
+        return found
+
+    run(
+        DensityState(0, density.coefficients, density.nodes, riders),
+        advance=partial(flow.advance, progress=progress),
+        observe=observe,
+        save_steps=schedule(n_steps, save_every),
+        recorder=recorder,
+    )
+    return recorder.result()
