@@ -1,0 +1,174 @@
+"""Orthographic pictures of the sphere: image = (<x, right>, <x, up>) for points with <x, towards> > 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import RegularGridInterpolator
+
+Array = npt.NDArray[np.float64]
+
+__all__ = ["View", "best_direction", "graticule", "sample"]
+
+_OBLIQUE = np.array([0.75, -0.5, 0.43])  # where nothing better is known: all three axes in sight
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The sphere seen by a viewer infinitely far away.
+
+    Attributes
+    ----------
+    right, up, towards : orthonormal, right-handed (3,): the axes of the image, and the direction to the
+    viewer.
+    """
+
+    right: Array
+    up: Array
+    towards: Array
+
+    @classmethod
+    def from_direction(cls, direction: npt.ArrayLike) -> View:
+        """View from a direction (3,), north upwards; seen from a pole, longitude 90 is upwards.
+
+        Raises
+        ------
+        ValueError: the direction has no length, or is not finite.
+        """
+        towards = np.asarray(direction, dtype=np.float64)
+        length = np.linalg.norm(towards) if towards.shape == (3,) else np.nan
+        if not 0 < length < np.inf:
+            raise ValueError(f"direction must be a vector (3,) of positive length, got {direction!r}")
+        towards = towards / length
+        north = np.array([0.0, 0.0, 1.0]) if abs(towards[2]) < 0.999 else np.array([0.0, 1.0, 0.0])
+        right = np.cross(north, towards)
+        right /= np.linalg.norm(right)
+        return cls(right, np.cross(towards, right), towards)
+
+    def project(self, points: npt.ArrayLike) -> tuple[Array, Array]:
+        """Image and depth of points on the sphere.
+
+        Parameters
+        ----------
+        points : unit vectors (..., 3).
+
+        Returns
+        -------
+        image (..., 2) in the unit disc, and depth (...) = <x, towards>, positive on the visible side.
+        """
+        x = np.asarray(points, dtype=np.float64)
+        return np.stack([x @ self.right, x @ self.up], axis=-1), np.asarray(x @ self.towards)
+
+    def directions(self, size: int) -> Array:
+        """Unit vectors behind the pixels of a square image of the disc.
+
+        Parameters
+        ----------
+        size : pixels a side; the image covers [-1, 1]^2, row 0 is the lowest.
+
+        Returns
+        -------
+        (size, size, 3), at pixel centres; pixels outside the disc take the nearest point of its rim, so
+        that a circle clipped out of the image has no ragged edge.
+        """
+        centres = (2.0 * np.arange(size) + 1.0) / size - 1.0
+        across, along = np.meshgrid(centres, centres)
+        radius = np.maximum(np.hypot(across, along), 1.0)
+        across, along = across / radius, along / radius
+        depth = np.sqrt(np.maximum(1.0 - across**2 - along**2, 0.0))
+        return np.asarray(
+            across[..., None] * self.right + along[..., None] * self.up + depth[..., None] * self.towards
+        )
+
+
+def sample(
+    field: npt.ArrayLike, latitudes: npt.ArrayLike, longitudes: npt.ArrayLike, directions: Array
+) -> Array:
+    """Bilinear interpolation of a field on a latitude-longitude grid; creates no new extrema.
+
+    Longitude is periodic. Between the outermost latitude and the pole the field goes to the mean over that
+    latitude, which is the value at the pole to second order in the distance.
+
+    Parameters
+    ----------
+    field : (n_lat, n_lon).
+    latitudes, longitudes : degrees, in any order; longitudes without the repeated meridian.
+    directions : unit vectors (..., 3).
+
+    Returns
+    -------
+    (...)
+    """
+    lat, lon = np.asarray(latitudes, dtype=np.float64), np.asarray(longitudes, dtype=np.float64) % 360.0
+    values = np.asarray(field, dtype=np.float64)
+    if values.shape != (lat.size, lon.size):
+        raise ValueError(
+            f"field must have shape {(lat.size, lon.size)} (latitude, longitude), got {values.shape}"
+        )
+    rows, columns = np.argsort(lat), np.argsort(lon)
+    lat, lon, values = lat[rows], lon[columns], values[np.ix_(rows, columns)]
+    lon, values = np.append(lon, lon[0] + 360.0), np.concatenate([values, values[:, :1]], axis=1)
+    if lat[0] > -90.0:
+        lat, values = np.append(-90.0, lat), np.vstack([np.full(lon.size, values[0, :-1].mean()), values])
+    if lat[-1] < 90.0:
+        lat, values = np.append(lat, 90.0), np.vstack([values, np.full(lon.size, values[-1, :-1].mean())])
+    at_lat = np.degrees(np.arctan2(directions[..., 2], np.hypot(directions[..., 0], directions[..., 1])))
+    at_lon = (np.degrees(np.arctan2(directions[..., 1], directions[..., 0])) - lon[0]) % 360.0 + lon[0]
+    return np.asarray(RegularGridInterpolator((lat, lon), values)((at_lat, at_lon)))
+
+
+def best_direction(means: npt.ArrayLike) -> Array:
+    """Direction from which the means of several measures are all well in sight.
+
+    Parameters
+    ----------
+    means : mean tokens (k, 3), each of length at most 1; short ones count little.
+
+    Returns
+    -------
+    (3,): minimises sum_k |mean_k| exp(-3 <direction, mean_k / |mean_k|>) over 2,000 directions and the
+    normalised sum; an oblique direction if all the means are shorter than 0.02.
+    """
+    m = np.asarray(means, dtype=np.float64).reshape(-1, 3)
+    lengths = np.linalg.norm(m, axis=1)
+    m, lengths = m[lengths > 0.02], lengths[lengths > 0.02]
+    if not len(m):
+        return np.asarray(_OBLIQUE / np.linalg.norm(_OBLIQUE), dtype=np.float64)
+    n = 2000
+    height = 1.0 - (2.0 * np.arange(n) + 1.0) / n
+    angle = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(n)
+    radius = np.sqrt(1.0 - height**2)
+    candidates = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
+    total = m.sum(axis=0)
+    if np.linalg.norm(total) > 1e-6:
+        candidates = np.vstack([total / np.linalg.norm(total), candidates])
+    penalty = np.exp(-3.0 * candidates @ (m / lengths[:, None]).T) @ lengths
+    return np.asarray(candidates[int(penalty.argmin())])
+
+
+def graticule(view: View, spacing: float = 30.0) -> list[Array]:
+    """Parallels and meridians of the visible side.
+
+    Parameters
+    ----------
+    spacing : degrees; divides 90.
+
+    Returns
+    -------
+    list of (k, 2) lines in the image, NaN where they pass behind.
+    """
+    fine = np.radians(np.linspace(-180.0, 180.0, 361))
+    curves = []
+    for lat in np.radians(np.arange(-90.0 + spacing, 90.0, spacing)):
+        curves.append(
+            np.stack([np.cos(lat) * np.cos(fine), np.cos(lat) * np.sin(fine), 0 * fine + np.sin(lat)], -1)
+        )
+    for lon in np.radians(np.arange(0.0, 180.0, spacing)):
+        curves.append(np.stack([np.cos(fine) * np.cos(lon), np.cos(fine) * np.sin(lon), np.sin(fine)], -1))
+    lines = []
+    for curve in curves:
+        image, depth = view.project(curve)
+        lines.append(np.where((depth >= 0)[:, None], image, np.nan))
+    return lines

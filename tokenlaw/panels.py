@@ -1,0 +1,221 @@
+"""Curves over depth time, spectra and histograms: one function draws one panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+Array = npt.NDArray[np.float64]
+
+__all__ = [
+    "certificates",
+    "distances",
+    "extremes",
+    "layer_forms",
+    "layer_mixing",
+    "overlap",
+    "pairs",
+    "spectrum",
+]
+
+# Okabe and Ito: told apart with every kind of colour vision.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#707070"
+MARKERS_UP_TO = 30  # values; longer curves carry no markers
+OVERLAP_TOKENS = 1000  # tokens whose pairwise overlaps are counted
+LAYER_WORK = 2e10  # of singular value decompositions, in units of d^3
+
+DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "coupled_rms": ("token to twin, r.m.s.", {"color": BLUE, "marker": "o"}),
+    "w1_geodesic": ("$W_1$ geodesic", {"color": GREEN, "marker": "^"}),
+    "w2_chordal": ("$W_2$ chordal", {"color": ORANGE, "marker": "s"}),
+    "w2_floor": ("$W_2$ floor (two samples)", {"color": GREY, "marker": "x", "linestyle": "--"}),
+}
+
+
+def curve(axes: Axes, x: Array, y: Array, label: str, **style: Any) -> bool:
+    """Draw the values that are finite (on a logarithmic axis: and positive), joined; False if none is."""
+    keep = np.isfinite(y) & ((y > 0) | (axes.get_yscale() != "log"))
+    if np.count_nonzero(keep) > MARKERS_UP_TO:
+        style["marker"] = "none"
+    axes.plot(x[keep], y[keep], label=label, **{"linewidth": 1.2, "markersize": 3.2, **style})
+    return bool(keep.any())
+
+
+def over_depth(axes: Axes, depth: Array, label: str) -> None:
+    """Axis of depth time (dimensionless), the same for every panel of a figure."""
+    room = 0.02 * float(depth[-1] - depth[0]) or 0.5
+    axes.set_xlim(depth[0] - room, depth[-1] + room)
+    axes.set_xlabel("depth time")
+    axes.set_ylabel(label)
+    axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
+
+
+def overlap(axes: Axes, depth: Array, curves: dict[str, Array]) -> None:
+    """Mean overlap |mean token|^2; the first measure as a line, the second dashed with open markers."""
+    styles: list[dict[str, Any]] = [
+        {"color": BLUE},
+        {"color": ORANGE, "linestyle": "--", "marker": "o", "markerfacecolor": "none"},
+    ]
+    if len(depth) == 1:
+        styles[0]["marker"] = "s"
+    for (name, values), style in zip(curves.items(), styles, strict=False):
+        if len(depth) > MARKERS_UP_TO and "marker" in style:
+            style = {**style, "markevery": -(-len(depth) // MARKERS_UP_TO)}
+            axes.plot(depth, values, label=name, linewidth=1.2, markersize=3.2, **style)
+        else:
+            curve(axes, depth, values, name, **style)
+    over_depth(axes, depth, r"mean overlap  $|\langle x \rangle|^2$")
+    top = max(float(np.max(values)) for values in curves.values())
+    axes.set_ylim(0.0, max(1.08 * top, 1e-3))
+    axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+    if len(curves) > 1:
+        axes.legend(loc="best", frameon=False)
+
+
+def distances(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
+    """Distances of a compare file on a logarithmic axis; a distance of 0 (twins at the start) is left out."""
+    axes.set_yscale("log")
+    drawn = [
+        curve(axes, depth, dataset[name].values, label, **{"linewidth": 1.2, **style})
+        for name, (label, style) in DISTANCES.items()
+        if name in dataset
+    ]
+    over_depth(axes, depth, "distance, tokens to density")
+    finish_log(axes, any(drawn), "no distance was computed")
+
+
+def certificates(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
+    """Tail of the spectrum and moment_defect: what the run says about its own resolution."""
+    axes.set_yscale("log")
+    series = {"tail": ("tail", ORANGE, "o"), "moment_defect": ("moment defect", BLUE, "s")}
+    drawn = [
+        curve(axes, depth, dataset[name].values, label, color=color, marker=marker)
+        for name, (label, color, marker) in series.items()
+        if name in dataset
+    ]
+    over_depth(axes, depth, "certificates")
+    finish_log(axes, any(drawn), "no positive value recorded")
+
+
+def extremes(axes: Axes, depth: Array, largest: Array, smallest: Array) -> None:
+    """Largest and smallest density on the grid; a negative minimum by its modulus, in its own colour."""
+    axes.set_yscale("log")
+    curve(axes, depth, largest, "max", color=BLUE, marker="o")
+    if (smallest > 0).any():
+        curve(axes, depth, np.where(smallest > 0, smallest, np.nan), "min", color=GREEN, marker="s")
+    if (smallest < 0).any():
+        modulus = np.where(smallest < 0, -smallest, np.nan)
+        curve(axes, depth, modulus, "|min| where negative", color=ORANGE, marker="v", linestyle=":")
+    over_depth(axes, depth, "density")
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-10 * float(largest.max())))
+    finish_log(axes, True, "")
+
+
+def finish_log(axes: Axes, drawn: bool, otherwise: str) -> None:
+    """Legend and limits of a logarithmic panel, room for the legend; a sentence where nothing was drawn."""
+    if not drawn:
+        axes.set_yscale("linear")
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, otherwise, transform=axes.transAxes, ha="center", color=GREY)
+        return
+    low, high = axes.get_ylim()
+    if high < 20 * low:
+        low, high = np.sqrt(low * high / 20), np.sqrt(low * high * 20)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(low, high * (high / low) ** 0.28)
+    axes.legend(
+        loc="upper center", frameon=False, ncols=2, columnspacing=0.9, handlelength=1.6, handletextpad=0.5
+    )
+
+
+def spectrum(axes: Axes, depth: Array, second_moment: Array) -> None:
+    """Eigenvalues of the second moment (depth_time, d, d), the eight largest; they sum to 1 on the sphere."""
+    values = np.asarray(np.linalg.eigvalsh(second_moment)[:, ::-1], dtype=np.float64)
+    shown = min(values.shape[1], 8)
+    for k in range(shown):
+        curve(axes, depth, values[:, k], "", color=BLUE, alpha=1.0 - 0.8 * k / shown, marker="o")
+    part = f" ({shown} of {values.shape[1]})" if shown < values.shape[1] else ""
+    over_depth(axes, depth, "second-moment eigenvalues" + part)
+    axes.set_ylim(0.0, 1.05 * float(values.max()))
+
+
+def pairs(axes: Axes, first: Array, last: Array, depths: tuple[float, float], unit: bool) -> None:
+    """Histograms of <x_i, x_j>, i < j, at the first and the last record, among at most 1,000 tokens."""
+    values = [overlaps(first)] if depths[0] == depths[1] else [overlaps(first), overlaps(last)]
+    if not len(values[0]):
+        axes.text(0.5, 0.5, "one token: no pairs", transform=axes.transAxes, ha="center", color=GREY)
+        return
+    low, high = (-1.0, 1.0) if unit else (min(v.min() for v in values), max(v.max() for v in values))
+    if not high > low:
+        low, high = low - 0.5, high + 0.5
+    for sample, at, color in zip(values, depths, (GREY, BLUE), strict=False):
+        counts, edges = np.histogram(np.clip(sample, low, high), bins=60, range=(low, high))
+        share = counts / counts.sum()
+        axes.stairs(share, edges, fill=True, color=color, alpha=0.25)
+        axes.stairs(share, edges, color=color, linewidth=1.2, label=f"depth {at:.3g}")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_xlabel(r"pairwise overlap  $\langle x_i, x_j \rangle$")
+    axes.set_ylabel("share of pairs in a bin")
+    axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
+    low_share, high_share = axes.get_ylim()
+    axes.set_ylim(low_share, high_share * (high_share / low_share) ** 0.2)
+    axes.legend(loc="upper center", frameon=False, ncols=2)
+
+
+def overlaps(points: Array) -> Array:
+    """Overlaps <x_i, x_j>, i < j, of evenly spaced tokens, at most 1,000 of the (n, d) given."""
+    n = len(points)
+    chosen = points[np.linspace(0, n - 1, min(n, OVERLAP_TOKENS)).round().astype(int)]
+    return np.asarray((chosen @ chosen.T)[np.triu_indices(len(chosen), 1)])
+
+
+def layer_mixing(axes: Axes, mixing: Array) -> None:
+    """Singular values of the mixing matrices (layer, head, d, d) by layer: largest, r.m.s. and smallest."""
+    shown = affordable(mixing.shape)
+    values = np.linalg.svd(mixing[shown], compute_uv=False)
+    series = {
+        "largest": (values[..., 0], BLUE, "o"),
+        "r.m.s.": (np.sqrt((values**2).mean(axis=-1)), ORANGE, "s"),
+        "smallest": (values[..., -1], GREEN, "^"),
+    }
+    for name, (by_head, color, marker) in series.items():
+        curve(axes, shown.astype(float), by_head.mean(axis=1), name, color=color, marker=marker)
+        axes.fill_between(
+            shown, by_head.min(axis=1), by_head.max(axis=1), color=color, alpha=0.2, linewidth=0
+        )
+    axes.set_xlabel("layer" if len(shown) == len(mixing) else f"layer ({len(shown)} of {len(mixing)} drawn)")
+    axes.set_ylabel("singular values of mixing")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(0.0, 1.25 * float(values.max()) or 1.0)
+    axes.grid(True, linewidth=0.4, alpha=0.35)
+    axes.legend(loc="upper center", frameon=False, ncols=3, title="mean over heads; band: all heads")
+
+
+def layer_forms(axes: Axes, dataset: xr.Dataset) -> None:
+    """Histogram of beta |A_m| (spectral norm) over the heads of all layers; A = key^T query."""
+    beta = float(dataset.attrs.get("beta", 1.0))
+    if "query_key" in dataset:
+        forms = dataset["query_key"].values
+        norms = np.linalg.norm(forms[affordable(forms.shape)], ord=2, axis=(-2, -1))
+    else:  # |key^T query| = |R_key R_query^T| with key^T = Q_key R_key, and so for query
+        shown = affordable(dataset["mixing"].shape)
+        small = [np.linalg.qr(np.swapaxes(dataset[k].values[shown], -1, -2))[1] for k in ("key", "query")]
+        norms = np.linalg.norm(small[0] @ np.swapaxes(small[1], -1, -2), ord=2, axis=(-2, -1))
+    axes.hist(beta * norms.ravel(), bins="auto", color=BLUE, alpha=0.35, edgecolor=BLUE)
+    axes.set_xlabel(r"$\beta\,|A|$" if "beta" in dataset.attrs else r"$|A|$  (the file has no $\beta$)")
+    axes.set_ylabel("heads")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(True, linewidth=0.4, alpha=0.35)
+
+
+def affordable(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Evenly spaced layers of an array (layer, head, d, d) whose decompositions take some seconds at most."""
+    n_layers, n_heads, d = shape[:3]
+    count = min(n_layers, max(2, int(LAYER_WORK / (n_heads * float(d) ** 3))))
+    return np.unique(np.linspace(0, n_layers - 1, count).round().astype(np.int64))
