@@ -3,7 +3,7 @@
 from particles.arrays import SolverError
 from particles.attention import Attention, DirectField, Field, FieldFactory, Linear, Softmax
 from particles.heads import FixedHeads, GaussianHeads, HeadLaw, Heads
-from particles.initial import Conformal, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
+from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
 from particles.layers import (
     AttentionPush,
     Homogenized,
@@ -25,6 +25,7 @@ __all__ = [
     "Cloud",
     "Conformal",
     "DirectField",
+    "Empirical",
     "Field",
     "FieldFactory",
     "FixedHeads",

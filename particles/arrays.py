@@ -43,5 +43,6 @@ def as_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Arra
 
 def unit(vectors: Array) -> Array:
     """nrm(v) = v / |v| along the last axis, evaluated without a temporary of vector size more than once."""
-    norm = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
-    return vectors / norm[..., None]
+    norm: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    result: Array = vectors / norm[..., None]
+    return result

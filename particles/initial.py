@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from particles.arrays import Array, as_array, unit
 from particles.retraction import flow
+from particles.tokens import Tokens
 
 
 class InitialLaw(Protocol):
@@ -29,7 +30,7 @@ class InitialDensity(InitialLaw, Protocol):
 
 def sphere_area(d: int) -> float:
     """Surface |S^(d-1)| = 2 pi^(d/2) / Gamma(d/2)."""
-    return 2 * math.pi ** (d / 2) / math.gamma(d / 2)
+    return float(2 * math.pi ** (d / 2) / math.gamma(d / 2))
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ class Conformal:
         gap = points - self.a
         square = np.einsum("ij,ij->i", gap, gap)
         d = len(self.a)
-        return ((1 - self.a @ self.a) / square) ** (d - 1) / sphere_area(d)
+        density: Array = ((1 - self.a @ self.a) / square) ** (d - 1) / sphere_area(d)
+        return density
 
 
 @dataclass(frozen=True)
@@ -161,3 +163,14 @@ class Simplex:
         across, along = math.sqrt(1 - self.overlap), math.sqrt(max(0.0, 1 + (n - 1) * self.overlap))
         root = across * (np.eye(n) - centre) + along * centre
         return unit(root @ frame.T)
+
+
+@dataclass(frozen=True, eq=False)
+class Empirical:
+    """The law of given weighted tokens: sampling draws among them with replacement."""
+
+    tokens: Tokens
+
+    def sample(self, rng: np.random.Generator, n: int) -> Array:
+        """Draw n tokens, shape (n, d)."""
+        return self.tokens.points[rng.choice(len(self.tokens), size=n, p=self.tokens.weights)]

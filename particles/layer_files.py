@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from particles.arrays import Array
+from particles.heads import FixedHeads
 from particles.layers import RecordedLayers
 from particles.output import versions
 from particles.retraction import Retraction, normalize
@@ -56,6 +57,16 @@ def read_tokens(path: Path) -> Tokens:
         weights = _variable(dataset, "weight", path) if "weight" in dataset else np.zeros(0)
         try:
             return Tokens(points, weights)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def read_heads(path: Path) -> FixedHeads:
+    """Read the heads of every layer: value(head, row, col), query and key(head, head_row, col)."""
+    with _open(path) as dataset:
+        arrays = [_variable(dataset, name, path) for name in ("value", "query", "key")]
+        try:
+            return FixedHeads(*arrays)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
 

@@ -50,6 +50,11 @@ class LayerLaw(Protocol):
         """Dimension of the tokens."""
         ...
 
+    @property
+    def noise_scale(self) -> float | None:
+        """eps, the ratio of diffusive time to depth time; None where there is none."""
+        ...
+
     def layer(self, step: int) -> Layer:
         """The layer number `step`, counted from 0."""
         ...
@@ -240,6 +245,11 @@ class RecordedLayers:
     def d(self) -> int:
         """Dimension of the tokens."""
         return int(self.mixing.shape[2])
+
+    @property
+    def noise_scale(self) -> None:
+        """None: recorded layers have no noise scale."""
+        return None
 
     def __len__(self) -> int:
         return int(self.mixing.shape[0])

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from particles.arrays import Array
+from particles.layers import LayerLaw
 
 AXIS = "depth_time"
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
@@ -33,16 +34,23 @@ def versions() -> dict[str, str]:
     return found
 
 
-def record(step: int, dt: float, variables: Mapping[str, tuple[tuple[str, ...], Any, str]]) -> xr.Dataset:
-    """One record: variables name -> (dimensions, values, long_name) at depth time step * dt."""
+def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ...], Any, str]]) -> xr.Dataset:
+    """One record: variables name -> (dimensions, values, long_name) after `step` layers of a law.
+
+    Where the law has a noise scale eps, diffusive_time = eps * depth_time stands beside depth_time.
+    """
+    depth_time = step * law.dt
     data = {
         name: ((AXIS, *dims), np.asarray(values)[None], {"long_name": text, "units": "1"})
         for name, (dims, values, text) in variables.items()
     }
-    coords = {
-        AXIS: (AXIS, [step * dt], DEPTH_TIME_ATTRS),
+    coords: dict[str, Any] = {
+        AXIS: (AXIS, [depth_time], DEPTH_TIME_ATTRS),
         "step": (AXIS, np.array([step], dtype=np.int64), {"long_name": "number of layers applied", "units": "1"}),
     }
+    if law.noise_scale is not None:
+        text = {"long_name": "diffusive time, noise scale times depth time", "units": "1"}
+        coords["diffusive_time"] = (AXIS, [law.noise_scale * depth_time], text)
     return xr.Dataset(data, coords)
 
 
@@ -82,27 +90,31 @@ class Recorder:
         self._begun = False
         self._last, self._cost = -np.inf, 0.0
 
-    @property
-    def temporary(self) -> Path:
-        """The copy being written."""
+    def _paths(self) -> tuple[Path, Path]:
+        """The file and the copy being written."""
         if self.path is None:
             raise ValueError("a recorder in memory has no file")
-        return self.path.with_name(f".{self.path.name}.part")
+        return self.path, self.path.with_name(f".{self.path.name}.part")
+
+    def _replace(self) -> None:
+        path, temporary = self._paths()
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
 
     def continue_file(self, keep: int) -> None:
-        """Go on from an existing file, of which the first `keep` records stay."""
-        assert self.path is not None
-        with xr.open_dataset(self.path) as old:
-            count = old.sizes[AXIS]
-            if keep < count:
-                kept = old.isel({AXIS: slice(0, keep)}).load()
-            else:
-                kept = None
-        if kept is not None:
-            groups = {"state": read_state(self.path)}
-            kept.to_netcdf(self.temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
-            self._write_state(groups["state"])
-            os.replace(self.temporary, self.path)
+        """Go on from an existing file, of which the first `keep` records stay; attributes are written anew."""
+        path, temporary = self._paths()
+        state = read_state(path)
+        with xr.open_dataset(path) as old:
+            kept = old.isel({AXIS: slice(0, keep)}).load()
+        kept = kept.assign_attrs(self.attrs)
+        try:
+            kept.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
+            self._write_state(state)
+            self._replace()
+        finally:
+            temporary.unlink(missing_ok=True)
         self._begun = True
 
     def append(self, new: xr.Dataset, state: Mapping[str, Array]) -> None:
@@ -116,20 +128,19 @@ class Recorder:
         """Bring everything collected so far to disk (nothing to do in memory)."""
         if self.path is None or not self._pending:
             return
+        path, temporary = self._paths()
         begin = time.monotonic()
         try:
             if self._begun:
-                shutil.copyfile(self.path, self.temporary)
-                self._extend(xr.concat(self._pending, AXIS, data_vars="all", coords="minimal"))
+                shutil.copyfile(path, temporary)
+                self._extend(temporary, xr.concat(self._pending, AXIS, data_vars="all", coords="minimal"))
             else:
                 dataset = self._assemble()
-                dataset.to_netcdf(self.temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
+                dataset.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
             self._write_state(self._state)
-            with open(self.temporary, "rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(self.temporary, self.path)
+            self._replace()
         finally:
-            self.temporary.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         self._begun = True
         self._pending = []
         self._last = time.monotonic()
@@ -144,18 +155,19 @@ class Recorder:
 
     def _assemble(self) -> xr.Dataset:
         records = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
-        dataset = xr.merge([self.static, records], combine_attrs="drop")
+        dataset = xr.merge([self.static, records], combine_attrs="override")
         return dataset.assign_attrs(self.attrs)
 
-    def _extend(self, new: xr.Dataset) -> None:
-        with netCDF4.Dataset(self.temporary, "a") as file:
+    @staticmethod
+    def _extend(temporary: Path, new: xr.Dataset) -> None:
+        with netCDF4.Dataset(temporary, "a") as file:
             start = file.dimensions[AXIS].size
             for name, variable in new.variables.items():
                 if AXIS in variable.dims:
                     file.variables[str(name)][start : start + new.sizes[AXIS]] = variable.values
 
     def _write_state(self, state: Mapping[str, Array]) -> None:
-        with netCDF4.Dataset(self.temporary, "a") as file:
+        with netCDF4.Dataset(self._paths()[1], "a") as file:
             group = file.groups.get("state") or file.createGroup("state")
             for name, array in state.items():
                 values = np.asarray(array)

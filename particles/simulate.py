@@ -176,7 +176,7 @@ def simulate(
             state, until, law=law, attention=attention, field=field, progress=progress
         ),
         observe=lambda state: output.record(
-            state.step, law.dt, token_variables(Cloud(state.points, state.weights))
+            state.step, law, token_variables(Cloud(state.points, state.weights))
         ),
         save_steps=schedule(n_steps, save_every),
         recorder=recorder,

@@ -148,7 +148,8 @@ class SeriesLaw:
 
     def pdf(self, points: Array) -> Array:
         """Density at points (N, 3), normalised to mass 1."""
-        return synthesis_at(self.coefficients, points) / (self.coefficients[0].real * math.sqrt(4 * math.pi))
+        mass = float(self.coefficients[0].real) * math.sqrt(4 * math.pi)
+        return synthesis_at(self.coefficients / mass, points)
 
 
 def _carry(law: InitialDensity, carried: tuple[int, int], enough: int) -> Cloud:

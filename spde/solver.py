@@ -18,8 +18,8 @@ from particles.arrays import Array, SolverError, as_array
 from particles.attention import Attention, DirectField, Field, FieldFactory, Softmax
 from particles.layers import AttentionPush, LayerLaw
 from particles.simulate import Progress, run, schedule
-from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
-from spde.density import Density, low_moments
+from particles.tokens import Cloud, Measure
+from spde.density import Density
 from spde.field import SpectralField
 from spde.sphere import Coefficients, Sphere, adjoint_at, mode_numbers
 
@@ -213,7 +213,7 @@ class DensityFlow:
         none: tuple[str, ...] = ()
         return output.record(
             state.step,
-            self.law.dt,
+            self.law,
             {
                 "density": (("lat", "lon"), density.grid_values, "density of the token law"),
                 "coefficients": (("mode", "part"), pair, "spherical-harmonic coefficients of the density"),

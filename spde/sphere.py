@@ -68,7 +68,7 @@ def power(coefficients: Coefficients) -> Array:
     weight = np.where(orders == 0, 1.0, 2.0)
     square = (coefficients.real**2 + coefficients.imag**2) * weight
     flat = square.reshape(-1, square.shape[-1])
-    result = np.stack([np.bincount(degrees, row, degree + 1) for row in flat])
+    result: Array = np.stack([np.bincount(degrees, row, degree + 1).astype(np.float64) for row in flat])
     return result.reshape(*square.shape[:-1], degree + 1)
 
 
@@ -103,7 +103,8 @@ def _shtns() -> ModuleType | None:
             import shtns
         except ImportError:
             return None
-    return shtns
+    module: ModuleType = shtns
+    return module
 
 
 class Transforms(Protocol):
@@ -221,7 +222,7 @@ class Sphere:
         if backend not in (None, "shtns", "ducc0"):
             raise ValueError(f'backend must be "shtns" or "ducc0", got {backend!r}')
         if backend == "shtns" and _shtns() is None:
-            raise ValueError('backend "shtns" is not installed; pip install "tokenlaw[shtns]" needs FFTW and a compiler')
+            raise ValueError('backend "shtns" is not installed; it needs FFTW and a compiler: pip install "tokenlaw[shtns]"')
         self.lmax = int(lmax)
         self.backend = backend or ("shtns" if _shtns() is not None else "ducc0")
         self.nlat = max(32, 8 * math.ceil(3 * (self.lmax + 1) / 16))

@@ -1,6 +1,6 @@
 """How close finite transformers and their limit are: distances and comparisons on the same layers."""
 
-from validation.compare import Comparison, CompareState, compare, compare_state, distance_steps
+from validation.compare import CompareState, Comparison, compare, compare_state, distance_steps
 from validation.wasserstein import (
     Transport,
     TransportError,

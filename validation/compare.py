@@ -103,7 +103,7 @@ class Comparison:
         return found.merge(
             output.record(
                 state.step,
-                self.flow.law.dt,
+                self.flow.law,
                 {
                     **token_variables(tokens, prefix="tokens_"),
                     "node": (("node", "component"), state.density.nodes.points, "carried nodes of the density"),

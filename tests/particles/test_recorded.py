@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import GaussianHeads, Noise, RandomTransformer, RecordedLayers, Softmax, Tokens, Uniform, record, simulate
+from particles import (
+    GaussianHeads,
+    Noise,
+    RandomTransformer,
+    RecordedLayers,
+    Softmax,
+    Tokens,
+    Uniform,
+    record,
+    simulate,
+)
 from particles.layer_files import read_layers, write_layers
 
 

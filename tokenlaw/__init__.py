@@ -1,0 +1,25 @@
+"""The face of the toolkit: configuration, command line and plots.
+
+The import packages particles, spde and validation carry plain names; other distributions use them too.  Importing
+tokenlaw makes sure that the ones found are its own.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+OWN = ("particles", "spde", "validation")
+
+
+def _check_own_packages() -> None:
+    home = Path(__file__).resolve().parent.parent
+    for name in OWN:
+        module = import_module(name)
+        found = Path(str(module.__file__)).resolve().parent
+        if found != home / name:
+            raise ImportError(
+                f"the package {name!r} found at {found} is not the one of tokenlaw ({home / name}); "
+                "another distribution uses this name: install tokenlaw in an environment of its own"
+            )
+
+
+_check_own_packages()

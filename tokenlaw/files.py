@@ -1,0 +1,64 @@
+"""Files of runs: opened with one clear line on failure, and told in a few lines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+WORTH_TELLING = (
+    ("mass", "mass"),
+    ("mean_overlap", "mean overlap"),
+    ("tokens_mean_overlap", "mean overlap of the tokens"),
+    ("moment_defect", "moment defect"),
+    ("tail", "tail"),
+    ("min_density", "smallest density"),
+    ("coupled_rms", "coupled rms"),
+    ("w2_chordal", "W2, chordal"),
+    ("w1_geodesic", "W1, geodesic"),
+    ("w2_floor", "W2 between two samples"),
+)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[xr.Dataset]:
+    """Open a NetCDF file; ValueError with one line where it cannot be."""
+    if not path.exists():
+        raise ValueError(f"{path}: no such file")
+    try:
+        dataset = xr.open_dataset(path, engine="netcdf4")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
+    with dataset:
+        yield dataset
+
+
+def describe(dataset: xr.Dataset, path: Path) -> str:
+    """What a file holds, in lines of text."""
+    lines = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
+    sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
+    lines.append(f"sizes: {sizes}")
+    if "depth_time" in dataset.coords and dataset.sizes.get("depth_time", 0):
+        depth = dataset["depth_time"].values
+        lines.append(f"depth time: {depth[0]:g} to {depth[-1]:g} in {len(depth)} records")
+        lines.append(f"{'':28s}{'first':>12s}{'last':>12s}{'largest':>12s}")
+        for name, text in WORTH_TELLING:
+            if name in dataset:
+                values = np.asarray(dataset[name].values, dtype=float)
+                finite = values[np.isfinite(values)]
+                if finite.size:
+                    numbers = (finite[0], finite[-1], finite.max())
+                    lines.append(f"{text:28s}" + "".join(f"{value:12.4g}" for value in numbers))
+        if "unresolved" in dataset:
+            lost = np.flatnonzero(dataset["unresolved"].values)
+            lines.append(
+                f"pointwise density: unresolved from depth time {depth[lost[0]]:g} on" if lost.size
+                else "pointwise density: resolved throughout"
+            )  # fmt: skip
+    for name in sorted(dataset.attrs):
+        if name.endswith("_version") or name in ("seed", "member", "command", "beta"):
+            lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")
+    if "configuration" in dataset.attrs:
+        lines += ["configuration:", *(f"    {line}" for line in str(dataset.attrs["configuration"]).splitlines())]
+    return "\n".join(lines)

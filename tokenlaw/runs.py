@@ -1,0 +1,219 @@
+"""The three runs of the command line: from a configuration to a file that grows and can be resumed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from particles import Cloud, LayerLaw, Recorder, record
+from particles import output as records
+from particles.layer_files import write_layers
+from particles.output import read_state
+from particles.simulate import (
+    Progress,
+    State,
+    TokenState,
+    advance_tokens,
+    run,
+    token_state,
+    token_static,
+    token_variables,
+)
+from spde import DensityState
+from spde.solver import density_state
+from tokenlaw import config
+from tokenlaw.build import Experiment
+from tokenlaw.config import ConfigError
+from validation.compare import Comparison, compare_state, distance_steps
+from validation.wasserstein import MAX_POINTS
+
+TITLES = {
+    "solve": "conditional token law on the sphere",
+    "simulate": "tokens of a transformer",
+    "compare": "conditional token law on the sphere, and tokens on the same layers",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run, ready to go: a start, how to go on, what to record.
+
+    Attributes
+    ----------
+    start : state at depth 0.   advance, observe : as `particles.simulate.run` takes them.
+    restore : state from the arrays a file ends with.   static : what the file says once.   notes : told once.
+    """
+
+    start: Any
+    advance: Callable[[Any, int, Progress | None], Any]
+    observe: Callable[[Any], xr.Dataset]
+    restore: Callable[[dict[str, Any]], Any]
+    static: xr.Dataset
+    notes: tuple[str, ...] = ()
+
+
+def solve_job(experiment: Experiment) -> Job:
+    """The density of the conditional token law."""
+    density = experiment.density()
+    flow = experiment.flow(density)
+    return Job(
+        start=DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3))),
+        advance=flow.advance,
+        observe=flow.observe,
+        restore=density_state,
+        static=flow.static(),
+    )
+
+
+def simulate_job(experiment: Experiment) -> Job:
+    """Tokens through the layers."""
+    tokens, notes = experiment.tokens()
+    law, field = experiment.law, experiment.token_field(len(tokens))
+
+    def advance(state: TokenState, until: int, progress: Progress | None) -> TokenState:
+        return advance_tokens(
+            state, until, law=law, attention=experiment.attention, field=field, progress=progress
+        )
+
+    return Job(
+        start=TokenState(0, tokens.points, tokens.weights),
+        advance=advance,
+        observe=partial(_observe_tokens, law),
+        restore=token_state,
+        static=token_static(tokens.weights),
+        notes=notes,
+    )
+
+
+def _observe_tokens(law: LayerLaw, state: TokenState) -> xr.Dataset:
+    return records.record(state.step, law, token_variables(Cloud(state.points, state.weights)))
+
+
+def compare_job(experiment: Experiment) -> Job:
+    """Density and tokens on the same layers, with the distances between them."""
+    density = experiment.density()
+    tokens, notes = experiment.tokens()
+    n = len(tokens)
+    at = distance_steps(experiment.plan.save_steps, experiment.configuration.output.distances)
+    if n > MAX_POINTS:
+        at = frozenset()
+        notes += (f"{n} tokens: exact Wasserstein distances stop at {MAX_POINTS}, only coupled_rms is computed",)
+    comparison = Comparison(experiment.flow(density), experiment.token_field(n), at)
+    start = comparison.start(density, tokens, (experiment.sample(1, n), experiment.sample(2, n)))
+    return Job(
+        start=start,
+        advance=comparison.advance,
+        observe=comparison.observe,
+        restore=compare_state,
+        static=comparison.static(start),
+        notes=notes,
+    )
+
+
+JOBS = {"solve": solve_job, "simulate": simulate_job, "compare": compare_job}
+
+
+def execute(
+    command: str,
+    experiment: Experiment,
+    out: Path,
+    *,
+    resume: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
+    progress: Progress | None = None,
+) -> None:
+    """Run a job to a file.
+
+    Parameters
+    ----------
+    command : "solve", "simulate" or "compare".   out : NetCDF file.   resume : go on from it if it exists.
+    tell : receives each note as a sentence.   progress : called with the number of layers applied.
+
+    Raises
+    ------
+    ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
+    """
+    old = _resumable(command, experiment, out) if resume and out.exists() else None
+    if resume and old is None:
+        tell(f"{out}: nothing to resume, starting from depth 0")
+    job = JOBS[command](experiment)
+    for note in (*experiment.plan.notes, *job.notes):
+        tell(note)
+    recorder = Recorder(out, job.static, _attributes(command, experiment))
+    state: State = job.start
+    if old is not None:
+        state = job.restore(read_state(out))
+        _check_start(state, job.start, out)
+        recorder.continue_file(_records_to_keep(old, experiment))
+        tell(f"{out}: going on from depth time {state.step * experiment.law.dt:g}")
+    run(
+        state,
+        advance=lambda now, until: job.advance(now, until, progress),
+        observe=job.observe,
+        save_steps=experiment.plan.save_steps,
+        recorder=recorder,
+        resumed=old is not None and state.step in old,
+    )
+
+
+def record_layers(experiment: Experiment, path: Path) -> None:
+    """Write the layers of the experiment to a layers file."""
+    write_layers(record(experiment.law, experiment.plan.n_steps, experiment.configuration.model.beta), path)
+
+
+def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:
+    c = experiment.configuration
+    return {
+        "title": TITLES[command],
+        "source": f"tokenlaw {command}",
+        "command": command,
+        "configuration": config.dumps(c),
+        "seed": str(c.noise.seed),
+        "member": str(c.noise.member),
+    }
+
+
+def _resumable(command: str, experiment: Experiment, out: Path) -> list[int]:
+    """Steps of the records in the file, once it is clear that the run may go on from it."""
+    try:
+        with xr.open_dataset(out) as dataset:
+            attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"--resume {out}: not a file of a run ({type(error).__name__})") from None
+    if attrs.get("command") != command:
+        raise ConfigError(f"--resume {out}: was written by tokenlaw {attrs.get('command')}, not by tokenlaw {command}")
+    changed = config.changed_keys(
+        config.load_text(str(attrs["configuration"]), check_files=False), experiment.configuration
+    )
+    if changed:
+        raise ConfigError(
+            f"--resume {out}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
+            "output may change"
+        )
+    return steps
+
+
+def _records_to_keep(steps: list[int], experiment: Experiment) -> int:
+    """How many leading records fit the schedule; a last one off it is dropped."""
+    scheduled = set(experiment.plan.save_steps)
+    kept = 0
+    while kept < len(steps) and steps[kept] in scheduled:
+        kept += 1
+    if kept < len(steps) - 1:
+        raise ConfigError(
+            f"output.save_every = {experiment.configuration.output.save_every:g}: the file has records at other "
+            "depths; resume with the save_every it was begun with"
+        )
+    return kept
+
+
+def _check_start(state: State, start: State, out: Path) -> None:
+    """Refuse a state whose arrays do not fit this configuration (another version, a damaged file)."""
+    found, wanted = state.arrays(), start.arrays()
+    for name, array in wanted.items():
+        if name not in found or np.shape(found[name]) != np.shape(array):
+            raise ConfigError(f"--resume {out}: its state does not fit this configuration ({name})")
