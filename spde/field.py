@@ -85,6 +85,8 @@ class SpectralField:
 
     def _head(self, form: Array, choice: SourceChoice, n_targets: int, tolerance: float) -> Coefficients | None:
         """Coefficients (3, modes) of one barycentre, or None where direct sums are cheaper; form = beta A."""
+        if not np.isfinite(form).all():
+            return None  # direct sums carry the NaN on to where the run is stopped
         _, singular, axes = np.linalg.svd(form)
         strength = float(singular[0])
         if not strength <= PLAIN_LIMIT:

@@ -25,6 +25,7 @@ from spde.sphere import Coefficients, Sphere, adjoint_at, mode_numbers
 
 TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
 NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
+DEFECT_HINT = 1e-5  # above it more carried nodes are advised while the coefficients are resolved
 DEFECT_LIMIT = 1e-4  # likewise when the two representations differ by this much in the low moments
 
 
@@ -135,13 +136,10 @@ class DensityFlow:
         """Apply the layers state.step ... until - 1."""
         while state.step < until:
             moved = self._step(state)
-            depth = state.step * self.law.dt
-            if not (np.isfinite(moved.nodes.points).all() and np.isfinite(moved.coefficients).all()):
-                raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
             if self.on_unresolved == "stop" and self.remap_every and self.unresolved(self.density(moved)):
                 raise SolverError(
                     "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
-                    step=state.step, depth_time=depth, state=state,
+                    step=state.step, depth_time=state.step * self.law.dt, state=state,
                 )  # fmt: skip
             state = moved
             if progress is not None:
@@ -163,7 +161,7 @@ class DensityFlow:
             if moving is not None:
                 grid = on_grid and isinstance(field, GridField)
                 velocity = field.on_grid(self.sphere) if grid else field.at(moving.points)  # type: ignore[attr-defined]
-                moving = Cloud(push.retraction(moving.points, velocity), moving.weights)
+                moving = Cloud(self._retract(push, moving.points, velocity, state), moving.weights)
                 on_grid = False
             velocity = field.at(riders)
             if velocity.size and np.einsum("ij,ij->i", velocity, velocity).max() > 1:
@@ -172,13 +170,20 @@ class DensityFlow:
                     f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
                     "representation converges; lower dt",
                 )
-            riders = push.retraction(riders, velocity)
+            riders = self._retract(push, riders, velocity, state)
             nodes = Cloud(riders[: len(nodes.points)], nodes.weights)
             passive = riders[len(nodes.points) :]
         if moving is not None and (state.step + 1) % self.remap_every == 0:
             coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
             moving = None
         return DensityState(state.step + 1, coefficients, nodes, passive, moving, degree)
+
+    def _retract(self, push: AttentionPush, points: Array, velocity: Array, state: DensityState) -> Array:
+        moved = push.retraction(points, velocity)
+        if not np.isfinite(moved).all():
+            depth = state.step * self.law.dt
+            raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
+        return moved
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
@@ -199,12 +204,18 @@ class DensityFlow:
         """The record of a state: variables of a density file at one depth."""
         density = self.density(state)
         unresolved = self.unresolved(density)
-        if unresolved and self.on_unresolved == "warn":
+        if unresolved and self.remap_every and self.on_unresolved == "warn":
             self._warn(
                 "unresolved",
                 f"the pointwise density is not resolved at depth time {state.step * self.law.dt:g} "
                 f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments come from the carried nodes "
                 "and stay right; raise lmax for pointwise values",
+            )
+        if self.remap_every and density.moment_defect > DEFECT_HINT and density.tail <= TAIL_LIMIT:
+            self._warn(
+                "nodes",
+                f"the carried nodes lose digits at depth time {state.step * self.law.dt:g} (moment defect "
+                f"{density.moment_defect:.1e}); raise carried_nodes",
             )
         order = by_degree(self.sphere.lmax)
         pair = np.stack([density.coefficients.real[order], density.coefficients.imag[order]], axis=1)

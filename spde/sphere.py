@@ -222,7 +222,7 @@ class Sphere:
         if backend not in (None, "shtns", "ducc0"):
             raise ValueError(f'backend must be "shtns" or "ducc0", got {backend!r}')
         if backend == "shtns" and _shtns() is None:
-            raise ValueError('backend "shtns" is not installed; it needs FFTW and a compiler: pip install "tokenlaw[shtns]"')
+            raise ValueError('backend "shtns" is not installed; it needs FFTW: pip install "tokenlaw[shtns]"')
         self.lmax = int(lmax)
         self.backend = backend or ("shtns" if _shtns() is not None else "ducc0")
         self.nlat = max(32, 8 * math.ceil(3 * (self.lmax + 1) / 16))
