@@ -24,7 +24,13 @@ def write_layers(law: RecordedLayers, path: Path) -> None:
             "query": (FACTOR_AXES, law.query, {"long_name": "query matrix of a head", "units": "1"}),
             "key": (FACTOR_AXES, law.key, {"long_name": "key matrix of a head; A = key^T query", "units": "1"}),
         },
-        attrs={"Conventions": "CF-1.11", "title": "recorded attention layers", "beta": law.beta, **versions()},
+        attrs={
+            "Conventions": "CF-1.11",
+            "title": "recorded attention layers",
+            "history": "written by tokenlaw",
+            "beta": law.beta,
+            **versions(),
+        },
     )
     dataset.to_netcdf(path, encoding={name: {"_FillValue": None} for name in dataset.variables})
 

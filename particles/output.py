@@ -23,6 +23,19 @@ AXIS = "depth_time"
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
 
 
+class WriteError(OSError):
+    """A file that cannot be written.
+
+    Attributes
+    ----------
+    begun : whether earlier records of the run are on disk.
+    """
+
+    def __init__(self, path: Path, reason: BaseException, begun: bool) -> None:
+        super().__init__(f"{path}: cannot be written ({getattr(reason, 'strerror', None) or reason})")
+        self.begun = begun
+
+
 def versions() -> dict[str, str]:
     """Versions of this package and of the libraries its numbers depend on, as file attributes."""
     found = {}
@@ -71,7 +84,8 @@ class Recorder:
     path : NetCDF file, or None to keep everything in memory.
     static : variables without depth_time (grids, weights).
     attrs : global attributes (text and numbers).
-    patience : a file is rewritten at most once in this many seconds, and never more than a tenth of the time.
+    patience : a file is rewritten at most once in this many seconds, and never more than a tenth of the time;
+        0 writes every record at once.
     """
 
     def __init__(
@@ -81,13 +95,14 @@ class Recorder:
         attrs: Mapping[str, Any] | None = None,
         patience: float = 1.0,
     ) -> None:
-        self.path = path
+        self.path = None if path is None else Path(os.path.realpath(path))  # a link stays a link
         self.static = xr.Dataset() if static is None else static
         self.attrs = {"Conventions": "CF-1.11", **versions(), **(attrs or {})}
         self.patience = patience
         self._pending: list[xr.Dataset] = []
         self._state: dict[str, Array] = {}
-        self._begun = False
+        self._written = 0  # records on disk
+        self._keep: int | None = None  # of those of a file to go on from
         self._last, self._cost = -np.inf, 0.0
 
     def _paths(self) -> tuple[Path, Path]:
@@ -103,25 +118,18 @@ class Recorder:
         os.replace(temporary, path)
 
     def continue_file(self, keep: int) -> None:
-        """Go on from an existing file, of which the first `keep` records stay; attributes are written anew."""
-        path, temporary = self._paths()
-        state = read_state(path)
-        with xr.open_dataset(path) as old:
-            kept = old.isel({AXIS: slice(0, keep)}).load()
-        kept = kept.assign_attrs(self.attrs)
-        try:
-            kept.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
-            self._write_state(state)
-            self._replace()
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._begun = True
+        """Go on from an existing file, of which the first `keep` records stay.
+
+        The file stays as it is until there is a new record; then attributes are written anew, too.
+        """
+        self._keep = keep
 
     def append(self, new: xr.Dataset, state: Mapping[str, Array]) -> None:
         """Add a record and the state at its depth."""
         self._pending.append(new)
         self._state = dict(state)
-        if self.path is not None and time.monotonic() - self._last >= max(self.patience, 10 * self._cost):
+        wait = max(self.patience, 10 * self._cost) if self.patience > 0 else 0.0
+        if self.path is not None and time.monotonic() - self._last >= wait:
             self.flush()
 
     def flush(self) -> None:
@@ -130,19 +138,25 @@ class Recorder:
             return
         path, temporary = self._paths()
         begin = time.monotonic()
+        written = self._written if self._keep is None else self._keep
         try:
-            if self._begun:
+            if self._keep is not None:
+                self._trim(path, temporary, self._keep)
+            elif written:
                 shutil.copyfile(path, temporary)
-                self._extend(temporary, xr.concat(self._pending, AXIS, data_vars="all", coords="minimal"))
+            if written:
+                self._extend(temporary, written)
             else:
                 dataset = self._assemble()
                 dataset.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
             self._write_state(self._state)
             self._replace()
+        except (OSError, RuntimeError) as error:  # RuntimeError: what HDF5 says of a full disk
+            raise WriteError(path, error, written > 0) from error
         finally:
             temporary.unlink(missing_ok=True)
-        self._begun = True
-        self._pending = []
+        # At once: interrupted just before, the next flush writes the same records to the same place.
+        self._written, self._keep, self._pending = written + len(self._pending), None, []
         self._last = time.monotonic()
         self._cost = self._last - begin
 
@@ -158,10 +172,15 @@ class Recorder:
         dataset = xr.merge([self.static, records], combine_attrs="override")
         return dataset.assign_attrs(self.attrs)
 
-    @staticmethod
-    def _extend(temporary: Path, new: xr.Dataset) -> None:
+    def _trim(self, path: Path, temporary: Path, keep: int) -> None:
+        """Copy the first `keep` records of a file, with the attributes of this run."""
+        with xr.open_dataset(path, engine="netcdf4") as old:
+            kept = old.isel({AXIS: slice(0, keep)}).load().assign_attrs(self.attrs)
+        kept.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
+
+    def _extend(self, temporary: Path, start: int) -> None:
+        new = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
         with netCDF4.Dataset(temporary, "a") as file:
-            start = file.dimensions[AXIS].size
             for name, variable in new.variables.items():
                 if AXIS in variable.dims:
                     file.variables[str(name)][start : start + new.sizes[AXIS]] = variable.values

@@ -94,9 +94,12 @@ class DensityState:
 
 def density_state(arrays: dict[str, Array]) -> DensityState:
     """Inverse of `DensityState.arrays`."""
+    coefficients = np.empty(arrays["coefficients_real"].shape, dtype=np.complex128)
+    coefficients.real = arrays["coefficients_real"]  # a sum with 1j * imag would lose the sign of zeros
+    coefficients.imag = arrays["coefficients_imag"]
     return DensityState(
         int(arrays["step"]),
-        arrays["coefficients_real"] + 1j * arrays["coefficients_imag"],
+        coefficients,
         Cloud(arrays["node"], arrays["node_weight"]),
         arrays["passive"],
         Cloud(arrays["moving"], arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
@@ -154,8 +157,7 @@ class DensityFlow:
             values = self.sphere.synthesis(coefficients).ravel()
             moving = Cloud(self.sphere.points, self.sphere.weights * values)
         for push in self.law.layer(state.step):
-            riders = np.concatenate([nodes.points, passive])
-            n_targets = len(riders) + (0 if moving is None else len(moving.points))
+            n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
             field = self.field(self.attention, push, nodes, n_targets)
             degree = max(degree, field.degree)
             if moving is not None:
@@ -163,16 +165,16 @@ class DensityFlow:
                 velocity = field.on_grid(self.sphere) if grid else field.at(moving.points)  # type: ignore[attr-defined]
                 moving = Cloud(self._retract(push, moving.points, velocity, state), moving.weights)
                 on_grid = False
-            velocity = field.at(riders)
-            if velocity.size and np.einsum("ij,ij->i", velocity, velocity).max() > 1:
+            velocity = field.at(nodes.points)
+            if np.einsum("ij,ij->i", velocity, velocity).max() > 1:
                 self._warn(
                     "long",
                     f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
                     "representation converges; lower dt",
                 )
-            riders = self._retract(push, riders, velocity, state)
-            nodes = Cloud(riders[: len(nodes.points)], nodes.weights)
-            passive = riders[len(nodes.points) :]
+            nodes = Cloud(self._retract(push, nodes.points, velocity, state), nodes.weights)
+            if len(passive):  # apart from the nodes: the density does not depend on them, to the last bit
+                passive = self._retract(push, passive, field.at(passive), state)
         if moving is not None and (state.step + 1) % self.remap_every == 0:
             coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
             moving = None

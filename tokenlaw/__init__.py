@@ -4,7 +4,7 @@ The import packages particles, spde and validation carry plain names; other dist
 tokenlaw makes sure that the ones found are its own.
 """
 
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 OWN = ("particles", "spde", "validation")
@@ -13,11 +13,11 @@ OWN = ("particles", "spde", "validation")
 def _check_own_packages() -> None:
     home = Path(__file__).resolve().parent.parent
     for name in OWN:
-        module = import_module(name)
-        found = Path(str(module.__file__)).resolve().parent
+        spec = find_spec(name)  # finds without importing: `tokenlaw --version` needs none of them
+        found = Path(str(spec.origin)).resolve().parent if spec and spec.origin else None
         if found != home / name:
             raise ImportError(
-                f"the package {name!r} found at {found} is not the one of tokenlaw ({home / name}); "
+                f"the package {name!r} found at {found or 'no place'} is not the one of tokenlaw ({home / name}); "
                 "another distribution uses this name: install tokenlaw in an environment of its own"
             )
 

@@ -1,5 +1,6 @@
 """The command line.  Exit codes: 0 done; 2 bad input; 3 the run stopped on its own; 130 interrupted, resumable."""
 
+import os
 import signal
 import sys
 import warnings
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
 
 BAD_INPUT, STOPPED, INTERRUPTED = 2, 3, 130
 
+
+class Interrupted(Exception):
+    """Ctrl-C or a request to end, during a run."""
+
+
 app = typer.Typer(
     help="Solve the stochastic Fokker-Planck equation of random deep transformers, with the transformers beside it.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,7 +31,7 @@ app = typer.Typer(
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration, a TOML file")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="F.nc", help="file to write")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the state in the file")]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="overrides noise.seed")]
+Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="overrides noise.seed")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no notes and no progress bar")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override one configuration key (repeatable)")
@@ -88,22 +93,24 @@ def plot(
     file: File, out: Annotated[Path, typer.Option("--out", "-o", metavar="F.png", help="picture to write")]
 ) -> None:
     """Picture of whatever the file holds."""
-    from tokenlaw import plots
-    from tokenlaw.files import opened
+    with _held():
+        from tokenlaw import plots
+        from tokenlaw.files import opened
 
+    _check_outputs({"--out": out}, [file])
     with opened(file) as dataset:
         try:
             figure = plots.plot(dataset)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
-    _make_folder(out)
     plots.save(figure, out)
 
 
 @app.command()
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
-    from tokenlaw.files import describe, opened
+    with _held():
+        from tokenlaw.files import describe, opened
 
     with opened(file) as dataset:
         typer.echo(describe(dataset, file))
@@ -128,49 +135,57 @@ def _execute(
     path: Path,
     out: Path,
     resume: bool,
-    seed: int | None,
+    seed: str | None,
     quiet: bool,
     overrides: list[str] | None,
     layers: Path | None = None,
 ) -> None:
-    from tokenlaw import config as configuration
+    try:
+        with _held():
+            from tokenlaw import config as configuration
 
-    c = configuration.load(path, overrides or (), seed)
+        c = configuration.load(path, [*(overrides or ()), *([] if seed is None else [f"noise.seed={seed}"])])
 
-    from tokenlaw import runs
-    from tokenlaw.build import build
+        with _held():  # heavy imports
+            from tokenlaw import runs
+            from tokenlaw.build import build
 
-    experiment = build(c)
-    _refuse_input_as_output(c, path, [out, *([layers] if layers else [])])
-    tell: Callable[[str], None] = (lambda text: None) if quiet else (lambda text: typer.echo(text, err=True))
-    _make_folder(out)
-    if layers is not None:
-        _make_folder(layers)
-        runs.record_layers(experiment, layers)
-    with _progress(command, experiment.plan.n_steps, quiet) as progress:
-        runs.execute(command, experiment, out, resume=resume, tell=tell, progress=progress)
+        experiment = build(c)
+        sections = (c.layers, c.initial, c.heads)
+        inputs = [path, *(Path(name) for section in sections if (name := getattr(section, "file", None)))]
+        _check_outputs({"--out": out} | ({} if layers is None else {"--record-layers": layers}), inputs)
+        tell: Callable[[str], None] = (lambda text: None) if quiet else (lambda text: typer.echo(text, err=True))
+        with _progress(command, experiment.plan.n_steps, quiet) as progress:
+            runs.execute(command, experiment, out, resume=resume, layers=layers, tell=tell, progress=progress)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; go on with --resume") from None
 
 
-def _refuse_input_as_output(c: Any, path: Path, outputs: list[Path]) -> None:
-    inputs = [path, *(Path(f) for f in (getattr(s, "file", None) for s in (c.layers, c.initial, c.heads)) if f)]
-    for out in outputs:
+def _check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
+    """Refuse what cannot or must not be written before any work starts; make missing folders."""
+    for option, out in outputs.items():
         if out.is_dir():
-            raise ValueError(f"--out {out}: is a directory")
+            raise ValueError(f"{option} {out}: is a directory, must be the name of a file")
+        if out.exists() and not out.is_file():
+            raise ValueError(f"{option} {out}: is not a regular file")
         if any(out.exists() and source.exists() and out.samefile(source) for source in inputs):
-            raise ValueError(f"--out {out}: is an input of this run and would be overwritten")
-    if len({out.resolve() for out in outputs}) < len(outputs):
-        raise ValueError(f"--record-layers {outputs[1]}: must be another file than --out")
-
-
-def _make_folder(out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
+            raise ValueError(f"{option} {out}: is an input of this run and would be overwritten")
+    if len({out.resolve() for out in outputs.values()}) < len(outputs):
+        raise ValueError(f"--record-layers {outputs['--record-layers']}: must be another file than --out")
+    for option, out in outputs.items():
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{option} {out}: cannot make the folder {out.parent} ({error.strerror})") from None
+        if not os.access(out.parent, os.W_OK | os.X_OK):
+            raise ValueError(f"{option} {out}: the folder {out.parent} is not writable")
 
 
 @contextmanager
-def _progress(command: str, n_steps: int, quiet: bool) -> "Iterator[Progress | None]":
-    """Progress bar with remaining time on a terminal, nothing in a pipe."""
+def _progress(command: str, n_steps: int, quiet: bool) -> "Iterator[Progress]":
+    """Progress bar with remaining time on a terminal, nothing in a pipe; ends the run where Ctrl-C went unheard."""
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda step: _obey()
         return
     from rich import progress as bars
     from rich.console import Console
@@ -184,57 +199,118 @@ def _progress(command: str, n_steps: int, quiet: bool) -> "Iterator[Progress | N
     )
     with bars.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(command, total=n_steps)
-        yield lambda step: bar.update(task, completed=step)
+
+        def show(step: int) -> None:
+            bar.update(task, completed=step)
+            _obey()
+
+        yield show
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"warning: {_one_line(str(message))}", err=True)
+def _warnings_as_notes() -> Callable[..., None]:
+    """How warnings are shown: a line each, the same line once."""
+    said: set[str] = set()
+
+    def say(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = f"warning: {_one_line(str(message))}"
+        if line not in said:
+            said.add(line)
+            typer.echo(line, err=True)
+
+    return say
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+def _usage(error: Any) -> str:
+    """What the parser of the command line refuses, with what it allows."""
+    text, context = str(error.format_message()).rstrip("."), getattr(error, "ctx", None)
+    if context is None:
+        return text
+    commands = getattr(context.command, "commands", None)
+    if commands:
+        return f"{text}; commands: {', '.join(commands)}"
+    if "option" in text.lower():
+        options = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
+        return f"{text}; options: {', '.join(options)}"
+    return f"{text}; usage: {_one_line(context.get_usage()).removeprefix('Usage: ')}"
+
+
+def _ending(error: Exception) -> tuple[int, str]:
+    """Exit code and one line for what ended a command; what is not foreseen is raised again."""
+    if hasattr(error, "format_message"):
+        return BAD_INPUT, f"error: {_usage(error)}"
+    if isinstance(error, Interrupted):
+        return INTERRUPTED, str(error)
+    if isinstance(error, MemoryError):
+        return BAD_INPUT, f"error: not enough memory: {error}"
+
+    from particles.arrays import SolverError
+    from particles.output import WriteError
+
+    if isinstance(error, SolverError) or (isinstance(error, WriteError) and error.begun):
+        return STOPPED, f"stopped: {error}"
+    if type(error).__name__ == "TransportError":
+        return STOPPED, f"stopped: {error}"
+    if isinstance(error, ValueError | TypeError | OSError):
+        return BAD_INPUT, f"error: {error}"
+    raise error
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; what went wrong is one line on stderr."""
-    from particles.arrays import SolverError
-
-    signal.signal(signal.SIGTERM, _interrupt)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", RuntimeWarning)
-        warnings.showwarning = _say_warning
+        warnings.showwarning = _warnings_as_notes()
         try:
-            code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
-            return int(code) if isinstance(code, int) else 0
+            arguments = sys.argv[1:] if arguments is None else arguments
+            code = app(list(arguments), prog_name="tokenlaw", standalone_mode=False)
         except KeyboardInterrupt:
-            typer.echo("interrupted; go on with --resume", err=True)
-            return INTERRUPTED
-        except SolverError as error:
-            typer.echo(f"stopped: {_one_line(str(error))}", err=True)
-            return STOPPED
-        except (ValueError, TypeError, OSError) as error:
-            typer.echo(f"error: {_one_line(str(error))}", err=True)
-            return BAD_INPUT
-        except MemoryError as error:
-            typer.echo(f"error: not enough memory: {_one_line(str(error))}", err=True)
-            return BAD_INPUT
+            code = INTERRUPTED
         except Exception as error:
-            if hasattr(error, "format_message"):  # usage errors of the command line parser
-                typer.echo(f"error: {_one_line(error.format_message())}", err=True)
-                return BAD_INPUT
-            if type(error).__name__ == "TransportError":
-                typer.echo(f"stopped: {_one_line(str(error))}", err=True)
-                return STOPPED
-            if type(error).__name__ in ("Abort", "NoArgsIsHelpError"):
-                return BAD_INPUT
-            raise
+            code, line = _ending(error)
+            typer.echo(_one_line(line), err=True)
+            return code
+    if code == INTERRUPTED:  # outside a run: nothing to go on with
+        typer.echo("interrupted", err=True)
+    return code if isinstance(code, int) else 0
+
+
+_signals = {"asked": False, "held": False}
+
+
+def _interrupt(*_: Any) -> None:
+    """Handler of Ctrl-C and of a request to end."""
+    _signals["asked"] = True
+    if not _signals["held"]:
+        raise KeyboardInterrupt
+
+
+def _obey() -> None:
+    """Raise what an interrupt could not raise: Python swallows it in callbacks of its own."""
+    if _signals["asked"]:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """Interrupts wait: in the middle of an import they become tracebacks."""
+    _signals["held"] = True
+    try:
+        yield
+    finally:
+        _signals["held"] = False
+    _obey()
 
 
 def main() -> None:
     """Entry point of the command `tokenlaw`."""
-    sys.exit(run())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    code = run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C: everything is said and done
+    sys.exit(code)

@@ -123,6 +123,7 @@ def execute(
     out: Path,
     *,
     resume: bool = False,
+    layers: Path | None = None,
     tell: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
 ) -> None:
@@ -131,6 +132,7 @@ def execute(
     Parameters
     ----------
     command : "solve", "simulate" or "compare".   out : NetCDF file.   resume : go on from it if it exists.
+    layers : layers file to write beside it.
     tell : receives each note as a sentence.   progress : called with the number of layers applied.
 
     Raises
@@ -138,31 +140,43 @@ def execute(
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
     old = _resumable(command, experiment, out) if resume and out.exists() else None
+    job = JOBS[command](experiment)
+    state: State = job.start if old is None else _restored(job, old, out)
+    keep = 0 if old is None else _records_to_keep(old, experiment)
     if resume and old is None:
         tell(f"{out}: nothing to resume, starting from depth 0")
-    job = JOBS[command](experiment)
     for note in (*experiment.plan.notes, *job.notes):
         tell(note)
+    if layers is not None:
+        record_layers(experiment, layers)
     recorder = Recorder(out, job.static, _attributes(command, experiment))
-    state: State = job.start
     if old is not None:
-        state = job.restore(read_state(out))
-        _check_start(state, job.start, out)
-        recorder.continue_file(_records_to_keep(old, experiment))
-        tell(f"{out}: going on from depth time {state.step * experiment.law.dt:g}")
+        recorder.continue_file(keep)
+        at = f"depth time {state.step * experiment.law.dt:g}"
+        tell(f"{out}: going on from {at}" if state.step < experiment.plan.n_steps else f"{out}: complete, ends at {at}")
     run(
         state,
         advance=lambda now, until: job.advance(now, until, progress),
         observe=job.observe,
         save_steps=experiment.plan.save_steps,
         recorder=recorder,
-        resumed=old is not None and state.step in old,
+        resumed=old is not None,
     )
 
 
 def record_layers(experiment: Experiment, path: Path) -> None:
-    """Write the layers of the experiment to a layers file."""
-    write_layers(record(experiment.law, experiment.plan.n_steps, experiment.configuration.model.beta), path)
+    """Write the layers of the experiment to a layers file, whole or not at all."""
+    n_steps = experiment.plan.n_steps
+    if not n_steps:
+        raise ConfigError(f"--record-layers {path}: the run has no layers to record")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write_layers(record(experiment.law, n_steps, experiment.configuration.model.beta), part)
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise records.WriteError(path, error, begun=False) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:
@@ -170,6 +184,7 @@ def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:
     return {
         "title": TITLES[command],
         "source": f"tokenlaw {command}",
+        "history": f"written by tokenlaw {command}",
         "command": command,
         "configuration": config.dumps(c),
         "seed": str(c.noise.seed),
@@ -177,29 +192,48 @@ def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _resumable(command: str, experiment: Experiment, out: Path) -> list[int]:
-    """Steps of the records in the file, once it is clear that the run may go on from it."""
+@dataclass(frozen=True, eq=False)
+class Old:
+    """What a file to be resumed holds: steps of its records, and the state it ends with."""
+
+    steps: list[int]
+    state: dict[str, Any]
+
+
+def _resumable(command: str, experiment: Experiment, out: Path) -> Old:
+    """Read the file, once it is clear that the run may go on from it."""
     try:
-        with xr.open_dataset(out) as dataset:
+        with xr.open_dataset(out, engine="netcdf4") as dataset:
             attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
+        written_by, text = attrs["command"], str(attrs["configuration"])
+        state = read_state(out)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"--resume {out}: not a file of a run ({type(error).__name__})") from None
-    if attrs.get("command") != command:
-        raise ConfigError(f"--resume {out}: was written by tokenlaw {attrs.get('command')}, not by tokenlaw {command}")
-    changed = config.changed_keys(
-        config.load_text(str(attrs["configuration"]), check_files=False), experiment.configuration
-    )
+        raise ConfigError(f"--resume {out}: not a readable file of a run ({type(error).__name__})") from None
+    if written_by != command:
+        raise ConfigError(f"--resume {out}: was written by tokenlaw {written_by}, not by tokenlaw {command}")
+    try:
+        before = config.load_text(text, check_files=False)
+    except ConfigError as error:
+        raise ConfigError(f"--resume {out}: this version does not know its configuration ({error})") from None
+    changed = config.changed_keys(before, experiment.configuration)
     if changed:
         raise ConfigError(
             f"--resume {out}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
             "output may change"
         )
-    return steps
+    return Old(steps, state)
 
 
-def _records_to_keep(steps: list[int], experiment: Experiment) -> int:
+def _records_to_keep(old: Old, experiment: Experiment) -> int:
     """How many leading records fit the schedule; a last one off it is dropped."""
-    scheduled = set(experiment.plan.save_steps)
+    steps, plan = old.steps, experiment.plan
+    if steps[-1] > plan.n_steps:
+        key = {"transformer": "depth", "recorded": "file"}.get(experiment.configuration.layers.kind, "t_end")
+        raise ConfigError(
+            f"layers.{key}: ends the run at depth time {plan.n_steps * plan.dt:g}; must be at least "
+            f"{steps[-1] * plan.dt:g}, which the file to resume has reached"
+        )
+    scheduled = set(plan.save_steps)
     kept = 0
     while kept < len(steps) and steps[kept] in scheduled:
         kept += 1
@@ -211,9 +245,15 @@ def _records_to_keep(steps: list[int], experiment: Experiment) -> int:
     return kept
 
 
-def _check_start(state: State, start: State, out: Path) -> None:
-    """Refuse a state whose arrays do not fit this configuration (another version, a damaged file)."""
-    found, wanted = state.arrays(), start.arrays()
-    for name, array in wanted.items():
-        if name not in found or np.shape(found[name]) != np.shape(array):
+def _restored(job: Job, old: Old, out: Path) -> State:
+    """The state a file ends with; refused where its arrays do not fit (another version, a damaged file)."""
+    for name, array in job.start.arrays().items():
+        if name not in old.state or np.shape(old.state[name]) != np.shape(array):
             raise ConfigError(f"--resume {out}: its state does not fit this configuration ({name})")
+    try:
+        state: State = job.restore(old.state)
+    except KeyError as error:
+        raise ConfigError(f"--resume {out}: its state lacks {error}") from None
+    if not old.steps or state.step != old.steps[-1]:
+        raise ConfigError(f"--resume {out}: its state does not belong to its last record")
+    return state

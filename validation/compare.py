@@ -112,7 +112,8 @@ class Comparison:
                     "w1_geodesic": (none, w1, "W1, geodesic cost, tokens to an independent sample of the density"),
                     "w2_floor": (none, floor, "W2, chordal cost, between two independent samples of the density"),
                 },
-            )
+            ),
+            compat="no_conflicts",
         )
 
     def static(self, state: CompareState) -> xr.Dataset:

@@ -65,7 +65,8 @@ def test_the_worked_example(data):
 def test_moments_equal_dense_nodes():
     """Recorded layers of order one: mean and second moment to 1e-7 at lmax 47."""
     rng = np.random.default_rng(0)
-    law = RecordedLayers.from_query_key(0.1 * rng.standard_normal((12, 3, 3, 3)), rng.standard_normal((12, 3, 3, 3)), 2.0)
+    mixing, forms = 0.1 * rng.standard_normal((12, 3, 3, 3)), rng.standard_normal((12, 3, 3, 3))
+    law = RecordedLayers.from_query_key(mixing, forms, 2.0)
     run = solve(Density.from_law(QUICK, Sphere(47), carried=(48, 96)), law, Softmax(2.0), n_steps=12)
     want = dense_run(law, 2.0, QUICK, 40, 12)
     assert np.abs(moments_of(run) - want).max() < 1e-7
@@ -97,7 +98,7 @@ def test_moments_survive_the_collapse_and_the_loss_is_told(strength):
 
 
 def test_unresolved_marks_where_pointwise_values_go_wrong():
-    """Linear layers, where the exact density is known: resolved records are right to 5 % of the maximum, lost ones not."""
+    """Linear layers, exact density: resolved records are right to 5 % of the maximum, lost ones are not."""
     from particles import Linear
 
     n_steps = 40
@@ -177,7 +178,8 @@ def test_passive_points_follow_the_flow():
 def test_remapping_less_often_gives_the_same_density():
     law, density = Homogenized(heads(), 0.01, 4, Noise(6)), Density.from_law(QUICK, Sphere(47))
     runs = [
-        solve(density, law, Softmax(2.0), n_steps=12, save_every=12, remap_every=r).density.values[-1] for r in (1, 3, 12)
+        solve(density, law, Softmax(2.0), n_steps=12, save_every=12, remap_every=r).density.values[-1]
+        for r in (1, 3, 12)
     ]
     assert np.abs(runs[0] - runs[1]).max() < 1e-8
     assert np.abs(runs[0] - runs[2]).max() < 1e-8
@@ -224,7 +226,8 @@ def test_initial_densities_are_checked():
     sphere = Sphere(31)
     with pytest.raises(ValueError, match=r"carried_nodes = \[24, 48\] give the initial density the mass .*enough"):
         Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [800.0]), sphere)
-    assert abs(Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [800.0]), sphere, (128, 256)).mass - 1) < 1e-13
+    narrow = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [800.0]), sphere, (128, 256))
+    assert abs(narrow.mass - 1) < 1e-13
     with pytest.raises(ValueError, match="too concentrated"):
         Density.from_law(VonMisesFisherMixture([1.0], [[0, 0.1, 1.0]], [1e6]), sphere)
     with pytest.raises(ValueError, match="need tokens with d = 3"):

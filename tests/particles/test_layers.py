@@ -1,0 +1,204 @@
+"""Laws of layers: moments of the mixing matrices, shared noise, coarse paths, and what is refused."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from particles import (
+    FixedHeads,
+    GaussianHeads,
+    Homogenized,
+    Linear,
+    Noise,
+    RandomTransformer,
+    Softmax,
+    Stream,
+    Tokens,
+    Uniform,
+    geodesic,
+    normalize,
+    simulate,
+)
+
+
+def z_of_variance(samples, variance):
+    """z-score of the second moment of centred Gaussian samples; sqrt(2) off is beyond 8 for a thousand of them."""
+    samples = np.ravel(samples)
+    return (np.mean(samples**2) / variance - 1) / np.sqrt(2 / samples.size)
+
+
+def test_gaussian_heads_have_the_stated_law():
+    heads = GaussianHeads(6, 0.7, 0.3, 4).sample(np.random.default_rng(0), 4000)
+    for array, sigma, shape in ((heads.value, 0.7, (6, 6)), (heads.query, 0.3, (4, 6)), (heads.key, 0.3, (4, 6))):
+        assert array.shape == (4000, *shape)
+        assert abs(z_of_variance(array, sigma**2)) < 4
+        assert abs(z_of_variance(array, 2 * sigma**2)) > 8  # power: a factor sqrt(2) would be seen
+        assert abs(array.mean() * np.sqrt(array.size) / sigma) < 4
+    assert abs(np.corrcoef(heads.query.ravel(), heads.key.ravel())[0, 1]) < 4 / np.sqrt(heads.key.size)
+    form = np.swapaxes(heads.key, 1, 2) @ heads.query
+    assert abs(np.mean(form**2) / (4 * 0.3**4) - 1) < 0.1
+
+
+def test_means_are_added_exactly():
+    mean_v, mean_a = np.arange(9.0).reshape(3, 3), np.diag([1.0, -2.0, 0.5])
+    heads = GaussianHeads(3, 0.0, 0.0, 2, mean_v, mean_a).sample(np.random.default_rng(0), 2)
+    assert np.array_equal(heads.value[1], mean_v)
+    assert np.allclose(np.swapaxes(heads.key, 1, 2) @ heads.query, mean_a, atol=1e-15)
+
+
+def test_transformer_layers_scale_the_values():
+    law = RandomTransformer(GaussianHeads(5, 0.4, 0.4, 5), eta=0.2, n_heads=4, noise=Noise(3))
+    drawn = np.stack([law.layer(step)[0].mixing for step in range(500)])
+    assert law.dt == 0.2
+    assert law.noise_scale == 0.05
+    assert abs(z_of_variance(drawn, (0.05 * 0.4) ** 2)) < 4
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_homogenized_layers_have_mean_and_covariance_of_the_equation(fixed):
+    """C_m with Vbar: mean dt w Vbar; Gaussian part eps dt w sigma_v^2; mean part c^2 eps dt w (1 - w) along Vbar."""
+    dt, nodes, eps, sigma = 0.1, 3, 0.5, 0.4
+    mean_v = np.array([[1.0, 2.0], [0.0, -1.0]])
+    law = Homogenized(
+        GaussianHeads(2, sigma, 0.5, 2, mean_v), dt=dt, nodes=nodes, noise=Noise(1), noise_scale=eps, fixed=fixed
+    )
+    drawn = np.stack([law.layer(step)[0].mixing for step in range(6000)])
+    n, w = len(drawn), 1 / nodes
+    factor = 1.0 if fixed else (nodes - dt / eps) / (nodes - 1)
+    along = eps * dt * factor * w * (1 - w)
+    variance = eps * dt * w * sigma**2 + along * mean_v**2
+    centred = drawn - dt * w * mean_v
+    z_mean = centred.mean(axis=0) / np.sqrt(variance / n)
+    z_variance = (np.mean(centred**2, axis=0) / variance - 1) / np.sqrt(2 / n)
+    assert np.abs(z_mean).max() < 4.5
+    assert np.abs(z_variance).max() < 4.5
+    assert np.abs((np.mean(centred**2, axis=0) / (2 * variance) - 1) / np.sqrt(2 / n)).min() > 8
+    # the mean part cancels in the sum over nodes, and couples different nodes with a minus sign
+    total = centred.sum(axis=1)
+    assert np.abs((np.mean(total**2, axis=0) / (eps * dt * sigma**2) - 1) / np.sqrt(2 / n)).max() < 4.5
+    cross = np.mean(centred[:, 0, 0, 1] * centred[:, 1, 0, 1])
+    spread = variance[0, 0, 1] if variance.ndim == 3 else variance[0, 1]
+    assert abs(cross + eps * dt * factor * w * w * mean_v[0, 1] ** 2) < 4.5 * spread / np.sqrt(n)
+
+
+def test_one_layer_of_fresh_nodes_is_the_transformers_own():
+    """dt = eta, M = H, eps = eta/H: c = 0, so C_m has the law of (eta/H) V_m (Kolmogorov-Smirnov)."""
+    eta, n_heads, mean_v = 0.3, 2, np.array([[0.5, 0.0], [0.2, -0.4]])
+    heads = GaussianHeads(2, 0.4, 0.5, 2, mean_v)
+    chain = RandomTransformer(heads, eta, n_heads, Noise(1))
+    law = Homogenized(heads, dt=eta, nodes=n_heads, noise=Noise(2), noise_scale=eta / n_heads)
+    for row, column in ((0, 0), (1, 0)):
+        one, two = (
+            np.concatenate([one_law.layer(k)[0].mixing[:, row, column] for k in range(1500)])
+            for one_law in (chain, law)
+        )
+        assert stats.ks_2samp(one, two).pvalue > 1e-4
+        assert stats.ks_2samp(one, np.sqrt(2) * two).pvalue < 1e-8
+
+
+@pytest.mark.parametrize("factor", [2, 3, 8])
+def test_a_coarse_path_is_the_sum_of_the_fine_one(factor):
+    fine = Homogenized(GaussianHeads(3, 0.5, 0.5, 3, np.eye(3)), dt=0.01, nodes=4, noise=Noise(9), fixed=True)
+    coarse = fine.coarsen(factor)
+    assert abs(coarse.dt - 0.01 * factor) < 1e-15
+    for step in range(3):
+        want = sum(fine.layer(k)[0].mixing for k in range(step * factor, (step + 1) * factor))
+        (push,) = coarse.layer(step)
+        assert np.abs(push.mixing - want).max() < 1e-15
+        assert np.array_equal(push.query, fine.layer(0)[0].query)
+    twice = fine.coarsen(2).coarsen(factor).layer(1)[0].mixing
+    assert np.abs(twice - fine.coarsen(2 * factor).layer(1)[0].mixing).max() < 1e-15
+
+
+def test_layers_are_pure_functions_of_seed_member_and_step():
+    make = lambda seed, member: Homogenized(  # noqa: E731
+        GaussianHeads(3, 0.5, 0.5, 3), dt=0.01, nodes=2, noise=Noise(seed, member)
+    )
+    law = make(1, 0)
+    late = law.layer(7)[0].mixing
+    law.layer(0)
+    assert np.array_equal(law.layer(7)[0].mixing, late)
+    assert np.array_equal(make(1, 0).layer(7)[0].mixing, late)
+    others = [make(1, 1).layer(7)[0].mixing, make(2, 0).layer(7)[0].mixing, law.layer(8)[0].mixing]
+    for other in others:
+        assert np.abs(other - late).min() > 0
+
+
+def test_streams_do_not_share_numbers():
+    noise = Noise(5, 2)
+    draws = [noise.generator(s, step, r).random(4) for s in Stream for step in (0, 1) for r in (0, 1)]
+    assert len({tuple(d) for d in draws}) == len(draws)
+
+
+def test_retractions_agree_to_second_order_for_tangent_moves_and_stay_on_the_sphere():
+    rng = np.random.default_rng(0)
+    x, u = Uniform(5).sample(rng, 20), rng.standard_normal((20, 5))
+    for retraction in (normalize, geodesic):
+        assert np.abs(np.linalg.norm(retraction(x, u), axis=1) - 1).max() < 1e-15 * 5
+    tangent = u - np.sum(x * u, axis=1, keepdims=True) * x
+    gaps = [np.abs(normalize(x, h * tangent) - geodesic(x, h * tangent)).max() for h in (1e-2, 1e-3)]
+    assert 900 < gaps[0] / gaps[1] < 1100  # third order apart
+    assert np.array_equal(geodesic(x, np.zeros_like(x)), normalize(x, np.zeros_like(x)))
+    length = np.linalg.norm(tangent, axis=1)
+    overlap = np.sum(geodesic(x, tangent) * x, axis=1)
+    assert np.abs(overlap - np.cos(length)).max() < 1e-14
+
+
+def test_two_tokens_at_beta_zero_have_the_exact_drift_and_diffusion():
+    """oracle: dR drift (1-R^2)(d-2-R)/(2d), diffusion (1-R^2)/sqrt d, from one small step of many members."""
+    d, overlap, dt, n = 4, 0.3, 1e-3, 60_000
+    tokens = Tokens(np.array([[1.0, 0, 0, 0], [overlap, np.sqrt(1 - overlap**2), 0, 0]]))
+    rng = np.random.default_rng(1)
+    mixing = np.sqrt(dt) * d**-0.5 * rng.standard_normal((n, d, d))
+    moved = tokens.points + np.einsum("nij,j->ni", mixing, tokens.mean)[:, None, :]
+    moved /= np.linalg.norm(moved, axis=2, keepdims=True)
+    change = np.einsum("ni,ni->n", moved[:, 0], moved[:, 1]) - overlap
+    law = Homogenized(GaussianHeads(d, d**-0.5, 1.0, d), dt=dt, nodes=1, noise=Noise(4))
+    steps = []
+    for step in range(400):
+        run = simulate(tokens, _Shifted(law, step), Softmax(0.0), n_steps=1)
+        steps.append(run.tokens.values[-1, 0] @ run.tokens.values[-1, 1] - overlap)
+    drift, diffusion = (1 - overlap**2) * (d - 2 - overlap) / (2 * d), (1 - overlap**2) / np.sqrt(d)
+    assert abs(change.mean() - drift * dt) < 4 * diffusion * np.sqrt(dt / n)
+    assert abs(change.var() / (diffusion**2 * dt) - 1) < 4 * np.sqrt(2 / n) + 0.01
+    assert abs(np.var(steps) / (diffusion**2 * dt) - 1) < 4 * np.sqrt(2 / 400)
+
+
+class _Shifted:
+    """A law that begins at a later step."""
+
+    def __init__(self, law, offset):
+        self.law, self.offset = law, offset
+        self.dt, self.d, self.noise_scale = law.dt, law.d, law.noise_scale
+
+    def layer(self, step):
+        return self.law.layer(step + self.offset)
+
+
+def test_bad_laws_are_refused():
+    heads = GaussianHeads(3, 0.5, 0.5, 3)
+    cases = [
+        (lambda: GaussianHeads(1, 0.5, 0.5, 1), "d must be at least 2, got 1"),
+        (lambda: GaussianHeads(3, np.nan, 0.5, 3), "sigma_v must be finite and >= 0, got nan"),
+        (lambda: GaussianHeads(3, 0.5, 0.5, 4), "head_dim must be between 1 and d = 3, got 4"),
+        (lambda: GaussianHeads(3, 0.5, 0.5, 3, np.ones((2, 3))), r"mean_v must have shape \(3, 3\), got \(2, 3\)"),
+        (lambda: RandomTransformer(heads, 0.0, 1, Noise(0)), "eta must be positive"),
+        (lambda: RandomTransformer(heads, 0.1, 0, Noise(0)), "heads must be an integer >= 1"),
+        (lambda: Homogenized(heads, np.inf, 1, Noise(0)), "dt must be positive and finite"),
+        (lambda: Homogenized(heads, 0.1, 1, Noise(0)).coarsen(2), "only layers with fixed nodes"),
+        (lambda: Noise(-1), "seed must be a non-negative integer"),
+        (lambda: Linear(-1.0), "beta must be finite"),
+    ]
+    for make, text in cases:
+        with pytest.raises(ValueError, match=text):
+            make()
+    shifted = GaussianHeads(3, 0.5, 0.5, 3, np.eye(3))
+    with pytest.raises(ValueError, match="nodes must be at least 2"):
+        Homogenized(shifted, 0.1, 1, Noise(0))
+    with pytest.raises(ValueError, match=r"dt must be at most nodes \* noise_scale = 0.2"):
+        Homogenized(shifted, 0.3, 2, Noise(0), noise_scale=0.1)
+    fixed = FixedHeads(np.ones((2, 3, 3)), np.ones((2, 1, 3)), np.ones((2, 1, 3)))
+    with pytest.raises(TypeError, match="values independent of A"):
+        Homogenized(fixed, 0.1, 1, Noise(0))
+    with pytest.raises(ValueError, match="2 heads are given"):
+        RandomTransformer(fixed, 0.1, 3, Noise(0)).layer(0)
