@@ -11,7 +11,9 @@ Retraction = Callable[[Array, Array], Array]
 
 def normalize(points: Array, velocity: Array) -> Array:
     """nrm(x + U), the transformer's own step."""
-    return unit(points + velocity)
+    moved = points + velocity
+    moved /= np.sqrt(np.einsum("...i,...i->...", moved, moved))[..., None]  # in place: memory is what this costs
+    return moved
 
 
 def geodesic(points: Array, velocity: Array) -> Array:

@@ -74,11 +74,13 @@ def power(coefficients: Coefficients) -> Array:
 
 def angles(points: Array) -> Array:
     """Colatitude and longitude (theta, phi) of unit vectors (N, 3): (N, 2), accurate near the poles too."""
-    x, y, z = np.ascontiguousarray(points.T)
+    x, y, z = points.T
     location = np.empty((points.shape[0], 2))
-    location[:, 0] = np.arctan2(np.sqrt(x * x + y * y), z)
-    phi = np.arctan2(y, x)
-    location[:, 1] = np.where(phi < 0, phi + 2 * np.pi, phi)
+    work = x * x  # reused: memory is what this costs
+    work += y * y
+    np.arctan2(np.sqrt(work, out=work), z, out=location[:, 0])
+    np.arctan2(y, x, out=work)
+    np.add(work, 2 * np.pi * (work < 0), out=location[:, 1])
     return location
 
 
