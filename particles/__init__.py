@@ -4,6 +4,7 @@ from particles.arrays import SolverError
 from particles.attention import Attention, DirectField, Field, FieldFactory, Linear, Softmax
 from particles.heads import FixedHeads, GaussianHeads, HeadLaw, Heads
 from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
+from particles.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
 from particles.layers import (
     AttentionPush,
     Homogenized,
@@ -20,11 +21,14 @@ from particles.simulate import simulate
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 
 __all__ = [
+    "ACTIVATIONS",
+    "Activation",
     "Attention",
     "AttentionPush",
     "Cloud",
     "Conformal",
     "DirectField",
+    "DualKernel",
     "Empirical",
     "Field",
     "FieldFactory",
@@ -37,6 +41,7 @@ __all__ = [
     "InitialLaw",
     "Layer",
     "LayerLaw",
+    "LegendreSeries",
     "Linear",
     "Measure",
     "Noise",
