@@ -46,7 +46,7 @@ def angular_gaussian(points: Array, q: Array) -> Array:
 
 
 def linear_step(q: Array, c: Array) -> Array:
-    """Parameter Q of the angular central Gaussian after the layer x -> nrm(x + C x): (I + C) Q (I + C)^T.  E2, any d."""
+    """Parameter Q of the angular central Gaussian after x -> nrm(x + C x): (I + C) Q (I + C)^T.  E2, any d."""
     g = np.eye(len(c)) + c
     moved: Array = g @ q @ g.T
     return moved
@@ -74,7 +74,8 @@ def equiangular_rate(overlap: ArrayLike, n: int, beta: float) -> Array:
     """
     rho = np.asarray(overlap, dtype=np.float64)
     fall = np.exp(-beta * (1 - rho))
-    return 2 * fall * (1 - rho) * ((n - 1) * rho + 1) / (1 + (n - 1) * fall)
+    rate: Array = 2 * fall * (1 - rho) * ((n - 1) * rho + 1) / (1 + (n - 1) * fall)
+    return rate
 
 
 def equiangular_overlap(time: ArrayLike, start: float, n: int, beta: float) -> Array:
@@ -93,7 +94,7 @@ def equiangular_overlap(time: ArrayLike, start: float, n: int, beta: float) -> A
         raise ValueError("time must be finite and >= 0")
     order, inverse = np.unique(t.ravel(), return_inverse=True)
     run = solve_ivp(
-        lambda _, rho: equiangular_rate(rho, n, beta), (0.0, float(order.max(initial=0.0))), [start],
+        lambda _, rho: equiangular_rate(rho, n, beta), (0.0, max(1.0, float(order.max(initial=0.0)))), [start],
         method="DOP853", t_eval=order, rtol=1e-12, atol=1e-13,
     )  # fmt: skip
     return np.asarray(run.y[0][inverse].reshape(t.shape))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from particles.arrays import Array
 from particles.reduced.overlap import OverlapDiffusion, check_dimension, gaps
@@ -94,7 +94,7 @@ class IsotropicNoise(OverlapDiffusion):
         variance = 2 * loss / other
         return pull / other + r * variance, variance
 
-    def _mean_slope(self, gap: Array, right: Array) -> Array:
+    def _mean_slope(self, gap: Array, right: NDArray[np.bool_]) -> Array:
         """[k(1) - k(R)]/(1 - R) where `right`, [k(R) - k(-1)]/(1 + R) elsewhere; gap is the denominator."""
         sign = np.where(right, 1.0, -1.0)
         near = gap < NEAR

@@ -59,17 +59,17 @@ def mean_over_sample_correlation(function: Callable[[Array], Array], overlap: Ar
     if pairs == 1:
         low, high = function(ends)
         value = low + (high - low) * (1 - np.arccos(np.tanh(y)) / np.pi)
-        return value.reshape(np.shape(overlap))
+        return np.asarray(value).reshape(np.shape(overlap))
     reach = math.acosh(math.exp(CUT / (pairs - 1)))
     step = min(STEP, 0.5 / math.sqrt(pairs))
-    shift = step * np.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1)
+    shift: Array = step * np.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1, dtype=np.float64)
     z = y[:, None] + shift
     constant = math.log((pairs - 1) / math.sqrt(2 * math.pi)) + gammaln(pairs) - gammaln(pairs + 0.5)
     log_density = constant + 0.5 * (_log_cosh(z) - _log_cosh(y)[:, None]) - (pairs - 0.5) * _log_cosh(shift)
     r1 = np.tanh(z)
     density = np.exp(log_density) * _hypergeometric(pairs + 0.5, 0.5 * (1 + np.tanh(y)[:, None] * r1))
     value = step * np.sum(density * function(r1), axis=1)
-    return value.reshape(np.shape(overlap))
+    return np.asarray(value).reshape(np.shape(overlap))
 
 
 def two_factor_cosine(overlap: ArrayLike, d: int, head_dim: int) -> Array:

@@ -23,14 +23,16 @@ def overlap_drift(d: int, overlap: ArrayLike, s_ij: ArrayLike, s_ii: ArrayLike, 
     """
     r = np.asarray(overlap, dtype=np.float64)
     total = np.asarray(s_ii, dtype=np.float64) + np.asarray(s_jj)
-    return ((d - 2 + r**2) * np.asarray(s_ij) - 0.5 * (d - 1) * r * total) / d
+    drift: Array = ((d - 2 + r**2) * np.asarray(s_ij) - 0.5 * (d - 1) * r * total) / d
+    return drift
 
 
 def overlap_variance(d: int, overlap: ArrayLike, s_ij: ArrayLike, s_ii: ArrayLike, s_jj: ArrayLike) -> Array:
     """d<R>/dt, the variance of R in diffusive time; arguments as in `overlap_drift`.  mathematics (7)."""
     r = np.asarray(overlap, dtype=np.float64)
     total = np.asarray(s_ii, dtype=np.float64) + np.asarray(s_jj)
-    return (1 - r**2) * (total - 2 * r * np.asarray(s_ij)) / d
+    variance: Array = (1 - r**2) * (total - 2 * r * np.asarray(s_ij)) / d
+    return variance
 
 
 def collapse_exponent(d: int, s: float, gain: float) -> float:
@@ -124,8 +126,9 @@ class OverlapDiffusion(ABC):
         """
         if not -1 <= low <= overlap <= high <= 1 or not low < high:
             raise ValueError(f"low <= overlap <= high within [-1, 1] is needed, got {low:g}, {overlap:g}, {high:g}")
-        ends = [float(end) if abs(r) < 1 else np.copysign(np.inf, r) for r in (low, high) for end in (artanh(r),)]
-        return self.scale().hitting_probability(float(artanh(overlap)), *ends)
+        below = -np.inf if low == -1 else float(artanh(low))
+        above = np.inf if high == 1 else float(artanh(high))
+        return self.scale().hitting_probability(float(artanh(overlap)), below, above)
 
     def antipodal_probability(self, overlap: float) -> float:
         """Probability that R tends to -1."""

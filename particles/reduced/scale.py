@@ -4,6 +4,7 @@ dy = b dt + sqrt(v) dB has the scale density s'(y) = exp(-I(y)) and, where it is
 exp(I(y))/v(y), with I(y) = int_0^y 2 b/v.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,10 +84,10 @@ class Scale:
         if not min(falls) > NEUTRAL:
             end = "-1" if falls[0] <= NEUTRAL else "1"
             raise ValueError(f"there is no stationary density: the overlap is not driven away from {end}")
-        speed = lambda at: self._value(at) - self._log_variance(at)  # noqa: E731
-        inside = self._log_integral(speed, -FAR, FAR)
-        tails = [float(speed(np.array([end]))[0]) - math.log(fall) for end, fall in zip((-FAR, FAR), falls, strict=True)]
-        return np.exp(speed(y) - logsumexp([inside, *tails]))
+        inside = self._log_integral(self._log_speed, -FAR, FAR)
+        tails = self._log_speed(np.array([-FAR, FAR])) - np.log(falls)
+        density: Array = np.exp(self._log_speed(y) - logsumexp([inside, *tails]))
+        return density
 
     def _log_scale(self, low: float, high: float) -> float:
         """Log of int exp(-I) from low to high; inf where it diverges at an end."""
@@ -104,7 +105,7 @@ class Scale:
             return -np.inf
         edges = np.unique(np.concatenate([[low], self.edges[(self.edges > low) & (self.edges < high)], [high]]))
         logs = []
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in itertools.pairwise(edges.tolist()):
             cuts = np.linspace(left, right, self.pieces + 1)
             half = 0.5 * (right - left) / self.pieces
             at = cuts[:-1, None] + half * (1 + _points)
@@ -122,8 +123,8 @@ class Scale:
     def _value(self, y: Array) -> Array:
         return self._evaluate(self.exponent, y)
 
-    def _log_variance(self, y: Array) -> Array:
-        return self._evaluate(self.log_variance, y)
+    def _log_speed(self, y: Array) -> Array:
+        return self._value(y) - self._evaluate(self.log_variance, y)
 
     def _log_variance_slope(self) -> tuple[float, float]:
         first, last = (legendre.legder(self.log_variance[k]) * 2 / PANEL for k in (0, -1))

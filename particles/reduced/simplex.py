@@ -1,4 +1,4 @@
-"""n tokens of equal overlaps g0 (a simplex): attention statistics and the drift of the overlap.  mathematics, section 4.
+"""n tokens of equal overlaps g0 (a simplex): attention statistics, drift of the overlap.  mathematics, section 4.
 
 f = E sum_k pi_ik^2 and h = E sum_k pi_ik pi_jk over the attention weights pi; s_ii = g0 + (1 - g0) f,
 s_ij = g0 + (1 - g0) h.  In a softmax the common part of the keys cancels; what is left of the logits of two tokens

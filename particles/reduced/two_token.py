@@ -15,19 +15,20 @@ from particles.arrays import Array
 from particles.reduced.chi import chi_rule
 from particles.reduced.overlap import OverlapDiffusion, artanh, check_heads, gaps
 
-RADIUS_STEP = 0.125  # trapezoidal rule in log radius: error exp(-pi^2/(2 step))
+RADIUS_STEP = 0.16  # trapezoidal rule in log radius: error exp(-pi^2/(2 step))
 ANGLE_NODES = 40  # Gauss-Legendre in asinh(t angle), in which the steps of tanh are as wide as everything else
 
 _nodes, _weights = np.polynomial.legendre.leggauss(ANGLE_NODES)
 
 
-def radius_rule(head_dim: int) -> tuple[Array, Array]:
+def radius_rule(head_dim: int, strength: float) -> tuple[Array, Array]:
     """Nodes p and weights of the radius chi_2 chi_k, k = head_dim: E F(chi_2 chi_k) = sum_i w_i F(p_i).
 
-    F must be smooth in log p and O(p^2) at 0.
+    For bounded F, smooth in log p, with F(p) = O((strength p)^2) at 0; the density of p is at most of order 1 there.
     """
     chi, chi_weights = chi_rule(head_dim)
-    start, end = 0.5 * math.log(head_dim) - 22, math.log(chi[-1]) + 2.2
+    start = -10.0 - (2 / 3) * math.log(max(strength, 1.0))  # leaves out 1e-13 of the mean
+    end = math.log(chi[-1]) + 2.2
     p = np.exp(start + RADIUS_STEP * np.arange(math.ceil((end - start) / RADIUS_STEP) + 1))
     squares = (p[:, None] / chi) ** 2  # density of log chi_2: r^2 exp(-r^2/2)
     return p, RADIUS_STEP * (squares * np.exp(-0.5 * squares)) @ chi_weights
@@ -60,7 +61,7 @@ def step_moments(strength: float, y: float, radii: Array, weights: Array) -> tup
     t = strength * radii
     a, w = _on_interval(t, 0.5 * math.pi)
     square = 2 / math.pi * np.sum(w * np.tanh(0.5 * t[:, None] * np.sin(a)) ** 2, axis=1)
-    above = float(gaps(np.float64(y))[1])
+    above = float(gaps(np.array(y))[1])
     a, w = _on_interval(t, 0.5 * rest)
     total = np.tanh(0.5 * t[:, None] * np.sin(a)) + np.tanh(0.5 * t[:, None] * np.sin(rest - a))
     same = np.sum(w * total**2, axis=1) / above
@@ -101,7 +102,7 @@ class TwoTokens(OverlapDiffusion):
         strength = self.beta * self.sigma_a**2
         if strength == 0:
             return np.zeros_like(y), np.zeros_like(y)
-        rule = radius_rule(self.head_dim)
+        rule = radius_rule(self.head_dim, 2 * strength)
         below, _ = gaps(y)
         pairs = [
             step_moments(strength * math.sqrt(2 * b), at, *rule)
