@@ -12,7 +12,7 @@ from tests.particles.moments import assert_mean, first_overlap, one_step, pair
 
 
 def antipodal(d, beta, start):
-    """P(R -> -1) from the scale density written in mathematics, section 4, by nested adaptive quadrature in artanh R."""
+    """P(R -> -1) from the scale density written in mathematics, section 4, by nested quadrature in artanh R."""
 
     def density(y):
         inner = quad(lambda t: 1 / math.cosh(min(beta * (1 - math.tanh(t)), 700.0)), 0, y, epsabs=1e-12, limit=200)[0]
