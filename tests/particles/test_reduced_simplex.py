@@ -23,7 +23,7 @@ ORACLE = [(0.3, 3.0, 8**-0.25, 0.21745, 6e-5), (0.3, 3.0, 8**-0.5, 0.23319, 2e-5
 
 @pytest.mark.parametrize(("overlap", "beta", "sigma_a", "want", "error"), ORACLE)
 def test_drifts_of_an_independent_program(overlap, beta, sigma_a, want, error):
-    """d = head_dim = 8, n = 4; the errors of two are stated, those of the others taken to be two units of the digits."""
+    """d = head_dim = 8, n = 4; where no error was stated two units of the last digit are taken."""
     found = Simplex(8, 4, beta, sigma_a, 8, overlap).statistics(samples=400_000, seed=1)
     drift = found.drift_finite_d
     assert abs(drift.value - want) < 4 * math.hypot(drift.standard_error, error)
