@@ -24,6 +24,7 @@ Dual = Callable[[Array, float], Array]
 BLOCK = 1 << 18  # pairs (Z1, Z2) per block of the quadrature: 2 MB
 CUT = 9.0  # standard deviations: the Gaussian weight beyond is 1e-18
 WIDEST = 30.0  # largest standard deviation of Z that the quadrature takes: 2700 points in each direction
+LARGEST = 1e100  # standard deviation of a bias: its square and d times that are finite
 ROUNDING = 1e-12  # how far an overlap may lie outside [-1, 1]
 
 
@@ -162,8 +163,8 @@ class DualKernel:
             raise ValueError(f"d must be at least 2, got {self.d}")
         for name in ("sigma_r", "sigma_w"):
             value = getattr(self, name)
-            if not 0 <= value < np.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {value}")
+            if not 0 <= value <= LARGEST:
+                raise ValueError(f"{name} must be between 0 and {LARGEST:g}, got {value}")
         closed = self.activation.dual is not None and self.activation.dual_slope is not None
         if not closed and not self.variance <= WIDEST**2:
             raise ValueError(

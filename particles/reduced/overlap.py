@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from particles.arrays import Array
 from particles.reduced.scale import FAR, Scale
 
+STRONGEST = 1e15  # largest beta sigma_a^2: a hard maximum to rounding
+
 
 def overlap_drift(d: int, overlap: ArrayLike, s_ij: ArrayLike, s_ii: ArrayLike, s_jj: ArrayLike) -> Array:
     """Drift of R for Gaussian heads with centred values, sigma_v^2 = 1/d, in diffusive time.  mathematics (7).
@@ -55,6 +57,8 @@ def check_heads(d: int, beta: float, sigma_a: float, head_dim: int) -> None:
     for name, value in (("beta", beta), ("sigma_a", sigma_a)):
         if not 0 <= value < np.inf:  # written so that NaN is caught
             raise ValueError(f"{name} must be finite and >= 0, got {value}")
+    if not beta * sigma_a * sigma_a <= STRONGEST:
+        raise ValueError(f"beta * sigma_a^2 must be at most {STRONGEST:g}, got {beta * sigma_a * sigma_a:g}")
 
 
 def check_dimension(d: int, head_dim: int | None = None, least: int = 2) -> None:

@@ -4,7 +4,6 @@ dy = b dt + sqrt(v) dB has the scale density s'(y) = exp(-I(y)) and, where it is
 exp(I(y))/v(y), with I(y) = int_0^y 2 b/v.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from particles.arrays import Array
 FAR = 20.0  # y = artanh R beyond which 1 - |R| < 1e-17; b and v are taken as constant there
 PANEL = 0.5  # length of a panel, on which 2 b/v is a polynomial of degree NODES - 1
 NODES = 16
-STEEPEST = 4.0  # change of I over a piece of the quadrature of exp(+-I)
+STEEPEST = 4.0  # change of the exponent over a piece of the quadrature of exp(+-I)
+NEGLIGIBLE = 60.0  # pieces this far below the peak of the exponent are left out
 NEUTRAL = 1e-10  # a slope 2 b/v at an end below this counts as zero
 
 Rates = Callable[[Array], tuple[Array, Array]]
@@ -37,14 +37,12 @@ class Scale:
     exponent : (panels, NODES + 1), Legendre coefficients of I.
     log_variance : (panels, NODES), Legendre coefficients of log v.
     slopes : 2 b/v at -FAR and at FAR.
-    pieces : number of pieces a panel is cut into for integrals of exp(+-I).
     """
 
     edges: Array
     exponent: Array
     log_variance: Array
     slopes: tuple[float, float]
-    pieces: int
 
     @classmethod
     def of(cls, rates: Rates) -> "Scale":
@@ -60,8 +58,7 @@ class Scale:
         log_variance = np.log(variance).reshape(y.shape) @ _to_series.T
         drift, variance = rates(np.array([-FAR, FAR]))
         lower, upper = 2 * drift / variance
-        pieces = max(1, math.ceil(PANEL * float(np.abs(slope).max()) / STEEPEST))
-        return cls(edges, exponent, log_variance, (float(lower), float(upper)), pieces)
+        return cls(edges, exponent, log_variance, (float(lower), float(upper)))
 
     def hitting_probability(self, start: float, low: float, high: float, upper: bool = True) -> float:
         """Probability to reach `high` (or `low`: upper = False) before the other; -inf and inf are the ends.
@@ -104,12 +101,20 @@ class Scale:
         if not low < high:
             return -np.inf
         edges = np.unique(np.concatenate([[low], self.edges[(self.edges > low) & (self.edges < high)], [high]]))
-        logs = []
-        for left, right in itertools.pairwise(edges.tolist()):
-            cuts = np.linspace(left, right, self.pieces + 1)
-            half = 0.5 * (right - left) / self.pieces
-            at = cuts[:-1, None] + half * (1 + _points)
-            logs.append(float(logsumexp(function(at.ravel()), b=np.tile(half * _weights, self.pieces))))
+        left, right = edges[:-1], edges[1:]
+        peak, logs = -np.inf, []
+        while left.size:
+            half = 0.5 * (right - left)
+            at = left[:, None] + half[:, None] * (1 + np.concatenate([[-1.0], _points, [1.0]]))
+            values = function(at)
+            top = values.max(axis=1)
+            peak = max(peak, float(top.max()))
+            flat = np.ptp(values, axis=1) <= STEEPEST
+            if flat.any():
+                logs.append(float(logsumexp(values[flat, 1:-1], b=half[flat, None] * _weights)))
+            split = ~flat & (top > peak - NEGLIGIBLE)
+            middle = 0.5 * (left + right)[split]
+            left, right = np.concatenate([left[split], middle]), np.concatenate([middle, right[split]])
         return float(logsumexp(logs))
 
     def _evaluate(self, table: Array, y: Array) -> Array:

@@ -174,6 +174,7 @@ def test_bad_laws_are_refused():
         (lambda: TwoTokens(1, 1.0, 1.0, 1), "d must be at least 2, got 1"),
         (lambda: TwoTokens(3, math.nan, 1.0, 3), "beta must be finite and >= 0, got nan"),
         (lambda: TwoTokens(3, 1.0, -1.0, 3), "sigma_a must be finite and >= 0, got -1"),
+        (lambda: TwoTokens(3, 1e300, 1e300, 3), r"beta \* sigma_a\^2 must be at most 1e\+15, got inf"),
         (lambda: TwoTokens(3, 1.0, 1.0, 4), "head_dim must be between 1 and d = 3, got 4"),
         (lambda: law.drift(1.5), "overlap must lie between -1 and 1, got 1.5"),
         (lambda: law.drift(math.nan), "overlap must lie between -1 and 1, got nan"),
