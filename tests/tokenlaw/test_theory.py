@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from particles.reduced import Simplex
 from tokenlaw import cli, theory
 from tokenlaw.theory_arguments import REQUIRED, Argument, File, Real, Whole, Word, read_arguments
 
@@ -80,6 +81,8 @@ def test_simplex_says_its_error(capsys):
     assert 0 < gap < 4 * math.sqrt(2) * few["standard_error"]
     assert abs(few["standard_error"] / more["standard_error"] - 2) < 0.1
     assert asked(capsys, *words, "samples=20000", "seed=0") == few
+    found = Simplex(8, 4, 3.0, 0.6, 8, 0.3).statistics(samples=20_000, seed=0)
+    assert few["standard_error"] == found.drift_finite_d.standard_error != found.f.standard_error
 
 
 def test_what_is_infinite_is_null_in_json_and_inf_in_text(capsys):
@@ -150,7 +153,7 @@ REFUSALS = [
     (["two-token", "beta=inf"], 'theory two-token: beta must be a finite number >= 0, got "inf"'),
     (["two-token", "beta=-1"], 'theory two-token: beta must be a finite number >= 0, got "-1"'),
     (["two-token", "overlap=1.2"], 'theory two-token: overlap must be a number between -1 and 1, got "1.2"'),
-    (["two-token", "d=3", "beta=1", "head_dim=4", "overlap=0"], "two-token: head_dim must be between 1 and d = 3, got 4"),
+    (["two-token", "d=3", "beta=1", "head_dim=4", "overlap=0"], "two-token: head_dim must be between 1 and d = 3"),
     (["values-only", "u0=1"], 'theory values-only: u0 must be a number strictly between -1 and 1, got "1"'),
     (["mlp-kernel", "activation=rely"],
      'activation must be one of relu, erf, tanh, sigmoid, silu, gelu, linear, got "rely"; did you mean relu?'),
