@@ -176,7 +176,7 @@ def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_pat
 
     def mean(file: Path, power: int, kind: str):
         values = [float(line) ** power for line in file.read_text(encoding="utf-8").split()]
-        return {"mean": sum(values) / len(values), "values": values, "name": kind, "none": math.nan}
+        return {"mean": sum(values) / len(values), "values": [*values, math.inf], "name": kind, "none": math.nan}
 
     entry = theory.Entry(
         "mean", "Mean of the numbers in a file.",
@@ -187,7 +187,7 @@ def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_pat
     monkeypatch.setattr(theory, "ENTRIES", {**theory.ENTRIES, "mean": entry})
     (tmp_path / "numbers.txt").write_text("1 2\n6", encoding="utf-8")
     found = asked(capsys, "mean", f"file={tmp_path}/numbers.txt", "power=2")
-    assert found == {"mean": 41 / 3, "values": [1, 4, 36], "name": "one", "none": None}
+    assert found == {"mean": 41 / 3, "values": [1, 4, 36, None], "name": "one", "none": None}
     assert 'file must be the name of an existing file, got "nowhere"' in refused(capsys, "mean", "file=nowhere")
     assert cli.run(["theory", "mean", "--list"]) == 0
     assert "default one" in capsys.readouterr().out
