@@ -130,6 +130,34 @@ def config_(
     typer.echo((text() if file is None else dumps(load(file))).rstrip("\n"))
 
 
+@app.command()
+def theory(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="which result; --list explains them")] = None,
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="its arguments")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="explain the results, all or NAME, and what they take")] = False,
+) -> None:
+    """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
+    with _held():
+        from tokenlaw import theory as table
+
+    if name is None and not list_:
+        raise ValueError(f"theory: give a NAME or --list; names: {', '.join(table.ENTRIES)}")
+    if not list_ and name is not None:
+        result = table.evaluate(name, settings or ())
+        typer.echo(table.to_json(result) if json else table.to_text(name, result))
+        return
+    if settings:
+        raise ValueError("theory: --list takes a NAME or nothing")
+    names = list(table.ENTRIES) if name is None else [name]
+    if json:
+        typer.echo(table.list_json(names))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(table.list_table(names))
+
+
 def _execute(
     command: str,
     path: Path,
