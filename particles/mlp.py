@@ -181,7 +181,8 @@ class WithMLP:
     substeps: int = 1
 
     def __post_init__(self) -> None:
-        self.block.kernel(self.law.d)  # refuses what has no kernel
+        if not self.block.width:
+            self.block.kernel(self.law.d)  # refuses what has no kernel
         if isinstance(self.substeps, bool) or not isinstance(self.substeps, int | np.integer) or self.substeps < 1:
             raise ValueError(f"substeps must be an integer >= 1, got {self.substeps!r}")
 
