@@ -17,7 +17,7 @@ from particles.harmonics import Coefficients, degree_of, mode_numbers, synthesis
 from particles.kernels import DualKernel
 
 TOLERANCE = 1e-10  # of k(1): the tail that is cut off where the series converges fast
-MAX_DEGREE = 128  # of relu, whose series does not: it leaves 1.6e-7 of k(1), see `spectrum`; even, as its series is
+MAX_DEGREE = 128  # of relu, whose series does not: see `spectrum`; even, as its series is
 ROUNDING = 1e-14  # of k(1): variances below are rounding of 0, and of either sign
 SAMPLES = 4096  # of k over the circle: relu's coefficients fall like n^-4, aliasing stays below 1e-14
 
@@ -35,9 +35,9 @@ def spectrum(kernel: DualKernel) -> Array:
     """Variances by degree of a field with covariance k: a_l for d = 3, c_n for d = 2, of sum k(1) exactly.
 
     The series is cut where its tail is below 1e-10 of k(1), at degree 128 at the latest, and the tail is given to the
-    last degree.  So the variance k(1) is right always, and k itself to twice the tail.  The tail matters for relu only:
-    for d = 3 it is at most 1.6e-7 of k(1), and k'(1) comes out up to 0.3 % too small (tests/particles/test_mlp.py),
-    which slows the separation of tokens closer than about a degree.
+    last degree.  So the variance k(1) is right always.  The cut matters for relu only: its k is then right to 1.5e-7 of
+    k(1), and k'(1) comes out up to 0.3 % too small (tests/particles/test_mlp.py), which slows the separation of tokens
+    closer than about a degree.
     """
     if kernel.d == 3:
         found = kernel.legendre(MAX_DEGREE).coefficients

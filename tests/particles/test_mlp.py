@@ -113,7 +113,7 @@ def test_series_give_the_kernel_and_exactly_its_variance(name, d):
     whole = float(k.value(1.0))
     series = legval(u, variances) if d == 3 else np.cos(np.arccos(u)[:, None] * np.arange(len(variances))) @ variances
     # what the cut may cost: relu's kernel has a root at u = 1, and its series falls like l^-4
-    error, slope_error = (3.2e-7, 3e-3) if name == "relu" else (3e-10, 1e-7)
+    error, slope_error = (1.5e-7, 3e-3) if name == "relu" else (3e-10, 1e-7)
     assert variances.min() >= 0
     assert abs(variances.sum() / whole - 1) < 1e-14
     assert np.abs(series - k.value(u)).max() < error * whole
@@ -320,16 +320,16 @@ def test_attention_and_block_are_coarsened_together():
 
 
 def test_strong_order_one_half():
-    """RMS over 32 paths against a path four times finer than the finest, five steps."""
-    finest, factors = 2.0**-5, (1, 2, 4, 8, 16)
+    """RMS over 32 paths of linear noise on the circle, five steps, against a path eight times finer than the finest."""
+    finest, factors = 2.0**-8, (1, 2, 4, 8, 16)
     points = Uniform(2).sample(np.random.default_rng(0), 8)
     squares = np.zeros(len(factors))
     for member in range(32):
-        fine = WithMLP(Still(2, finest / 4), block("tanh"), Noise(3, member))
+        fine = WithMLP(Still(2, finest / 8), block("linear", 0, 0.0, 0.0), Noise(5, member))
         ends = []
-        for law in (fine, *(fine.coarsen(4 * factor) for factor in factors)):
+        for law in (fine, *(fine.coarsen(8 * factor) for factor in factors)):
             cloud = Cloud(points, np.full(8, 1 / 8))
-            for step in range(round(0.5 / law.dt)):
+            for step in range(round(0.0625 / law.dt)):
                 cloud, _ = law.layer(step)[0].move(cloud, (), lambda push, _: push.velocity)
             ends.append(cloud.points)
         squares += [((end - ends[0]) ** 2).sum() for end in ends[1:]]
