@@ -1,6 +1,6 @@
 """MLP blocks: covariance of the field for every width, exponents of two tokens, coarse paths, and what is refused."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import dense
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import legval
 from scipy.special import expit
+from still import Still
 
 from particles import (
     AttentionPush,
@@ -32,21 +33,6 @@ from particles.random_fields import MAX_DEGREE, spectrum
 
 SHAPES = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "sigmoid": expit, "silu": lambda z: z * expit(z)}
 SIGMA_R, SIGMA_W = 0.4, 0.2
-
-
-@dataclass(frozen=True)
-class Still:
-    """A law without any push: what remains is the block."""
-
-    d: int
-    dt: float
-    noise_scale: None = None
-
-    def layer(self, step):
-        return ()
-
-    def coarsen(self, factor):
-        return replace(self, dt=self.dt * factor)
 
 
 def block(name, width=0, sigma_r=SIGMA_R, sigma_w=SIGMA_W):

@@ -1,7 +1,5 @@
 """MLP noise and densities: exact solutions E2, E4, E5, and one field for density and tokens."""
 
-from dataclasses import dataclass, replace
-
 import dense
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.laguerre import laggauss
 from scipy.integrate import solve_ivp
 from scipy.special import eval_legendre
+from still import Still
 
 from particles import (
     Cloud,
@@ -35,21 +34,6 @@ CLOUDS = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1, 0.2, 0]], [2.0, 3.0
 ZERO = Activation("zero", np.zeros_like, np.zeros_like, lambda c, v: 0 * c, lambda c, v: 0 * c)
 
 
-@dataclass(frozen=True)
-class Still:
-    """A law without any push: what remains is the block."""
-
-    dt: float
-    d: int = 3
-    noise_scale: None = None
-
-    def layer(self, step):
-        return ()
-
-    def coarsen(self, factor):
-        return replace(self, dt=self.dt * factor)
-
-
 def block(name, width=0, sigma_r=0.4, sigma_w=0.2):
     return MLPBlock(ACTIVATIONS[name], width, sigma_r, sigma_w)
 
@@ -64,8 +48,8 @@ def angular_gaussian(points, q):
 def test_linear_blocks_give_the_angular_central_gaussian(width):
     """E2, exact at every step size: the field is G x, g -> (I + sqrt(dt) G) g; k(1) = 1/3 for every width."""
     n_steps, dt = 8, 0.04
-    law = WithMLP(Still(dt), block("linear", width, 0.0, 0.0), Noise(3))
-    unit = WithMLP(Still(1.0), block("linear", width, 0.0, 0.0), Noise(3))  # its field is G x itself
+    law = WithMLP(Still(3, dt), block("linear", width, 0.0, 0.0), Noise(3))
+    unit = WithMLP(Still(3, 1.0), block("linear", width, 0.0, 0.0), Noise(3))  # its field is G x itself
     start = Density.from_law(Uniform(3), Sphere(127), carried=(48, 96))
     run = solve(start, law, Linear(), n_steps=n_steps)
     g = np.eye(3)
@@ -104,7 +88,7 @@ def test_bias_noise_follows_the_hierarchy():
 
     found = []
     for member in range(700):
-        fine = WithMLP(Still(0.05), MLPBlock(ZERO, 0, 0.0, 1.0), Noise(1, member))
+        fine = WithMLP(Still(3, 0.05), MLPBlock(ZERO, 0, 0.0, 1.0), Noise(1, member))
         found.append(2 * correlations(fine) - correlations(fine.coarsen(2)))
     mean, error = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
     assert (np.abs(mean - want) < 4 * error).all(), (mean, error)
@@ -132,7 +116,7 @@ def test_the_mean_density_diffuses():
     begin = DensityState(0, start.coefficients, start.nodes, np.zeros((0, 3)))
     shares = []
     for member in range(members):
-        law = WithMLP(Still(dt), wide, Noise(2, member))
+        law = WithMLP(Still(3, dt), wide, Noise(2, member))
         end = DensityFlow(sphere, law, Linear()).advance(begin, n_steps)
         product = weight * (end.coefficients * start.coefficients.conj()).real
         shares.append([product[degrees == degree].sum() / power(start.coefficients)[degree] for degree in degrees_seen])
@@ -166,13 +150,13 @@ def test_tokens_and_density_see_the_same_field(name, width):
 def test_the_grid_takes_the_structured_transform(monkeypatch):
     """Also where the field has more degrees than the grid resolves; the same values, and the solver asks for it."""
     sphere = Sphere(15)
-    field = WithMLP(Still(0.1), block("relu"), Noise(1)).layer(0)[0].velocity
+    field = WithMLP(Still(3, 0.1), block("relu"), Noise(1)).layer(0)[0].velocity
     assert field.degree > sphere.nlat
     values = field.at(sphere.points)
     assert np.abs(field.on_grid(sphere) - values).max() < 1e-12 * np.abs(values).max()
     asked, slow = [], HarmonicField.at
     monkeypatch.setattr(HarmonicField, "at", lambda self, points: asked.append(len(points)) or slow(self, points))
-    law = WithMLP(Still(0.01), block("erf"), Noise(1))
+    law = WithMLP(Still(3, 0.01), block("erf"), Noise(1))
     run = solve(Density.from_law(CLOUDS, sphere), law, Linear(), n_steps=2, save_every=2)
     assert asked == [24 * 48, 24 * 48]
     assert run.field_degree.values[-1] == law.layer(1)[0].velocity.degree
@@ -193,6 +177,6 @@ def test_attention_comes_first():
 @pytest.mark.filterwarnings("ignore:the pointwise density is not resolved")
 @pytest.mark.filterwarnings("ignore:the carried nodes lose digits")
 def test_long_moves_of_a_block_warn():
-    law = WithMLP(Still(1.0), block("relu", 4, 0.0, 5.0), Noise(1))
+    law = WithMLP(Still(3, 1.0), block("relu", 4, 0.0, 5.0), Noise(1))
     with pytest.warns(RuntimeWarning, match=r"layer 0 moves points by more than 1 \(\|U\| > 1\)"):
         solve(Density.from_law(CLOUDS, Sphere(15)), law, Linear(), n_steps=1)
