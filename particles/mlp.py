@@ -159,6 +159,7 @@ class WithMLP:
     law : any law of layers.
     block : law of the MLP block.
     noise : source of randomness; its stream MLP is used.
+    retraction : x, U -> T(x) of the block.
     substeps : number of fine steps whose increments are summed into one (set by `coarsen`).
 
     Examples
