@@ -22,8 +22,10 @@ from particles.layers import (
     RecordedLayers,
     record,
 )
+from particles.mlp import JointPush, MLPBlock, WithMLP
 from particles.output import Recorder
-from particles.pushes import AttentionPush, Field, Push
+from particles.pushes import AttentionPush, Field, FieldPush, Push
+from particles.random_fields import FourierField, HarmonicField
 from particles.randomness import Noise, Stream
 from particles.retraction import flow, geodesic, normalize
 from particles.simulate import simulate
@@ -41,18 +43,23 @@ __all__ = [
     "Empirical",
     "Field",
     "FieldFactory",
+    "FieldPush",
     "FixedHeads",
+    "FourierField",
     "GaussianHeads",
+    "HarmonicField",
     "HeadLaw",
     "Heads",
     "Homogenized",
     "IndependentEntries",
     "InitialDensity",
     "InitialLaw",
+    "JointPush",
     "Layer",
     "LayerLaw",
     "LegendreSeries",
     "Linear",
+    "MLPBlock",
     "Measure",
     "Noise",
     "Push",
@@ -69,6 +76,7 @@ __all__ = [
     "UniformHeads",
     "ValuesApart",
     "VonMisesFisherMixture",
+    "WithMLP",
     "flow",
     "geodesic",
     "mean_token",

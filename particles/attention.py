@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from particles.arrays import Array
-from particles.pushes import AttentionPush, Field
+from particles.pushes import AttentionPush, Field, FieldPush
 from particles.tokens import Measure, second_moment
 
 BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the second-level cache
@@ -130,3 +130,12 @@ class DirectField:
         for mixing, query, key in zip(self.push.mixing, self.push.query, self.push.key, strict=True):
             velocity += self.attention.barycenter(points, self.measure, query, key) @ mixing.T
         return velocity
+
+
+def field_of(
+    factory: FieldFactory, attention: Attention, push: AttentionPush | FieldPush, measure: Measure, n_targets: int
+) -> Field:
+    """The field of a push, for the time loops: made by the factory for attention, or the one that the push holds."""
+    if isinstance(push, FieldPush):
+        return push.velocity
+    return factory(attention, push, measure, n_targets)

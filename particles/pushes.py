@@ -29,7 +29,7 @@ class Push(Protocol):
     """One move of a measure."""
 
     def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
-        """Move a measure, and points that ride on its flow; `make` turns an attention push into its field."""
+        """Move a measure, and points that ride on its flow; `make` turns a push of one velocity into its field."""
         ...
 
 
@@ -62,4 +62,22 @@ class AttentionPush:
         return euler_move(make(self, measure), self.retraction, measure, riders)
 
 
-MakeField = Callable[[AttentionPush, Cloud], Field]
+@dataclass(frozen=True, eq=False)
+class FieldPush:
+    """A given velocity U, the same for every measure, then a retraction.
+
+    Attributes
+    ----------
+    velocity : U, ready to be evaluated.
+    retraction : x, U -> T(x).
+    """
+
+    velocity: Field
+    retraction: Retraction = normalize
+
+    def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
+        """One step by the given velocity."""
+        return euler_move(make(self, measure), self.retraction, measure, riders)
+
+
+MakeField = Callable[[AttentionPush | FieldPush, Cloud], Field]

@@ -8,9 +8,9 @@ import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError
-from particles.attention import Attention, DirectField, FieldFactory
+from particles.attention import Attention, DirectField, FieldFactory, field_of
 from particles.layers import LayerLaw
-from particles.pushes import AttentionPush, Field
+from particles.pushes import AttentionPush, Field, FieldPush
 from particles.tokens import Cloud, Tokens, mean_token, second_moment
 
 Progress = Callable[[int], None]
@@ -90,8 +90,8 @@ def push_tokens(
 ) -> Cloud:
     """Push a cloud through layer number `step`."""
 
-    def make(push: AttentionPush, measure: Cloud) -> Field:
-        return field(attention, push, measure, len(measure.points))
+    def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+        return field_of(field, attention, push, measure, len(measure.points))
 
     for push in law.layer(step):
         cloud, _ = push.move(cloud, (), make)

@@ -15,10 +15,10 @@ import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError, as_array
-from particles.attention import Attention, DirectField, FieldFactory, Softmax
+from particles.attention import Attention, DirectField, FieldFactory, Softmax, field_of
 from particles.harmonics import Coefficients, adjoint_at, mode_numbers
 from particles.layers import LayerLaw
-from particles.pushes import AttentionPush, Field
+from particles.pushes import AttentionPush, Field, FieldPush
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
 from spde.density import Density
@@ -177,8 +177,8 @@ class DensityFlow:
         n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
         fields: list[_WatchedField] = []
 
-        def make(push: AttentionPush, measure: Cloud) -> Field:
-            field = self.field(self.attention, push, measure, n_targets)
+        def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+            field = field_of(self.field, self.attention, push, measure, n_targets)
             fields.append(_WatchedField(field, self.sphere, measure.points))
             return fields[-1]
 

@@ -96,7 +96,7 @@ class _ShtnsTransforms:
 
 
 class DuccTransforms:
-    """ducc0, for any degree and any Gauss grid with nlat > lmax and nphi > 2 lmax."""
+    """ducc0, for any degree and any Gauss grid; analysis needs nlat > lmax and nphi > 2 lmax."""
 
     def __init__(self, lmax: int, nlat: int, nphi: int) -> None:
         self._common = {"lmax": lmax, "mmax": lmax, "geometry": "GL", "nthreads": 1}
@@ -185,13 +185,13 @@ class Sphere:
         return 360.0 * np.arange(self.nphi) / self.nphi
 
     def synthesis(self, coefficients: Coefficients) -> Array:
-        """Values on the grid, (nlat, nphi), of coefficients of any degree (above nlat - 1 by sums at free points)."""
+        """Values on the grid, (nlat, nphi), of coefficients of any degree."""
         degree = degree_of(coefficients)
         if degree <= self.lmax:
             return self._transforms().synthesis(resize(coefficients, self.lmax))
         if degree <= self.nlat - 1:
             return self._transforms(self.nlat - 1).synthesis(resize(coefficients, self.nlat - 1))
-        return synthesis_at(coefficients, self.points).reshape(self.nlat, self.nphi)
+        return DuccTransforms(degree, self.nlat, self.nphi).synthesis(coefficients)  # shtns would need a finer grid
 
     def analysis(self, values: Array) -> Coefficients:
         """Coefficients up to lmax of grid values (nlat, nphi); exact for functions of degree < 2 nlat - lmax."""

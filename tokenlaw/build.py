@@ -23,6 +23,7 @@ from particles import (
     InitialLaw,
     LayerLaw,
     Linear,
+    MLPBlock,
     Noise,
     RademacherHeads,
     RandomTransformer,
@@ -35,8 +36,11 @@ from particles import (
     UniformHeads,
     ValuesApart,
     VonMisesFisherMixture,
+    WithMLP,
 )
+from particles.kernels import ACTIVATIONS
 from particles.layer_files import read_heads, read_layers, read_tokens
+from particles.mlp import too_many
 from particles.quadrature import gauss_grid
 from particles.retraction import RETRACTIONS
 from spde import Density, DensityFlow, SeriesLaw, SpectralField, Sphere, spectral_field
@@ -105,6 +109,13 @@ class Experiment:
 
     def tokens(self) -> tuple[Tokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""
+        tokens, notes = self._tokens()
+        most = self.law.most_points if isinstance(self.law, WithMLP) else None
+        if most is not None and len(tokens) > most:
+            raise ConfigError(f"layers.mlp.{too_many(len(tokens), self.law.d)}")
+        return tokens, notes
+
+    def _tokens(self) -> tuple[Tokens, tuple[str, ...]]:
         c = self.configuration.simulate
         if isinstance(self.initial, Empirical):
             return self.initial.tokens, ()
@@ -135,7 +146,7 @@ class Experiment:
 
 def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
-    law = _law(c)
+    law = _with_mlp(c, _law(c))
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(law, RecordedLayers):
@@ -164,6 +175,18 @@ def _law(c: Configuration) -> LayerLaw:
             heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction
         )
     raise ConfigError(f'layers.kind = "{layers.kind}": not available in this version')
+
+
+def _with_mlp(c: Configuration, law: LayerLaw) -> LayerLaw:
+    """The law with the MLP block of [layers.mlp] behind each of its layers, whatever its kind."""
+    mlp = getattr(c.layers, "mlp", None)
+    if mlp is None:
+        return law
+    try:
+        block = MLPBlock(ACTIVATIONS[mlp.activation], mlp.width, mlp.sigma_r, mlp.sigma_w)
+        return WithMLP(law, block, Noise(c.noise.seed, c.noise.member), RETRACTIONS[c.layers.retraction])
+    except ValueError as error:
+        raise ConfigError(f"layers.mlp: {error}") from None
 
 
 def _heads(c: Configuration) -> HeadLaw:

@@ -11,16 +11,12 @@ from tokenlaw.config_io import show
 if TYPE_CHECKING:
     from tokenlaw.config_models import Configuration, FixedHeads, HomogenizedLayers, RandomHeads
 
-PRESENT: Final = object()
-"""Stands in NOT_YET for every value: the key itself is not there yet."""
-
 NOT_YET: Final[Mapping[str, frozenset[object]]] = {
     "model.attention": frozenset({"l2", "sigmoid", "sinkhorn"}),
     "model.causal": frozenset({True}),
     "model.space": frozenset({"euclidean"}),
     "heads.kind": frozenset({"smooth"}),
     "layers.kind": frozenset({"ballistic", "modified"}),
-    "layers.mlp": frozenset({PRESENT}),
     "initial.kind": frozenset({"gaussian"}),
 }
 """Planned values that this version refuses, key path to values. Whoever adds one deletes it here."""
@@ -32,8 +28,7 @@ MAX_RECORDS: Final = 10**6
 
 def is_not_yet(path: str, value: object) -> bool:
     """Whether a value is planned but absent; 1 is not true here."""
-    planned = NOT_YET.get(path, frozenset())
-    return PRESENT in planned or any(type(value) is type(entry) and value == entry for entry in planned)
+    return any(type(value) is type(entry) and value == entry for entry in NOT_YET.get(path, frozenset()))
 
 
 def refuse_not_yet(data: object) -> None:

@@ -152,6 +152,7 @@ class BallisticLayers(Section):
     nodes: Count = Field(default=16, description="heads that represent the law of the attention matrix")
     scheme: Literal["euler", "rk4"] = Field(default="euler", description="time stepping")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
 class ModifiedLayers(Section):
@@ -165,6 +166,7 @@ class ModifiedLayers(Section):
     nodes: Count = Field(default=16, description="heads that represent the law of the attention matrix")
     scheme: Literal["euler", "rk4"] = Field(default="euler", description="time stepping")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
 class RecordedLayers(Section):
