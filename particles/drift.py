@@ -21,7 +21,7 @@ from particles.schemes import Euler, RungeKutta4, Scheme, tangent
 from particles.tokens import Cloud
 
 EXACT_SHIFT = 1e-5  # displacement of central differences where fields are direct sums: cube root of the rounding
-SERIES_SHIFT = 2e-3  # likewise where they are harmonic series, whose truncation errors need not be smooth
+SERIES_SHIFT = 1e-3  # likewise where they are harmonic series, whose truncation error jumps with their degree
 
 Sets = tuple[Array, ...]
 """Points of the measure, then of each set of riders."""
@@ -85,9 +85,11 @@ class ModifiedPush:
 
     Notes
     -----
-    nabla_b b is P_x times a central difference along b, in which the tokens of the measure move with the point.  The
-    displacement h balances truncation h^2/6 against e/h, e the error of a field: 1e-5 for direct sums (1e-15), 2e-3
-    for series cut at field_tol.  A series of tolerance e then leaves at most eta e/(2h) |U| in a unit of depth time.
+    nabla_b b is P_x times a central difference along b, in which the tokens of the measure move with the point.  Its
+    displacement h balances truncation, of order h^2, against e/h, e the rounding or truncation of a field: 1e-5 for
+    direct sums, 1e-3 for series.  A series cut at e = 1e-6 leaves at most eta e/(2h) per unit of depth time, and that
+    only where its degree changes between the two ends; measured at beta = 1.5: 2e-10 in the mean, 1e-8 in the density
+    of size 0.5 (tests/particles/test_drift.py).
     """
 
     mean: AttentionPush

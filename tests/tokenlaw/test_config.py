@@ -96,7 +96,7 @@ EXACT = {
     "layers.kind=brownian": 'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded',  # noqa: E501
     "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, ballistic, modified, recorded",
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
-    "layers.eta=0.1": 'layers.eta = 0.1: belongs to layers.kind = "transformer" or "modified", not to "homogenized"',  # noqa: E501
+    "layers.eta=0.1": 'layers.eta = 0.1: belongs to layers.kind = "transformer" or "modified", not to "homogenized"',
     "layers.file=x.nc": 'layers.file = "x.nc": belongs to layers.kind = "recorded", not to "homogenized"',
     "layers.retraction=flat": 'layers.retraction = "flat": must be one of normalize, geodesic, flow',
     "layers.dt=0": "layers.dt = 0: must be a finite number greater than 0",
