@@ -82,9 +82,9 @@ def test_coupled_transformers_converge_to_first_order_in_depth():
 
 
 def test_many_heads_come_close_to_the_ballistic_limit_like_the_root_of_their_number():
-    """RMS distance to the limit with 1,500 nodes, over 32 realizations, at eta = 1/8 by Euler on both sides."""
+    """RMS distance to the limit with 1,000 nodes, over 32 realizations, at eta = 1/8 by Euler on both sides."""
     heads = SmoothHeads(3, 0.5, 0.6, 2, MEAN)
-    want = end(Ballistic(heads, 0.125, 1500, Noise(0), Euler()))
+    want = end(Ballistic(heads, 0.125, 1000, Noise(0), Euler()))
     counts = 2 ** np.arange(2, 7)
     rms = [
         np.sqrt(np.mean([(end(SmoothTransformer(heads, 0.125, int(h), Noise(1, k))) - want) ** 2 for k in range(32)]))
