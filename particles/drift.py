@@ -137,7 +137,7 @@ class ModifiedPush:
         return tuple(total), tuple(square), degree
 
     def _turn(self, make: MakeField, measure: Cloud, sets: Sets, drift: Sets, shift: float) -> Sets:
-        """dt^2 nabla_b b; no point moves farther than `shift`, as |m_A| <= 1."""
+        """dt^2 nabla_b b; where |m_A| <= 1 no point moves farther than `shift`."""
         longest = float(np.linalg.norm(self.mean.mixing, ord=2, axis=(1, 2)).sum())
         if longest == 0:
             return tuple(np.zeros_like(points) for points in sets)

@@ -259,6 +259,23 @@ def test_the_mean_of_a_random_layer_is_matched_to_second_order(leave_out, n_head
         assert max(gaps) < 1e-7
 
 
+def test_the_mean_over_realizations_needs_the_noise_term():
+    """Exact mean of seven layers of one head over all 128 realizations.  The Ito terms of the noise, of order eps too,
+    are in no deterministic equation, so order eps remains, but six times less of it."""
+    law, tokens, eta, n_layers = TwoForms(), start(), 1 / 14, 7
+    mean = np.zeros((6, 3))
+    for which in product((0, 1), repeat=n_layers):
+        x = tokens.points
+        for one in which:
+            x = dense.layer(x, tokens.weights, BETA, [eta * MEAN], law.forms[[one]])
+        mean += x / 2**n_layers
+    gaps = []
+    for eps in (eta, 0.0):
+        found = end(Modified(law, 0.125, eta, eps, 2, Noise(0)), tokens, 0.5)
+        gaps.append(np.abs(project(found, mean - found)).max())
+    assert gaps[0] < 0.25 * gaps[1], gaps
+
+
 def test_terms_of_normalize_are_absent_for_geodesic_steps():
     tokens, heads = start(), GaussianHeads(3, 0.5, 1.0, 3, MEAN)
     laws = [Modified(heads, 0.1, 0.2, eps, 4, Noise(2), retraction=geodesic) for eps in (0.0, 0.5)]
