@@ -2,6 +2,7 @@
 
 from particles.arrays import SolverError
 from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
+from particles.drift import Ballistic, Modified
 from particles.heads import (
     FixedHeads,
     GaussianHeads,
@@ -22,13 +23,22 @@ from particles.layers import (
     RecordedLayers,
     record,
 )
+from particles.low_temperature import (
+    top_projection,
+    uniform_barycenter,
+    zero_temperature_flow,
+    zero_temperature_velocity,
+)
 from particles.mlp import JointPush, MLPBlock, WithMLP
 from particles.output import Recorder
 from particles.pushes import AttentionPush, Field, FieldPush, Push
 from particles.random_fields import FourierField, HarmonicField
 from particles.randomness import Noise, Stream
 from particles.retraction import flow, geodesic, normalize
+from particles.scaling import Scaling
+from particles.schemes import Euler, RungeKutta4, Scheme
 from particles.simulate import simulate
+from particles.smooth import SmoothHeads, SmoothTransformer
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 
 __all__ = [
@@ -36,11 +46,13 @@ __all__ = [
     "Activation",
     "Attention",
     "AttentionPush",
+    "Ballistic",
     "Cloud",
     "Conformal",
     "DirectField",
     "DualKernel",
     "Empirical",
+    "Euler",
     "Field",
     "FieldFactory",
     "FieldPush",
@@ -61,13 +73,19 @@ __all__ = [
     "Linear",
     "MLPBlock",
     "Measure",
+    "Modified",
     "Noise",
     "Push",
     "RademacherHeads",
     "RandomTransformer",
     "RecordedLayers",
     "Recorder",
+    "RungeKutta4",
+    "Scaling",
+    "Scheme",
     "Simplex",
+    "SmoothHeads",
+    "SmoothTransformer",
     "Softmax",
     "SolverError",
     "Stream",
@@ -84,4 +102,8 @@ __all__ = [
     "record",
     "second_moment",
     "simulate",
+    "top_projection",
+    "uniform_barycenter",
+    "zero_temperature_flow",
+    "zero_temperature_velocity",
 ]

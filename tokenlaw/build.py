@@ -10,13 +10,14 @@ import numpy as np
 
 from particles import (
     Attention,
+    Ballistic,
     Conformal,
     DirectField,
     Empirical,
+    Euler,
     FieldFactory,
     FixedHeads,
     GaussianHeads,
-    HeadLaw,
     Homogenized,
     IndependentEntries,
     InitialDensity,
@@ -24,17 +25,21 @@ from particles import (
     LayerLaw,
     Linear,
     MLPBlock,
+    Modified,
     Noise,
     RademacherHeads,
     RandomTransformer,
     RecordedLayers,
+    RungeKutta4,
+    Scheme,
     Simplex,
+    SmoothHeads,
+    SmoothTransformer,
     Softmax,
     Stream,
     Tokens,
     Uniform,
     UniformHeads,
-    ValuesApart,
     VonMisesFisherMixture,
     WithMLP,
 )
@@ -45,7 +50,7 @@ from particles.quadrature import gauss_grid
 from particles.retraction import RETRACTIONS
 from spde import Density, DensityFlow, SeriesLaw, SpectralField, Sphere, spectral_field
 from spde.density_files import read_density
-from tokenlaw import config
+from tokenlaw import config, config_models
 from tokenlaw.config import ConfigError, Configuration
 
 P = ParamSpec("P")
@@ -55,6 +60,7 @@ ENTRIES: dict[str, type[IndependentEntries]] = {
     "rademacher": RademacherHeads,
     "uniform": UniformHeads,
 }
+SCHEMES: dict[str, Scheme] = {"euler": Euler(), "rk4": RungeKutta4()}
 SPECTRAL_FROM = 512  # tokens from which the spectral field is the faster one
 
 
@@ -163,18 +169,26 @@ def _law(c: Configuration) -> LayerLaw:
     noise = Noise(c.noise.seed, c.noise.member)
     layers = c.layers
     retraction = RETRACTIONS[layers.retraction] if hasattr(layers, "retraction") else RETRACTIONS["normalize"]
-    if layers.kind == "recorded":
-        return _told("layers.file", read_layers, Path(layers.file), retraction)
     heads = _heads(c)
-    if layers.kind == "transformer":
-        return RandomTransformer(heads, layers.eta, layers.heads, noise, retraction)
-    if layers.kind == "homogenized":
-        if not isinstance(heads, ValuesApart):
-            raise ConfigError('heads.kind = "fixed": layers.kind must be "transformer"')
-        return Homogenized(
-            heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction
-        )
-    raise ConfigError(f'layers.kind = "{layers.kind}": not available in this version')
+    law: LayerLaw
+    if layers.kind == "recorded":
+        law = _told("layers.file", read_layers, Path(layers.file), retraction)
+    elif heads is None:
+        raise ConfigError("heads: missing section")
+    elif layers.kind == "transformer" and isinstance(heads, SmoothHeads):
+        law = SmoothTransformer(heads, layers.eta, layers.heads, noise, retraction)
+    elif layers.kind == "transformer":
+        law = RandomTransformer(heads, layers.eta, layers.heads, noise, retraction)
+    elif layers.kind == "ballistic":
+        law = Ballistic(heads, layers.dt, layers.nodes, noise, SCHEMES[layers.scheme], retraction)
+    elif layers.kind == "modified":
+        scheme, eps = SCHEMES[layers.scheme], layers.noise_scale
+        law = Modified(heads, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
+    elif isinstance(heads, FixedHeads):
+        raise ConfigError(f'heads.kind = "fixed": not with layers.kind = "{layers.kind}"')
+    else:
+        law = Homogenized(heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction)
+    return law
 
 
 def _with_mlp(c: Configuration, law: LayerLaw) -> LayerLaw:
@@ -189,10 +203,10 @@ def _with_mlp(c: Configuration, law: LayerLaw) -> LayerLaw:
         raise ConfigError(f"layers.mlp: {error}") from None
 
 
-def _heads(c: Configuration) -> HeadLaw:
+def _heads(c: Configuration) -> IndependentEntries | FixedHeads | None:
     heads, d = c.heads, c.model.d
     if heads is None:
-        raise ConfigError("heads: missing section")
+        return None
     if heads.kind == "fixed":
         if heads.file is not None:
             fixed = _told("heads.file", read_heads, Path(heads.file))
@@ -204,6 +218,8 @@ def _heads(c: Configuration) -> HeadLaw:
     zero = np.zeros((d, d))
     mean_v = zero if heads.mean_v is None else np.array(heads.mean_v)
     mean_a = zero if heads.mean_a is None else np.array(heads.mean_a)
+    if isinstance(heads, config_models.SmoothHeads):
+        return SmoothHeads(d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a, heads.modes)
     return ENTRIES[heads.kind](d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a)
 
 

@@ -15,11 +15,16 @@ NOT_YET: Final[Mapping[str, frozenset[object]]] = {
     "model.attention": frozenset({"l2", "sigmoid", "sinkhorn"}),
     "model.causal": frozenset({True}),
     "model.space": frozenset({"euclidean"}),
-    "heads.kind": frozenset({"smooth"}),
-    "layers.kind": frozenset({"ballistic", "modified"}),
     "initial.kind": frozenset({"gaussian"}),
 }
 """Planned values that this version refuses, key path to values. Whoever adds one deletes it here."""
+
+LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
+    "fixed": frozenset({"transformer", "ballistic", "modified"}),
+    "smooth": frozenset({"transformer", "ballistic"}),
+}
+"""Kinds of layers that heads of some kinds are restricted to."""
+ENTRIES: Final = ("gaussian", "rademacher", "uniform", "fixed", "smooth")
 
 MAX_STEPS: Final = 10**9
 MAX_RECORDS: Final = 10**6
@@ -72,12 +77,25 @@ def check_heads(c: "Configuration") -> None:
         return
     if c.heads is None:
         refuse("heads", f': missing section, required with layers.kind = "{c.layers.kind}"')
+    layers = LAYERS_OF.get(c.heads.kind)
+    if layers is not None and c.layers.kind not in layers:
+        kinds = ", ".join(kind for kind in ENTRIES if kind not in LAYERS_OF or c.layers.kind in LAYERS_OF[kind])
+        refuse("heads.kind", f' = "{c.heads.kind}": must be one of {kinds} with layers.kind = "{c.layers.kind}"')
     if c.heads.kind == "fixed":
-        if c.layers.kind != "transformer":
-            refuse("heads.kind", f' = "fixed": must be a random kind with layers.kind = "{c.layers.kind}"')
-        _check_fixed(c.heads, c.model.d, c.layers.heads)
+        _check_fixed(c.heads, c.model.d, c.layers.heads if c.layers.kind == "transformer" else None)
     else:
         _check_random(c.heads, c.model.d)
+        _check_drift(c, c.heads)
+
+
+def _check_drift(c: "Configuration", heads: "RandomHeads") -> None:
+    """The deterministic limits move by the mean of V alone."""
+    if c.layers.kind in ("ballistic", "modified") and heads.mean_v is None and getattr(c.layers, "mlp", None) is None:
+        refuse(
+            "heads.mean_v",
+            f': missing with layers.kind = "{c.layers.kind}", where only the mean of V moves tokens: without one '
+            'nothing moves; give it, or take layers.kind = "homogenized"',
+        )
 
 
 def _check_random(heads: "RandomHeads", d: int) -> None:
@@ -87,7 +105,8 @@ def _check_random(heads: "RandomHeads", d: int) -> None:
     _check_shape("heads.mean_a", heads.mean_a, d, d)
 
 
-def _check_fixed(heads: "FixedHeads", d: int, n_heads: int) -> None:
+def _check_fixed(heads: "FixedHeads", d: int, n_layer: int | None) -> None:
+    """Shapes; as many heads as a layer has, or, with n_layer None, as many of each matrix as of the first."""
     matrices = {"value": heads.value, "query": heads.query, "key": heads.key}
     given = [name for name, matrix in matrices.items() if matrix is not None]
     if heads.file is not None:
@@ -100,12 +119,16 @@ def _check_fixed(heads: "FixedHeads", d: int, n_heads: int) -> None:
     rows = len(heads.query[0]) if heads.query else 0
     if rows > d:
         refuse("heads.query", f": a matrix of {rows} rows, must have between 1 and model.d = {d}")
+    n_heads = len(heads.value or ()) if n_layer is None else n_layer
+    if n_heads < 1:
+        refuse("heads.value", ": 0 given, must be at least 1")
     for name, height in (("value", d), ("query", rows), ("key", rows)):
         stack = matrices[name] or ()
         for index, matrix in enumerate(stack):
             _check_shape(f"heads.{name}[{index}]" if len(stack) > 1 else f"heads.{name}", matrix, height, d)
         if len(stack) != n_heads:
-            refuse(f"heads.{name}", f": {len(stack)} given, must be layers.heads = {n_heads}")
+            wanted = "as many as heads.value" if n_layer is None else "layers.heads"
+            refuse(f"heads.{name}", f": {len(stack)} given, must be {wanted} = {n_heads}")
 
 
 def _check_shape(path: str, matrix: tuple[tuple[float, ...], ...] | None, rows: int, columns: int) -> None:

@@ -81,8 +81,17 @@ class RandomHeads(Section):
         return matrix if matrix is not None and any(map(any, matrix)) else None
 
 
+class SmoothHeads(RandomHeads):
+    """Gaussian heads that vary smoothly with depth: every entry is a stationary Gaussian curve."""
+
+    kind: Literal["smooth"] = Field(description="law of the entries")  # type: ignore[assignment]
+    modes: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=4, description="frequencies 1, ..., modes (radians per unit of depth time) of a curve"
+    )
+
+
 class FixedHeads(Section):
-    """The same given heads in every layer: inline matrices (a list: one per head), or a file."""
+    """The same given heads at every depth: inline matrices (a list: one per head), or a file."""
 
     kind: Literal["fixed"] = Field(description="law of the entries")
     value: Matrices | None = Field(
@@ -149,8 +158,10 @@ class BallisticLayers(Section):
     kind: Literal["ballistic"] = Field(description="law of the layers")
     dt: Positive = Field(description="step in depth time")
     t_end: NonNegative = Field(description="depth time of the last state, rounded to whole steps")
-    nodes: Count = Field(default=16, description="heads that represent the law of the attention matrix")
-    scheme: Literal["euler", "rk4"] = Field(default="euler", description="time stepping")
+    nodes: Count = Field(
+        default=16, description="heads that represent the law of the attention matrix (fixed heads: not used)"
+    )
+    scheme: Literal["euler", "rk4"] = Field(default="rk4", description="time stepping")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
@@ -162,10 +173,14 @@ class ModifiedLayers(Section):
     dt: Positive = Field(description="step in depth time")
     t_end: NonNegative = Field(description="depth time of the last state, rounded to whole steps")
     eta: Positive = Field(description="residual step whose effect the corrector adds")
-    noise_scale: Positive = Field(default=1.0, description="noise scale eps of the corrector")
-    nodes: Count = Field(default=16, description="heads that represent the law of the attention matrix")
-    scheme: Literal["euler", "rk4"] = Field(default="euler", description="time stepping")
-    retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    noise_scale: NonNegative = Field(
+        default=0.0, description="noise scale eps = eta/heads of the corrector; 0: infinitely many heads"
+    )
+    nodes: Count = Field(
+        default=16, description="heads that represent the law of the attention matrix (fixed heads: not used)"
+    )
+    scheme: Literal["euler", "rk4"] = Field(default="rk4", description="time stepping")
+    retraction: Literal["normalize", "geodesic"] = Field(default="normalize", description=RETRACTION_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
@@ -337,7 +352,7 @@ class Output(Section):
     )
 
 
-Heads = Annotated[RandomHeads | FixedHeads, Field(discriminator="kind")]
+Heads = Annotated[RandomHeads | FixedHeads | SmoothHeads, Field(discriminator="kind")]
 Layers = Annotated[
     HomogenizedLayers | TransformerLayers | BallisticLayers | ModifiedLayers | RecordedLayers,
     Field(discriminator="kind"),

@@ -43,6 +43,8 @@ UNIFORM = "initial={kind='uniform'}"
 MEAN = "heads.mean_v=[[1,0,0],[0,1,0],[0,0,1]]"
 TRANSFORMER = 'layers={kind="transformer", eta=0.1, heads=8, depth=20}'
 ONE_HEAD = 'layers={kind="transformer", eta=0.1, heads=1, depth=20}'
+BALLISTIC = 'layers={kind="ballistic", dt=0.1, t_end=1.0}'
+MODIFIED = 'layers={kind="modified", dt=0.1, t_end=1.0, eta=0.1}'
 FIXED = 'heads={kind="fixed", value=[[1,0,0],[0,1,0],[0,0,1]], query=[[1,0,0]], key=[[0,1,0]]}'
 
 
@@ -90,11 +92,11 @@ EXACT = {
     "heads.mean_v=[1]": "heads.mean_v[0] = 1: must be a list",
     "heads.mean_v=1": "heads.mean_v = 1: must be a model.d x model.d matrix: a list of rows of numbers",
     "heads.value=[[1]]": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
-    "heads={sigma_v=1}": "heads.kind: missing; must be one of gaussian, rademacher, uniform, fixed",
-    "layers.kind=brownian": 'layers.kind = "brownian": must be one of homogenized, transformer, recorded',
-    "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, recorded",
+    "heads={sigma_v=1}": "heads.kind: missing; must be one of gaussian, rademacher, uniform, fixed, smooth",
+    "layers.kind=brownian": 'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded',  # noqa: E501
+    "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, ballistic, modified, recorded",
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
-    "layers.eta=0.1": 'layers.eta = 0.1: belongs to layers.kind = "transformer", not to "homogenized"',
+    "layers.eta=0.1": 'layers.eta = 0.1: belongs to layers.kind = "transformer" or "modified", not to "homogenized"',
     "layers.file=x.nc": 'layers.file = "x.nc": belongs to layers.kind = "recorded", not to "homogenized"',
     "layers.retraction=flat": 'layers.retraction = "flat": must be one of normalize, geodesic, flow',
     "layers.dt=0": "layers.dt = 0: must be a finite number greater than 0",
@@ -175,7 +177,17 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
             [MEAN, "layers.nodes=2", "layers.dt=0.5", "layers.noise_scale=0.1"],
             "layers.dt = 0.5: must be at most layers.nodes * layers.noise_scale = 0.2",
         ),
-        ([FIXED], 'heads.kind = "fixed": must be a random kind with layers.kind = "homogenized"'),
+        ([FIXED], 'heads.kind = "fixed": must be one of gaussian, rademacher, uniform with'),
+        (["heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, uniform with'),
+        ([MODIFIED, MEAN, "heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, '
+         'uniform, fixed with layers.kind = "modified"'),
+        ([BALLISTIC], 'heads.mean_v: missing with layers.kind = "ballistic", where only the mean of V moves'),
+        ([MODIFIED], 'heads.mean_v: missing with layers.kind = "modified", where only the mean of V moves'),
+        ([MODIFIED, MEAN, "layers.retraction=flow"], 'layers.retraction = "flow": must be one of normalize, geo'),
+        ([MODIFIED, MEAN, "layers.noise_scale=-1"], "layers.noise_scale = -1: must be a finite number at least 0"),
+        ([BALLISTIC, FIXED, "heads.key=[[[1,0,0]],[[1,0,9]]]"], "heads.key: 2 given, must be as many as heads.value"),
+        ([BALLISTIC, FIXED, "heads.value=[]"], "heads.value: 0 given, must be at least 1"),
+        (["heads.modes=3"], 'heads.modes = 3: belongs to heads.kind = "smooth", not to "gaussian"'),
         ([FIXED, TRANSFORMER], "heads.value: 1 given, must be layers.heads = 8"),
         ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0,9]]]"], "heads.key: 2 given, must be layers.heads"),
         ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0]]]"], "heads.key[1]: a 1 x 2 matrix, must be 1 x 3"),
@@ -209,6 +221,10 @@ def test_the_same_keys_are_accepted_where_they_fit(tmp_path):
     assert load_text(BASE, ["model.beta=2"]).model.beta == 2.0
     assert load_text(BASE, ["heads.head_dim=3"]).heads.head_dim == 3
     assert load_text(BASE, [FIXED, ONE_HEAD]).heads.query == (((1.0, 0.0, 0.0),),)
+    assert load_text(BASE, [FIXED, BALLISTIC]).layers.scheme == "rk4"
+    assert load_text(BASE, [FIXED, MODIFIED]).layers.noise_scale == 0
+    assert load_text(BASE, [MEAN, BALLISTIC, "heads.kind=smooth"]).heads.modes == 4
+    assert load_text(BASE, [TRANSFORMER, "heads.kind=smooth"]).heads.mean_v is None
 
 
 PLANNED = [
@@ -366,6 +382,9 @@ def test_immutable():
         [],
         [FIXED, ONE_HEAD],
         [TRANSFORMER],
+        [TRANSFORMER, "heads.kind=smooth", "heads.modes=2"],
+        [BALLISTIC, MEAN, "layers.scheme=euler"],
+        [MODIFIED, FIXED, "layers.noise_scale=0.25"],
         ["heads.mean_v=[[1e-17,0,0],[0,-0.1,0],[0,0,3]]", "noise.seed=9223372036854775807"],
         ["initial={kind='conformal', a=[0.1,0.2,0.3]}", "solve.carried_nodes=[2,4]"],
         ["initial={kind='simplex', overlap=0.3}", "simulate.tokens=2"],
@@ -455,7 +474,7 @@ def test_defaults_text_is_toml_and_complete():
     assert list(document) == list(Configuration.model_fields)
     for key, path in all_keys():
         assert key == path or f"{key} =" in text, path
-    for planned in ("smooth", "ballistic", "sinkhorn", "covariance"):
+    for planned in ("sinkhorn", "covariance"):
         assert planned not in text
     assert max(map(len, text.splitlines())) <= 170
 
