@@ -1,7 +1,8 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 from particles.arrays import SolverError
-from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
+from particles.attention import Attention, DifferentiableAttention, DirectField, FieldFactory, Linear, Softmax
+from particles.characteristics import Characteristics, tangent_move
 from particles.heads import (
     FixedHeads,
     GaussianHeads,
@@ -22,7 +23,7 @@ from particles.layers import (
     record,
 )
 from particles.output import Recorder
-from particles.pushes import AttentionPush, Field, Push
+from particles.pushes import AttentionPush, DifferentiableField, Field, Push, VelocityPush
 from particles.randomness import Noise, Stream
 from particles.retraction import flow, geodesic, normalize
 from particles.simulate import simulate
@@ -31,8 +32,11 @@ from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 __all__ = [
     "Attention",
     "AttentionPush",
+    "Characteristics",
     "Cloud",
     "Conformal",
+    "DifferentiableAttention",
+    "DifferentiableField",
     "DirectField",
     "Empirical",
     "Field",
@@ -63,6 +67,7 @@ __all__ = [
     "Uniform",
     "UniformHeads",
     "ValuesApart",
+    "VelocityPush",
     "VonMisesFisherMixture",
     "flow",
     "geodesic",
@@ -71,4 +76,5 @@ __all__ = [
     "record",
     "second_moment",
     "simulate",
+    "tangent_move",
 ]

@@ -14,6 +14,8 @@ WORTH_TELLING = (
     ("moment_defect", "moment defect"),
     ("tail", "tail"),
     ("min_density", "smallest density"),
+    ("entropy", "entropy"),
+    ("folds", "folded nodes"),
     ("coupled_rms", "coupled rms"),
     ("w2_chordal", "W2, chordal"),
     ("w1_geodesic", "W1, geodesic"),
