@@ -44,9 +44,10 @@ def differential(retraction: Retraction, points: Array, velocity: Array, slope: 
     """
     continued: Callable[[Any, Any], Any] = retraction
     change, result = slope @ vectors, np.empty_like(vectors)
-    for k in range(vectors.shape[2]):
-        moved = continued(points + 1j * STEP * vectors[..., k], velocity + 1j * STEP * change[..., k])
-        result[..., k] = moved.imag / STEP
+    with np.errstate(invalid="ignore"):  # NaN goes on to where the run is stopped
+        for k in range(vectors.shape[2]):
+            moved = continued(points + 1j * STEP * vectors[..., k], velocity + 1j * STEP * change[..., k])
+            result[..., k] = moved.imag / STEP
     return result
 
 
@@ -58,7 +59,8 @@ def tangent_frame(points: Array) -> Array:
 
 def _orientation(frame: Array, points: Array) -> Array:
     """Sign of det [E, x] for each point, (N,)."""
-    sign: Array = np.sign(np.linalg.det(np.concatenate([frame, points[:, :, None]], axis=2)))
+    with np.errstate(invalid="ignore"):
+        sign: Array = np.sign(np.linalg.det(np.concatenate([frame, points[:, :, None]], axis=2)))
     return sign
 
 

@@ -219,12 +219,14 @@ class DensityFlow:
                 f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
                 "representation converges; lower dt",
             )
-        if along is not None and along.folds.any():
-            self._warn(
-                "fold",
-                f"layer {state.step} folds the sphere at {np.count_nonzero(along.folds)} carried nodes (det DT <= 0): "
-                "the density there is a sum over branches, of which node_log_density has one; lower dt",
-            )
+        if along is not None and state.characteristics is not None:
+            folded = np.count_nonzero(along.folds > state.characteristics.folds)
+            if folded:
+                self._warn(
+                    "fold",
+                    f"layer {state.step} folds the sphere at {folded} carried nodes (det DT <= 0): the density there "
+                    "is a sum over branches, of which node_log_density has one; lower dt",
+                )
         if moving is not None:
             moving = Cloud(riders[1], moving.weights)
             if (state.step + 1) % self.remap_every == 0:
