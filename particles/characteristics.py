@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array
+from particles.initial import sphere_area
 from particles.pushes import DifferentiableField, Field, MakeField, Push, Riders, VelocityPush, ride
 from particles.retraction import Retraction
 from particles.tokens import Cloud
@@ -104,6 +105,14 @@ class Characteristics:
         """-int log rho dmu = sum_j w_j (-log rho_0(x_j) + log J_j); log |S| for the uniform law, the largest."""
         return -float(weights @ self.log_density)
 
+    def area_defect(self, weights: Array) -> float:
+        """|sum_j w_j / rho_t(x_j) - |S|| / |S|: the areas that the points stand for fill the sphere.
+
+        What the entropy misses by quadrature shows here first; folds show too, where the image is covered thrice.
+        """
+        area = sphere_area(self.frame.shape[1])
+        return abs(float(weights @ np.exp(-self.log_density)) - area) / area
+
     def pushed(self, carried: Array, points: Array, moved: Array) -> "Characteristics":
         """After a map that takes points to `moved`, both (N, d), and the frame to `carried`, (N, d, d - 1)."""
         frame, triangle = np.linalg.qr(carried)
@@ -132,6 +141,7 @@ class Characteristics:
             "node": (("node", "component"), nodes.points, "carried nodes of the density"),
             "node_log_density": (("node",), self.log_density, "log of the density at the carried nodes"),
             "entropy": (none, self.entropy(nodes.weights), "entropy, minus the mean of the log of the density"),
+            "area_defect": (none, self.area_defect(nodes.weights), "defect of the area that the carried nodes cover"),
             "lyapunov": (("exponent",), exponents, "finite-time Lyapunov exponents, mean over the mass"),
             "folds": (none, np.int32(np.count_nonzero(self.folds)), "carried nodes at which a layer folded"),
         }

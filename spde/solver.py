@@ -356,7 +356,7 @@ def solve(
     passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
     remap_every, on_unresolved : see `DensityFlow`.
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
-        node_weight, entropy, lyapunov and folds.
+        node_weight, entropy, area_defect, lyapunov and folds.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 

@@ -15,6 +15,7 @@ WORTH_TELLING = (
     ("tail", "tail"),
     ("min_density", "smallest density"),
     ("entropy", "entropy"),
+    ("area_defect", "area defect"),
     ("folds", "folded nodes"),
     ("coupled_rms", "coupled rms"),
     ("w2_chordal", "W2, chordal"),

@@ -1,4 +1,4 @@
-"""Characteristics: derivatives against closed forms and differences, densities against E1 and E2 far into a collapse."""
+"""Characteristics: derivatives against closed forms and differences, densities against E1, E2 far into a collapse."""
 
 import dense
 import numpy as np
@@ -233,6 +233,7 @@ def test_a_singular_layer_is_a_fold_of_infinite_density():
     assert np.isposinf(along.log_density).all()
     assert (along.folds == 1).all()
     assert np.isneginf(along.entropy(cloud.weights))
+    assert along.area_defect(cloud.weights) == 1
 
 
 def test_a_tangent_move_is_the_move():
