@@ -165,7 +165,7 @@ def tangent_move(
     """
     if not isinstance(push, VelocityPush):
         raise TypeError(f"characteristics need pushes with one velocity; {type(push).__name__} has not")
-    field = push.velocity(measure, make)
+    field = push.field(measure, make)
     points, velocity = measure.points, field.at(measure.points)
     moved = Cloud(push.retraction(points, velocity), measure.weights)
     carried = differential(push.retraction, points, velocity, jacobian(field, points), along.frame)

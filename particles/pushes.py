@@ -51,8 +51,8 @@ class VelocityPush(Push, Protocol):
         """x, U -> T(x)."""
         ...
 
-    def velocity(self, measure: Cloud, make: "MakeField") -> Field:
-        """The field U of the measure before the move."""
+    def field(self, measure: Cloud, make: "MakeField") -> Field:
+        """The velocity U, of the measure before the move."""
         ...
 
 
@@ -87,10 +87,10 @@ class AttentionPush:
 
     def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
         """One step by the field of the measure before the move."""
-        return euler_move(self.velocity(measure, make), self.retraction, measure, riders)
+        return euler_move(self.field(measure, make), self.retraction, measure, riders)
 
-    def velocity(self, measure: Cloud, make: "MakeField") -> Field:
-        """The field of the measure, as the time loop makes it."""
+    def field(self, measure: Cloud, make: "MakeField") -> Field:
+        """The velocity U of the measure, as the time loop makes it."""
         return make(self, measure)
 
 

@@ -133,6 +133,9 @@ def exponents(axes: Axes, depth: Array, values: Array) -> None:
     for k, (color, marker) in zip(range(values.shape[1]), ((BLUE, "o"), (ORANGE, "s")), strict=False):
         curve(axes, depth, values[:, k], rf"$\lambda_{k + 1}$", color=color, marker=marker)
     over_depth(axes, depth, "Lyapunov exponents")
+    if not np.isfinite(values).any():
+        finish_log(axes, False, "none at depth 0")
+        return
     axes.legend(loc="best", frameon=False)
 
 

@@ -295,7 +295,7 @@ def test_fields_of_other_pushes_need_a_jacobian_only():
         def jacobian(self, points):
             return np.zeros((*points.shape, 3))
 
-        def velocity(self, measure, make):
+        def field(self, measure, make):
             return self
 
         def move(self, measure, riders, make):

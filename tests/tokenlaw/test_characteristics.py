@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from tests.tokenlaw.commands import HOMOGENIZED, call, tokens_file
-from tests.tokenlaw.test_plots import LAT, LON, density_file
+from tests.tokenlaw.test_plots import density_file, followed
 from tokenlaw.plots import plot
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "characteristics.toml"
@@ -81,17 +81,11 @@ def test_tokens_as_the_density_are_refused(capfd):
 
 def test_pictures_have_a_row_more():
     """Entropy, exponents and densities are the numbers of the file."""
-    dataset = density_file(5)
-    rng = np.random.default_rng(0)
-    logs, weights = np.sort(rng.standard_normal((5, 40)), axis=1), np.full(40, 1 / 40)
-    lyapunov = np.concatenate([np.full((1, 2), np.nan), rng.standard_normal((4, 2))])
-    entropy = np.linspace(2.5, -3, 5)
-    dataset = dataset.assign(
-        node_log_density=(("depth_time", "node"), logs),
-        node_weight=("node", weights),
-        entropy=("depth_time", entropy),
-        lyapunov=(("depth_time", "exponent"), lyapunov),
+    logs = np.sort(np.random.default_rng(0).standard_normal((5, 40)), axis=1)
+    dataset = followed(density_file(5)).drop_dims("node").assign(
+        node_log_density=(("depth_time", "node"), logs), node_weight=("node", np.full(40, 1 / 40))
     )
+    entropy, lyapunov = dataset.entropy.values, dataset.lyapunov.values
     figure = plot(dataset)
     axes = {a.get_ylabel(): a for a in figure.axes}
     plain = {a.get_ylabel() for a in plot(dataset.drop_vars("entropy")).axes}
@@ -105,4 +99,3 @@ def test_pictures_have_a_row_more():
     assert np.allclose(mass["lowest tenth"].get_ydata(), np.exp(logs[:, 3]))  # four of forty
     assert np.allclose(mass["median"].get_ydata(), np.exp(logs[:, 19]))
     assert np.allclose(mass["max, grid"].get_ydata(), dataset.density.max(("lat", "lon")))
-    assert len(LAT) * len(LON) == dataset.density[0].size
