@@ -1,7 +1,8 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 from particles.arrays import SolverError
-from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
+from particles.attention import Attention, DifferentiableAttention, DirectField, FieldFactory, Linear, Softmax
+from particles.characteristics import Characteristics, tangent_move
 from particles.drift import Ballistic, Modified
 from particles.heads import (
     FixedHeads,
@@ -31,7 +32,7 @@ from particles.low_temperature import (
 )
 from particles.mlp import JointPush, MLPBlock, WithMLP
 from particles.output import Recorder
-from particles.pushes import AttentionPush, Field, FieldPush, Push
+from particles.pushes import AttentionPush, DifferentiableField, Field, FieldPush, Push, VelocityPush
 from particles.random_fields import FourierField, HarmonicField
 from particles.randomness import Noise, Stream
 from particles.retraction import flow, geodesic, normalize
@@ -47,8 +48,11 @@ __all__ = [
     "Attention",
     "AttentionPush",
     "Ballistic",
+    "Characteristics",
     "Cloud",
     "Conformal",
+    "DifferentiableAttention",
+    "DifferentiableField",
     "DirectField",
     "DualKernel",
     "Empirical",
@@ -93,6 +97,7 @@ __all__ = [
     "Uniform",
     "UniformHeads",
     "ValuesApart",
+    "VelocityPush",
     "VonMisesFisherMixture",
     "WithMLP",
     "flow",
@@ -102,6 +107,7 @@ __all__ = [
     "record",
     "second_moment",
     "simulate",
+    "tangent_move",
     "top_projection",
     "uniform_barycenter",
     "zero_temperature_flow",

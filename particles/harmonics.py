@@ -136,8 +136,8 @@ def gradient_at(coefficients: Coefficients, points: Array) -> Array:
     -------
     (N, 3) or (K, N, 3), tangent vectors in Cartesian components.
     """
-    degree, location = degree_of(coefficients), angles(points)
-    rows = np.atleast_2d(coefficients)
+    degree, location = max(1, degree_of(coefficients)), angles(points)
+    rows = np.atleast_2d(resize(coefficients, degree))  # transforms of spin 1 begin at degree 1
     theta, phi = location.T
     south = np.stack([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), -np.sin(theta)], axis=1)
     east = np.stack([-np.sin(phi), np.cos(phi), np.zeros_like(phi)], axis=1)

@@ -31,11 +31,13 @@ class Density:
     sphere : grid and transforms.
     coefficients : (modes,) of the density with respect to surface measure, degree <= sphere.lmax.
     nodes : carried nodes with positive weights of sum 1.
+    node_log_density : log of the initial density at the carried nodes, (nodes,); None where there is none.
     """
 
     sphere: Sphere
     coefficients: Coefficients
     nodes: Cloud
+    node_log_density: Array | None = None
 
     @classmethod
     def from_law(
@@ -58,7 +60,7 @@ class Density:
         degree = min(sphere.lmax, nlat - 1)
         coefficients = DuccTransforms(degree, nlat, 2 * nlat).analysis(values.reshape(nlat, 2 * nlat))
         coefficients[0] = 1 / math.sqrt(4 * math.pi)
-        return cls(sphere, resize(coefficients, sphere.lmax), _carry(law, carried, nlat))
+        return cls(sphere, resize(coefficients, sphere.lmax), *_carry(law, carried, nlat))
 
     @classmethod
     def from_tokens(cls, tokens: Tokens, sphere: Sphere) -> "Density":
@@ -76,7 +78,7 @@ class Density:
         return cls(
             sphere,
             resize(coefficients / (coefficients[0].real * math.sqrt(4 * math.pi)), sphere.lmax),
-            _carry(SeriesLaw(coefficients), carried, 2 * carried[0]),
+            *_carry(SeriesLaw(coefficients), carried, 2 * carried[0]),
         )
 
     @cached_property
@@ -153,7 +155,8 @@ class SeriesLaw:
         return synthesis_at(self.coefficients / mass, points)
 
 
-def _carry(law: InitialDensity, carried: tuple[int, int], enough: int) -> Cloud:
+def _carry(law: InitialDensity, carried: tuple[int, int], enough: int) -> tuple[Cloud, Array]:
+    """Carried nodes of a law, and the log of its density there."""
     points, area = gauss_grid(*carried)
     values = law.pdf(points)
     if not values.min() >= -1e-10 * values.max():
@@ -166,7 +169,8 @@ def _carry(law: InitialDensity, carried: tuple[int, int], enough: int) -> Cloud:
             f"[{enough}, {2 * enough}] are enough"
         )
     kept = weights > 0
-    return Cloud(np.ascontiguousarray(points[kept]), weights[kept] / weights[kept].sum())
+    cloud = Cloud(np.ascontiguousarray(points[kept]), weights[kept] / weights[kept].sum())
+    return cloud, np.log(values[kept])
 
 
 def low_moments(coefficients: Coefficients) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField, Softmax
-from particles.harmonics import Coefficients, degree_of, n_modes, power, resize, synthesis_at
+from particles.harmonics import Coefficients, degree_of, gradient_at, n_modes, power, resize, synthesis_at
 from particles.pushes import AttentionPush
 from particles.quadrature import gauss_grid
 from particles.tokens import Cloud, Measure
@@ -78,6 +78,11 @@ class SpectralField:
         """U at unit vectors (N, 3)."""
         velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points).T)
         return velocity if self._direct is None else velocity + self._direct.at(points)
+
+    def jacobian(self, points: Array) -> Array:
+        """DU on tangent vectors at unit vectors (N, 3), shape (N, 3, 3); errors are about `degree` times `tol`."""
+        slopes = np.ascontiguousarray(gradient_at(self._coefficients, points).transpose(1, 0, 2))
+        return slopes if self._direct is None else slopes + self._direct.jacobian(points)
 
     def on_grid(self, sphere: Sphere) -> Array:
         """U at the grid points of a sphere, (nlat * nphi, 3)."""

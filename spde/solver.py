@@ -16,6 +16,7 @@ import xarray as xr
 from particles import output
 from particles.arrays import Array, SolverError, as_array
 from particles.attention import Attention, DirectField, FieldFactory, Softmax, field_of
+from particles.characteristics import Characteristics, characteristics_of, jacobian, tangent_move
 from particles.harmonics import Coefficients, adjoint_at, mode_numbers
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field, FieldPush
@@ -73,6 +74,10 @@ class _WatchedField:
             self.longest = float(np.sqrt(np.einsum("ij,ij->i", velocity, velocity).max()))
         return velocity
 
+    def jacobian(self, points: Array) -> Array:
+        """DU at points (N, 3), shape (N, 3, 3)."""
+        return jacobian(self._field, points)
+
 
 @dataclass(frozen=True, eq=False)
 class DensityState:
@@ -85,6 +90,7 @@ class DensityState:
     passive : (P, 3) points that ride on the flow without acting on it.
     moving : grid nodes of the last remap, moved since then, with weights w_g rho(x_g); None right after a remap.
     field_degree : largest degree of the last field, 0 at the start.
+    characteristics : density along the carried nodes; None where it is not wanted.
     """
 
     step: int
@@ -93,6 +99,7 @@ class DensityState:
     passive: Array
     moving: Cloud | None = None
     field_degree: int = 0
+    characteristics: Characteristics | None = None
 
     def arrays(self) -> dict[str, Array]:
         """The state by name, real arrays only."""
@@ -108,6 +115,8 @@ class DensityState:
         }
         if self.moving is not None:
             arrays |= {"moving": self.moving.points, "moving_weight": self.moving.weights}
+        if self.characteristics is not None:
+            arrays |= self.characteristics.arrays()
         return arrays
 
 
@@ -123,6 +132,7 @@ def density_state(arrays: dict[str, Array]) -> DensityState:
         arrays["passive"],
         Cloud(arrays["moving"], arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
         int(arrays["field_degree"]),
+        characteristics_of(arrays),
     )
 
 
@@ -136,6 +146,7 @@ class DensityFlow:
     field : factory of the velocity field.
     remap_every : layers between two remaps of the coefficients; 0 never: the carried nodes alone.
     on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
+    characteristics : whether `start` follows the density along the carried nodes.
     """
 
     sphere: Sphere
@@ -144,6 +155,7 @@ class DensityFlow:
     field: FieldFactory = default_field
     remap_every: int = 1
     on_unresolved: str = "warn"
+    characteristics: bool = False
     _said: set[str] = dataclass_field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -153,6 +165,16 @@ class DensityFlow:
             raise ValueError(f'on_unresolved must be "warn" or "stop", got {self.on_unresolved!r}')
         if self.remap_every < 0:
             raise ValueError(f"remap_every must be >= 0, got {self.remap_every}")
+
+    def start(self, density: Density, passive: Array | None = None) -> DensityState:
+        """State at depth 0, with points (P, 3) that ride on the flow."""
+        riders = np.zeros((0, 3)) if passive is None else passive
+        along = None
+        if self.characteristics:
+            if density.node_log_density is None:
+                raise ValueError("characteristics need an initial density; tokens as the initial density have none")
+            along = Characteristics.start(density.nodes.points, density.node_log_density)
+        return DensityState(0, density.coefficients, density.nodes, riders, characteristics=along)
 
     def advance(self, state: DensityState, until: int, progress: Progress | None = None) -> DensityState:
         """Apply the layers state.step ... until - 1."""
@@ -169,7 +191,7 @@ class DensityFlow:
         return state
 
     def _step(self, state: DensityState) -> DensityState:
-        coefficients, nodes, moving = state.coefficients, state.nodes, state.moving
+        coefficients, nodes, moving, along = state.coefficients, state.nodes, state.moving, state.characteristics
         if self.remap_every and moving is None:
             values = self.sphere.synthesis(coefficients).ravel()
             moving = Cloud(self.sphere.points, self.sphere.weights * values)
@@ -183,8 +205,12 @@ class DensityFlow:
             return fields[-1]
 
         for push in self.law.layer(state.step):
-            nodes, riders = push.move(nodes, riders, make)
-        if not all(np.isfinite(points).all() for points in (nodes.points, *riders)):
+            if along is None:
+                nodes, riders = push.move(nodes, riders, make)
+            else:
+                nodes, riders, along = tangent_move(push, nodes, riders, make, along)
+        frames = () if along is None else (along.frame,)
+        if not all(np.isfinite(array).all() for array in (nodes.points, *riders, *frames)):
             depth = state.step * self.law.dt
             raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
         if any(field.longest > 1 for field in fields):
@@ -193,13 +219,21 @@ class DensityFlow:
                 f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
                 "representation converges; lower dt",
             )
+        if along is not None and state.characteristics is not None:
+            folded = np.count_nonzero(along.folds > state.characteristics.folds)
+            if folded:
+                self._warn(
+                    "fold",
+                    f"layer {state.step} folds the sphere at {folded} carried nodes (det DT <= 0): the density there "
+                    "is a sum over branches, of which node_log_density has one; lower dt",
+                )
         if moving is not None:
             moving = Cloud(riders[1], moving.weights)
             if (state.step + 1) % self.remap_every == 0:
                 coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
                 moving = None
         degree = max((field.degree for field in fields), default=0)
-        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree)
+        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree, along)
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
@@ -238,6 +272,7 @@ class DensityFlow:
         mean = density.mean
         defect = density.moment_defect if self.remap_every else np.nan
         none: tuple[str, ...] = ()
+        along = state.characteristics
         return output.record(
             state.step,
             self.law,
@@ -255,6 +290,7 @@ class DensityFlow:
                 "tail": (none, density.tail, "norm of the top tenth of the degrees over the norm of all"),
                 "field_degree": (none, np.int32(state.field_degree), "largest degree of the velocity field"),
                 "unresolved": (none, np.int8(unresolved), "1 where the pointwise density is lost"),
+                **({} if along is None else along.variables(state.nodes, state.step * self.law.dt)),
             },
         )  # fmt: skip
 
@@ -264,21 +300,27 @@ class DensityFlow:
             self._said.add(kind)
             warnings.warn(text, RuntimeWarning, stacklevel=3)
 
-    def static(self) -> xr.Dataset:
-        """Grid, mode numbers and parts: what a density file says once."""
+    def static(self, nodes: Cloud) -> xr.Dataset:
+        """What a density file says once: grid, mode numbers, parts; with characteristics the weights of the nodes."""
         degrees, orders = mode_numbers(self.sphere.lmax)
         order = by_degree(self.sphere.lmax)
         south = {"units": "degrees_north", "standard_name": "latitude", "long_name": "Gauss latitude", "axis": "Y"}
         east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude", "axis": "X"}
         return xr.Dataset(
+            node_weights(nodes) if self.characteristics else None,
             coords={
                 "lat": ("lat", self.sphere.latitude, south),
                 "lon": ("lon", self.sphere.longitude, east),
                 "sh_degree": ("mode", degrees[order].astype(np.int32), {"long_name": "degree l", "units": "1"}),
                 "sh_order": ("mode", orders[order].astype(np.int32), {"long_name": "order m", "units": "1"}),
                 "part": ("part", np.array(["real", "imag"]), {"long_name": "part of the complex coefficient"}),
-            }
+            },
         )
+
+
+def node_weights(nodes: Cloud) -> dict[str, tuple[str, Array, dict[str, str]]]:
+    """The weights of carried nodes, as a variable."""
+    return {"node_weight": ("node", nodes.weights, {"long_name": "weight of a carried node", "units": "1"})}
 
 
 def by_degree(lmax: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
@@ -298,6 +340,7 @@ def solve(
     passive: Array | None = None,
     remap_every: int = 1,
     on_unresolved: str = "warn",
+    characteristics: bool = False,
     checkpoint: output.Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -312,6 +355,8 @@ def solve(
     field : factory of the velocity field.
     passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
     remap_every, on_unresolved : see `DensityFlow`.
+    characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
+        node_weight, entropy, area_defect, lyapunov and folds.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 
@@ -322,6 +367,7 @@ def solve(
     Raises
     ------
     SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop".
+    TypeError, ValueError : characteristics of layers or densities that have none.
 
     Examples
     --------
@@ -333,9 +379,9 @@ def solve(
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
-    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved)
+    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved, characteristics)
     riders = np.zeros((0, 3)) if passive is None else as_array(passive, "passive", (None, 3))
-    recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static())
+    recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static(density.nodes))
 
     def observe(state: DensityState) -> xr.Dataset:
         found = flow.observe(state)
@@ -344,7 +390,7 @@ def solve(
         return found
 
     run(
-        DensityState(0, density.coefficients, density.nodes, riders),
+        flow.start(density, riders),
         advance=partial(flow.advance, progress=progress),
         observe=observe,
         save_steps=schedule(n_steps, save_every),

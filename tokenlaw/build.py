@@ -93,6 +93,8 @@ class Experiment:
         sphere = Sphere(c.solve.lmax)
         try:
             if isinstance(self.initial, Empirical):
+                if c.solve.characteristics:
+                    raise ConfigError("solve.characteristics = true: needs an initial density; tokens have none")
                 return Density.from_tokens(self.initial.tokens, sphere)
             if isinstance(self.initial, Simplex):
                 raise ConfigError('initial.kind = "simplex": has no density; tokenlaw simulate takes it')
@@ -110,8 +112,9 @@ class Experiment:
         """How the density is advanced."""
         c = self.configuration.solve
         return DensityFlow(
-            density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved
-        )
+            density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
+            c.characteristics,
+        )  # fmt: skip
 
     def tokens(self) -> tuple[Tokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""

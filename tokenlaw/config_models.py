@@ -309,6 +309,9 @@ class Solve(Section):
     on_unresolved: Literal["warn", "stop"] = Field(
         default="warn", description="what to do when resolution is lost"
     )
+    characteristics: bool = Field(
+        default=False, description="follow the density along the carried nodes: entropy, Lyapunov exponents, folds"
+    )
 
     @field_validator("carried_nodes")
     @classmethod

@@ -25,6 +25,7 @@ RECORDS = 6  # spheres of a figure
 WIDTH = 7.2  # inches: two columns of a journal
 GLOBE = 2.15  # inches, height of a row of spheres with its titles
 PANEL = 1.95  # inches, height of the curves
+ROW_GAP = 0.55  # inches between two rows of curves
 BELOW = 0.78  # inches: axis labels and the footnote
 STYLE: Any = {  # the types of the keys differ between versions of matplotlib
     "font.size": 8.0,
@@ -51,7 +52,8 @@ def plot(dataset: xr.Dataset) -> Figure:
     Returns
     -------
     Figure, 7.2 inches wide:
-        density : spheres at six depths, mean overlap, certificates, extremes of the density.
+        density : spheres at six depths, mean overlap, certificates, extremes of the density; with characteristics
+            a row more (in compare files too): entropy, Lyapunov exponents, density at the carried nodes.
         compare : the spheres with the tokens on them, mean overlap of both, distances.
         token : spheres where d = 3, mean overlap, spectrum of the second moment, pairwise overlaps.
         layers : singular values of the mixing matrices, beta |A|.
@@ -121,12 +123,13 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
 def _plot_compare(dataset: xr.Dataset) -> Figure:
     depth = _depth(dataset)
     shown = _records(depth)
-    figure, globes, (left, right) = _canvas(len(shown), 2)
+    figure, globes, (left, right, *below) = _canvas(len(shown), 2, followed=_followed(dataset))
     density_globes(figure, globes, _bar(figure, globes), dataset, shown)
     n = dataset.sizes["token"]
     tokens_overlap = dataset["tokens_mean_overlap"].values
     panels.overlap(left, depth, {"density": dataset["mean_overlap"].values, f"{n:,} tokens": tokens_overlap})
     panels.distances(right, depth, dataset)
+    _characteristics(below, depth, dataset)
     _note(figure, _certificate(dataset) + (f"  ·  {DOTS:,} tokens drawn" if n > DOTS else ""))
     return figure
 
@@ -134,15 +137,36 @@ def _plot_compare(dataset: xr.Dataset) -> Figure:
 def _plot_density(dataset: xr.Dataset) -> Figure:
     depth = _depth(dataset)
     shown = _records(depth)
-    figure, globes, (left, middle, right) = _canvas(len(shown), 3)
+    figure, globes, (left, middle, right, *below) = _canvas(len(shown), 3, followed=_followed(dataset))
     density_globes(figure, globes, _bar(figure, globes), dataset, shown)
     panels.overlap(left, depth, {"density": dataset["mean_overlap"].values})
     panels.certificates(middle, depth, dataset)
-    records = (dataset["density"].isel(depth_time=k).values for k in range(len(depth)))
-    extremes = np.array([(record.max(), record.min()) for record in records])
+    extremes = _extremes(dataset)
     panels.extremes(right, depth, extremes[:, 0], extremes[:, 1])
+    _characteristics(below, depth, dataset)
     _note(figure, _certificate(dataset))
     return figure
+
+
+def _extremes(dataset: xr.Dataset) -> Array:
+    """Largest and smallest density on the grid at every record, (depth_time, 2)."""
+    records = (dataset["density"].isel(depth_time=k).values for k in range(dataset.sizes["depth_time"]))
+    return np.array([(record.max(), record.min()) for record in records])
+
+
+def _followed(dataset: xr.Dataset) -> bool:
+    """Whether the density was followed along the carried nodes."""
+    return {"node_log_density", "node_weight", "entropy", "lyapunov"} <= set(map(str, dataset.variables))
+
+
+def _characteristics(below: list[Axes], depth: Array, dataset: xr.Dataset) -> None:
+    """The row of characteristics: entropy, Lyapunov exponents, density at the nodes; nothing without its axes."""
+    if not below:
+        return
+    panels.entropy(below[0], depth, dataset["entropy"].values)
+    panels.exponents(below[1], depth, dataset["lyapunov"].values)
+    at_nodes, weights = dataset["node_log_density"].values, dataset["node_weight"].values
+    panels.node_densities(below[2], depth, at_nodes, weights, _extremes(dataset)[:, 0])
 
 
 def _plot_tokens(dataset: xr.Dataset) -> Figure:
@@ -224,11 +248,14 @@ def _records(depth: Array) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, len(depth) - 1, RECORDS).round().astype(np.int64))
 
 
-def _canvas(n_globes: int, n_panels: int, bar: float = 0.7) -> tuple[Figure, list[Axes], list[Axes]]:
-    """Rows of three spheres above one row of panels; all sizes in inches, so that nothing overlaps."""
+def _canvas(
+    n_globes: int, n_panels: int, bar: float = 0.7, followed: bool = False
+) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Rows of three spheres above a row of panels, `followed` by one of three; in inches, so that nothing overlaps."""
     rows, columns = -(-n_globes // 3), min(n_globes, 3)
     above = 0.12 + GLOBE * rows
-    height = BELOW + PANEL + above + (0.15 if rows else 0.0)
+    lowest = BELOW + (PANEL + ROW_GAP if followed else 0.0)  # foot of the first row of panels
+    height = lowest + PANEL + above + (0.15 if rows else 0.0)
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
 
@@ -242,8 +269,11 @@ def _canvas(n_globes: int, n_panels: int, bar: float = 0.7) -> tuple[Figure, lis
         for k in range(n_globes)
     ]
     pad = 0.65
-    width = (WIDTH - 0.18) / n_panels - pad
-    return figure, globes, [axes(pad + k * (width + pad), BELOW, width, PANEL) for k in range(n_panels)]
+    row_axes = []
+    for count, foot in ((n_panels, lowest), *(((3, BELOW),) if followed else ())):
+        width = (WIDTH - 0.18) / count - pad
+        row_axes += [axes(pad + k * (width + pad), foot, width, PANEL) for k in range(count)]
+    return figure, globes, row_axes
 
 
 def _bar(figure: Figure, globes: list[Axes]) -> Axes:
