@@ -6,6 +6,7 @@ the Gaussian field with this covariance.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
@@ -73,20 +74,40 @@ class FiniteWidthField:
 
     def at(self, points: Array) -> Array:
         """U at points (N, d)."""
+        velocity = np.tile(self._outer_bias(), (len(points), 1))
+        for inner, bias, out in self._units():
+            for part in _rows(len(points), len(bias)):
+                velocity[part] += self.block.activation.function(points[part] @ inner + bias) @ out
+        return velocity
+
+    def jacobian(self, points: Array) -> Array:
+        """DU at points (N, d), shape (N, d, d)."""
+        total = np.zeros((len(points), self.d, self.d))
+        for inner, bias, out in self._units():
+            for part in _rows(len(points), len(bias)):
+                slopes = self.block.activation.derivative(points[part] @ inner + bias)
+                total[part] += np.einsum("nu,ui,ju->nij", slopes, out, inner, optimize=True)
+        return total
+
+    def _outer_bias(self) -> Array:
+        rng = self.noise.generator(Stream.MLP, self.step)
+        return self.scale * self.block.sigma_w * rng.standard_normal(self.d)
+
+    def _units(self) -> Iterator[tuple[Array, Array, Array]]:
+        """Weights of some hidden units at a time: inner (d, size), bias (size,), outer (size, d)."""
         rng, block = self.noise.generator(Stream.MLP, self.step), self.block
-        outer = self.scale * block.sigma_w * rng.standard_normal(self.d)
-        velocity = np.tile(outer, (len(points), 1))
+        rng.standard_normal(self.d)  # the outer bias
         units = max(1, BLOCK // self.d)
         for start in range(0, block.width, units):
             size = min(units, block.width - start)
             inner = rng.standard_normal((self.d, size)) / math.sqrt(self.d)
             bias = block.sigma_r * rng.standard_normal(size)
-            out = self.scale / math.sqrt(block.width) * rng.standard_normal((size, self.d))
-            rows = max(1, BLOCK // size)
-            for first in range(0, len(points), rows):
-                part = slice(first, first + rows)
-                velocity[part] += block.activation.function(points[part] @ inner + bias) @ out
-        return velocity
+            yield inner, bias, self.scale / math.sqrt(block.width) * rng.standard_normal((size, self.d))
+
+
+def _rows(n: int, size: int) -> Iterator[slice]:
+    rows = max(1, BLOCK // size)
+    return (slice(first, first + rows) for first in range(0, n, rows))
 
 
 @dataclass(frozen=True, eq=False)

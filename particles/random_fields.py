@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from particles.arrays import Array
-from particles.harmonics import Coefficients, degree_of, mode_numbers, synthesis_at
+from particles.harmonics import Coefficients, degree_of, gradient_at, mode_numbers, synthesis_at
 from particles.kernels import DualKernel
 
 TOLERANCE = 1e-10  # of k(1): the tail that is cut off where the series converges fast
@@ -72,6 +72,10 @@ class HarmonicField:
         """U at unit vectors (N, 3)."""
         return np.ascontiguousarray(synthesis_at(self.coefficients, points).T)
 
+    def jacobian(self, points: Array) -> Array:
+        """DU at unit vectors (N, 3), acting on tangent vectors: (N, 3, 3)."""
+        return np.ascontiguousarray(np.swapaxes(gradient_at(self.coefficients, points), 0, 1))
+
     def on_grid(self, sphere: Synthesis) -> Array:
         """U at the grid points of a sphere, (nlat * nphi, 3)."""
         return np.stack([sphere.synthesis(a).ravel() for a in self.coefficients], axis=1)
@@ -90,11 +94,21 @@ class FourierField:
 
     def at(self, points: Array) -> Array:
         """U at unit vectors (N, 2)."""
+        return np.ascontiguousarray(self._sum(self.coefficients, points).real.T)
+
+    def jacobian(self, points: Array) -> Array:
+        """DU at unit vectors (N, 2), acting on tangent vectors: (N, 2, 2)."""
+        along = self._sum(1j * np.arange(self.degree + 1) * self.coefficients, points).real.T
+        tangent = np.stack([-points[:, 1], points[:, 0]], axis=1)
+        return along[:, :, None] * tangent[:, None, :]
+
+    @staticmethod
+    def _sum(coefficients: Coefficients, points: Array) -> Coefficients:
         z = points[:, 0] + 1j * points[:, 1]
         value = np.zeros((2, len(points)), dtype=np.complex128)
-        for a in self.coefficients.T[::-1]:
+        for a in coefficients.T[::-1]:
             value = value * z + a[:, None]
-        return np.ascontiguousarray(value.real.T)
+        return value
 
 
 def draw(kernel: DualKernel, rng: np.random.Generator) -> Coefficients:

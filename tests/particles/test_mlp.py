@@ -376,3 +376,18 @@ def test_a_custom_activation_will_do():
         assert np.abs(u - u[:, :1]).max() < 1e-13
         z = (np.mean(u[:, 0] ** 2) - 1) / np.sqrt(2 / 900)
         assert abs(z) < 4
+
+
+@pytest.mark.parametrize(("name", "width", "d"), [("tanh", 0, 3), ("relu", 0, 2), ("silu", 40, 5), ("erf", 300, 3)])
+def test_jacobians_of_blocks_are_slopes_along_the_sphere(name, width, d, monkeypatch):
+    """Central differences along great circles, for the two series and for finite width in several pieces."""
+    monkeypatch.setattr("particles.mlp.BLOCK", 64)
+    rng = np.random.default_rng(1)
+    push = WithMLP(Still(d, 0.1), MLPBlock(ACTIVATIONS[name], width, 0.3, 0.2), Noise(3)).layer(2)[-1]
+    x, step = dense.nrm(rng.standard_normal((9, d))), 1e-5
+    tangent = rng.standard_normal((9, d))
+    tangent = dense.nrm(tangent - np.sum(x * tangent, axis=1, keepdims=True) * x)
+    there, back = (push.velocity.at(np.cos(h) * x + np.sin(h) * tangent) for h in (step, -step))
+    found = np.einsum("nij,nj->ni", push.velocity.jacobian(x), tangent)
+    assert np.abs(found - (there - back) / (2 * step)).max() < 1e-7 * max(1, np.abs(found).max())
+    assert np.abs(found).max() > 1e-3
