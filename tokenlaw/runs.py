@@ -61,7 +61,7 @@ def solve_job(experiment: Experiment) -> Job:
     density = experiment.density()
     flow = experiment.flow(density)
     return Job(
-        start=DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3))),
+        start=DensityState(0, density.coefficients, density.nodes, np.zeros((0, density.sphere.d))),
         advance=flow.advance,
         observe=flow.observe,
         restore=density_state,
