@@ -95,6 +95,7 @@ def _adjoint_sums_at(values: Array, points: Array, degree: int) -> Coefficients:
     total = np.zeros(degree + 1, dtype=np.complex128)
     for part, phases in _phases(points, degree + 1):
         total += values[part] @ phases.conj() / ROOT
+    total[0] = values.sum() / ROOT
     return total
 
 

@@ -86,6 +86,7 @@ def token_rings(places: Sequence[Axes], depths: Sequence[float], tokens: Sequenc
         drawn = _some(points)
         axes.scatter(drawn[:, 0], drawn[:, 1], s=3.0, color="#0b4f8a", linewidths=0, zorder=3)
         axes.plot(mean[0], mean[1], marker="x", color=ORANGE, markersize=5, zorder=4)
+    places[0].text(0.0, -1.2, "\u00d7 mean", color=ORANGE, fontsize=7, ha="center", va="top")
 
 
 def _inset(figure: Figure, axes: Axes) -> None:
