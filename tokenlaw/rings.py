@@ -94,7 +94,7 @@ def _inset(figure: Figure, axes: Axes) -> None:
     box = axes.get_position()
     width, height = figure.get_size_inches()
     axes.set_position(
-        (box.x0 + 0.36 / width, box.y0 + 0.26 / height, box.width - 0.42 / width, box.height - 0.28 / height)
+        (box.x0 + 0.38 / width, box.y0 + 0.26 / height, box.width - 0.52 / width, box.height - 0.28 / height)
     )
 
 
