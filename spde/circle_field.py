@@ -5,6 +5,8 @@ twice as many until its Fourier coefficients are below the tolerance well before
 all heads are mixed.  The sources are always the positive points of the measure, so nothing cancels.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from particles.arrays import Array
@@ -53,6 +55,8 @@ class CircleField:
         if not 0 < tol <= 0.1:
             raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
         self._measure = Cloud(measure.points, measure.weights)
+        self._columns = np.ascontiguousarray(measure.points.T)
+        self._table = np.column_stack([measure.points * measure.weights[:, None], measure.weights])
         self.tail = 0.0
         heads = [
             self._head(attention.beta * (key.T @ query), n_targets, GUARD * tol)
@@ -100,9 +104,7 @@ class CircleField:
 
     def _around(self, form: Array, half: int) -> Array:
         """Barycentres at 2 half equispaced points, (2 half, 2); e^{-s} of the antipode is taken as 1/e^s."""
-        rows = equispaced(2 * half)[:half] @ form.T
-        columns = np.ascontiguousarray(self._measure.points.T)
-        table = np.column_stack([self._measure.points * self._measure.weights[:, None], self._measure.weights])
+        rows, columns, table = _half_circle(half) @ form.T, self._columns, self._table
         sums = np.empty((2, half, 3))
         height = max(1, BLOCK // columns.shape[1])
         for start in range(0, half, height):
@@ -113,3 +115,9 @@ class CircleField:
             np.divide(1.0, scores, out=scores)
             sums[1, block] = scores @ table
         return (sums[..., :2] / sums[..., 2:]).reshape(2 * half, 2)
+
+
+@lru_cache(maxsize=256)
+def _half_circle(half: int) -> Array:
+    """The first half of 2 half equispaced points; their antipodes are the second."""
+    return np.ascontiguousarray(equispaced(2 * half)[:half])

@@ -286,7 +286,7 @@ class Solve(Section):
     )
     carried_nodes: Annotated[tuple[int, int], Strict(False)] = Field(
         default=(24, 48),
-        description="latitudes and longitudes of the positive nodes; d = 2: their product is the number",
+        description="latitudes and longitudes of positive nodes (d = 2: product)",
         json_schema_extra={"allowed": CARRIED_TEXT},
     )
     on_unresolved: Literal["warn", "stop"] = Field(

@@ -52,9 +52,11 @@ def plot(dataset: xr.Dataset) -> Figure:
     Returns
     -------
     Figure, 7.2 inches wide:
-        density : spheres (for d = 2 curves over the angle) at six depths, mean overlap, certificates, extremes of the density.
+        density : spheres (d = 2: curves over the angle) at six depths, mean overlap, certificates, extremes of the
+            density.
         compare : the spheres with the tokens on them, mean overlap of both, distances.
-        token : spheres where d = 3, circles where d = 2, mean overlap, spectrum of the second moment, pairwise overlaps.
+        token : spheres where d = 3, circles where d = 2, mean overlap, spectrum of the second moment, pairwise
+            overlaps.
         layers : singular values of the mixing matrices, beta |A|.
 
     Raises

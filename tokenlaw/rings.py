@@ -105,9 +105,11 @@ def _rug(axes: Axes, points: Array, low: float, high: float) -> None:
 def _some(points: Array) -> Array:
     """An even choice where there are too many."""
     n = len(points)
-    return points[np.linspace(0, n - 1, min(n, DOTS)).round().astype(int)]
+    some: Array = points[np.linspace(0, n - 1, min(n, DOTS)).round().astype(int)]
+    return some
 
 
 def _angles(points: Array) -> Array:
     """Angles in [0, 2 pi)."""
-    return np.asarray(np.arctan2(points[:, 1], points[:, 0]) % (2 * np.pi))
+    angle: Array = np.arctan2(points[:, 1], points[:, 0]) % (2 * np.pi)
+    return angle

@@ -9,13 +9,14 @@ import xarray as xr
 from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
+from particles import DirectField
 from spde import CircleField
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, tokens_file
 from tokenlaw.build import build
 from tokenlaw.config import load_text
 from tokenlaw.plots import plot
 
-CIRCLE = HOMOGENIZED.replace("d = 3", "d = 2").replace("[0.0, 0.0, 1.0]", "[0.0, 1.0]").replace("lmax = 12", "lmax = 40")
+CIRCLE = HOMOGENIZED.replace("d = 3", "d = 2").replace("[0.0, 0.0, 1.0]", "[0, 1.0]").replace("lmax = 12", "lmax = 40")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "circle.toml"
 
 
@@ -72,7 +73,8 @@ def test_17_and_23_steps_are_40(command, remap_every):
 
 
 @pytest.mark.parametrize(
-    "initial", ["kind='uniform'", "kind='conformal',a=[0.3,0.2]", "kind='tokens',file='t.nc'", "kind='density',file='d.nc'"]
+    "initial",
+    ["kind='uniform'", "kind='conformal',a=[0.3,0.2]", "kind='tokens',file='t.nc'", "kind='density',file='d.nc'"],
 )
 @pytest.mark.filterwarnings("ignore:the pointwise density is not resolved")
 def test_initial_laws(initial):
@@ -95,7 +97,9 @@ def test_tokens_by_quadrature_and_their_field():
     (push,) = experiment.law.layer(0)
     field = experiment.token_field(37)(experiment.attention, push, tokens, 37)
     assert isinstance(field, CircleField)
-    assert build(load_text(CIRCLE, ["simulate.tokens=600"])).token_field(600) is not build(c).token_field
+    choose = build(load_text(CIRCLE)).token_field  # "auto"
+    assert isinstance(choose(600)(experiment.attention, push, tokens, 600), CircleField)
+    assert isinstance(choose(6)(experiment.attention, push, tokens, 6), DirectField)
 
 
 @pytest.mark.parametrize(
