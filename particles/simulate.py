@@ -154,7 +154,7 @@ def simulate(
     law : law of the layers; law.layer(k) is applied at step k.
     attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
-    field : factory of the velocity field; `DirectField` sums over all pairs, `spde.SpectralField` is O(n) on S^2.
+    field : factory of the velocity field; `DirectField` sums over all pairs, `spde.default_field` is O(n) for d = 2, 3.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 

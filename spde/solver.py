@@ -17,14 +17,17 @@ from particles import output
 from particles.arrays import Array, SolverError, as_array
 from particles.attention import Attention, DirectField, FieldFactory, Softmax, field_of
 from particles.characteristics import Characteristics, characteristics_of, jacobian, tangent_move
-from particles.harmonics import Coefficients, adjoint_at, mode_numbers
+from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field, FieldPush
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
+from spde.circle_field import CircleField
 from spde.density import Density
+from spde.domain import SPHERES, Domain
 from spde.field import SpectralField
-from spde.sphere import Sphere
+
+SPECTRAL: dict[int, type[CircleField] | type[SpectralField]] = {2: CircleField, 3: SpectralField}  # by dimension
 
 TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
 NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
@@ -36,23 +39,23 @@ DEFECT_LIMIT = 1e-4  # likewise when the two representations differ by this much
 class GridField(Protocol):
     """A field that knows a faster way to the points of a grid."""
 
-    def on_grid(self, sphere: Sphere) -> Array:
-        """U at the grid points, (nlat * nphi, 3)."""
+    def on_grid(self, sphere: Domain) -> Array:
+        """U at the grid points, (N, d)."""
         ...
 
 
 def default_field(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-    """`SpectralField` for softmax attention, `DirectField` for every other kernel."""
-    factory: FieldFactory = SpectralField if isinstance(attention, Softmax) else DirectField
-    return factory(attention, push, measure, n_targets)
+    """`SpectralField` or `CircleField` for softmax attention in d = 3 or 2, `DirectField` for everything else."""
+    return spectral_field(1e-6)(attention, push, measure, n_targets)
 
 
 def spectral_field(tol: float) -> FieldFactory:
     """`default_field` with another tolerance than 1e-6."""
 
     def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-        if isinstance(attention, Softmax):
-            return SpectralField(attention, push, measure, n_targets, tol)
+        kind = SPECTRAL.get(push.mixing.shape[-1])
+        if kind is not None and isinstance(attention, Softmax):
+            return kind(attention, push, measure, n_targets, tol)
         return DirectField(attention, push, measure, n_targets)
 
     return factory
@@ -61,7 +64,7 @@ def spectral_field(tol: float) -> FieldFactory:
 class _WatchedField:
     """A field inside a step: takes the fast way to grid points, remembers the largest |U| at the measure's points."""
 
-    def __init__(self, field: Field, sphere: Sphere, watched: Array) -> None:
+    def __init__(self, field: Field, sphere: Domain, watched: Array) -> None:
         self._field, self._sphere, self._watched = field, sphere, watched
         self.degree, self.longest = field.degree, 0.0
 
@@ -87,7 +90,7 @@ class DensityState:
     ----------
     coefficients : (modes,) at the last remap.
     nodes : carried nodes now.
-    passive : (P, 3) points that ride on the flow without acting on it.
+    passive : (P, d) points that ride on the flow without acting on it.
     moving : grid nodes of the last remap, moved since then, with weights w_g rho(x_g); None right after a remap.
     field_degree : largest degree of the last field, 0 at the start.
     characteristics : density along the carried nodes; None where it is not wanted.
@@ -149,7 +152,7 @@ class DensityFlow:
     characteristics : whether `start` follows the density along the carried nodes.
     """
 
-    sphere: Sphere
+    sphere: Domain
     law: LayerLaw
     attention: Attention
     field: FieldFactory = default_field
@@ -159,8 +162,11 @@ class DensityFlow:
     _said: set[str] = dataclass_field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
-        if self.law.d != 3:
-            raise ValueError(f"densities live on S^2 (d = 3); the layers have d = {self.law.d}")
+        if self.law.d != self.sphere.d:
+            known = " and ".join(f"S^{d - 1} (d = {d})" for d in SPHERES)
+            raise ValueError(
+                f"densities live on {known}; the density has d = {self.sphere.d}, the layers have d = {self.law.d}"
+            )
         if self.on_unresolved not in ("warn", "stop"):
             raise ValueError(f'on_unresolved must be "warn" or "stop", got {self.on_unresolved!r}')
         if self.remap_every < 0:
@@ -230,7 +236,7 @@ class DensityFlow:
         if moving is not None:
             moving = Cloud(riders[1], moving.weights)
             if (state.step + 1) % self.remap_every == 0:
-                coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
+                coefficients = self.sphere.adjoint_at(moving.weights, moving.points)
                 moving = None
         degree = max((field.degree for field in fields), default=0)
         return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree, along)
@@ -240,7 +246,7 @@ class DensityFlow:
         cloud = state.moving if self.remap_every else state.nodes
         if cloud is None:
             return Density(self.sphere, state.coefficients, state.nodes)
-        return Density(self.sphere, adjoint_at(cloud.weights, cloud.points, self.sphere.lmax), state.nodes)
+        return Density(self.sphere, self.sphere.adjoint_at(cloud.weights, cloud.points), state.nodes)
 
     def unresolved(self, density: Density) -> bool:
         """Whether the pointwise density is lost: tail, negative values or moment_defect beyond their limits."""
@@ -267,7 +273,7 @@ class DensityFlow:
                 f"the carried nodes lose digits at depth time {state.step * self.law.dt:g} (moment defect "
                 f"{density.moment_defect:.1e}); raise carried_nodes",
             )
-        order = by_degree(self.sphere.lmax)
+        order = by_degree(self.sphere)
         pair = np.stack([density.coefficients.real[order], density.coefficients.imag[order]], axis=1)
         mean = density.mean
         defect = density.moment_defect if self.remap_every else np.nan
@@ -277,8 +283,8 @@ class DensityFlow:
             state.step,
             self.law,
             {
-                "density": (("lat", "lon"), density.grid_values, "density of the token law"),
-                "coefficients": (("mode", "part"), pair, "spherical-harmonic coefficients of the density"),
+                "density": (self.sphere.dims, density.grid_values, "density of the token law"),
+                "coefficients": (("mode", "part"), pair, f"{self.sphere.series} coefficients of the density"),
                 "mass": (none, density.mass, "mass of the density"),
                 "mean_token": (("component",), mean, "mean token, from the carried nodes"),
                 "mean_overlap": (none, mean @ mean, "squared length of the mean token"),
@@ -302,17 +308,14 @@ class DensityFlow:
 
     def static(self, nodes: Cloud) -> xr.Dataset:
         """What a density file says once: grid, mode numbers, parts; with characteristics the weights of the nodes."""
-        degrees, orders = mode_numbers(self.sphere.lmax)
-        order = by_degree(self.sphere.lmax)
-        south = {"units": "degrees_north", "standard_name": "latitude", "long_name": "Gauss latitude", "axis": "Y"}
-        east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude", "axis": "X"}
+        order = by_degree(self.sphere)
+        degrees, orders = (numbers[order].astype(np.int32) for numbers in (self.sphere.degrees, self.sphere.orders))
         return xr.Dataset(
             node_weights(nodes) if self.characteristics else None,
             coords={
-                "lat": ("lat", self.sphere.latitude, south),
-                "lon": ("lon", self.sphere.longitude, east),
-                "sh_degree": ("mode", degrees[order].astype(np.int32), {"long_name": "degree l", "units": "1"}),
-                "sh_order": ("mode", orders[order].astype(np.int32), {"long_name": "order m", "units": "1"}),
+                **self.sphere.coordinates(),
+                "sh_degree": ("mode", degrees, {"long_name": "degree l", "units": "1"}),
+                "sh_order": ("mode", orders, {"long_name": "order m", "units": "1"}),
                 "part": ("part", np.array(["real", "imag"]), {"long_name": "part of the complex coefficient"}),
             },
         )
@@ -323,10 +326,9 @@ def node_weights(nodes: Cloud) -> dict[str, tuple[str, Array, dict[str, str]]]:
     return {"node_weight": ("node", nodes.weights, {"long_name": "weight of a carried node", "units": "1"})}
 
 
-def by_degree(lmax: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
-    """Permutation from order-by-order to degree-by-degree numbering of the modes."""
-    degrees, orders = mode_numbers(lmax)
-    return np.lexsort((orders, degrees))
+def by_degree(sphere: Domain) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+    """Permutation from the transforms' numbering of the modes to degree by degree."""
+    return np.lexsort((sphere.orders, sphere.degrees))
 
 
 def solve(
@@ -348,12 +350,12 @@ def solve(
 
     Parameters
     ----------
-    density : initial density on S^2.
-    law : law of the layers (d = 3).
+    density : initial density, on S^2 or S^1.
+    law : law of the layers, of the same d.
     attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field.
-    passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
+    passive : (P, d) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
     remap_every, on_unresolved : see `DensityFlow`.
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
         node_weight, entropy, area_defect, lyapunov and folds.
@@ -362,7 +364,8 @@ def solve(
 
     Returns
     -------
-    xarray.Dataset with density(depth_time, lat, lon), coefficients(depth_time, mode, part), moments and diagnostics.
+    xarray.Dataset with density(depth_time, lat, lon), on the circle density(depth_time, lon),
+    coefficients(depth_time, mode, part), moments and diagnostics.
 
     Raises
     ------
@@ -380,7 +383,9 @@ def solve(
     True
     """
     flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved, characteristics)
-    riders = np.zeros((0, 3)) if passive is None else as_array(passive, "passive", (None, 3))
+    riders = np.zeros((0, density.sphere.d)) if passive is None else as_array(
+        passive, "passive", (None, density.sphere.d)
+    )
     recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static(density.nodes))
 
     def observe(state: DensityState) -> xr.Dataset:

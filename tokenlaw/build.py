@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -46,10 +45,11 @@ from particles import (
 from particles.kernels import ACTIVATIONS
 from particles.layer_files import read_heads, read_layers, read_tokens
 from particles.mlp import too_many
-from particles.quadrature import gauss_grid
 from particles.retraction import RETRACTIONS
-from spde import Density, DensityFlow, SeriesLaw, SpectralField, Sphere, spectral_field
+from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
 from spde.density_files import read_density
+from spde.domain import SPHERES
+from spde.solver import SPECTRAL
 from tokenlaw import config, config_models
 from tokenlaw.config import ConfigError, Configuration
 
@@ -86,11 +86,11 @@ class Experiment:
         return Noise(self.configuration.noise.seed, self.configuration.noise.member)
 
     def density(self) -> Density:
-        """Initial density on S^2."""
+        """Initial density on S^(d-1), d = 2 or 3."""
         c = self.configuration
-        if c.model.d != 3:
-            raise ConfigError(f"model.d = {c.model.d}: must be 3 for densities; tokenlaw simulate takes any d")
-        sphere = Sphere(c.solve.lmax)
+        if c.model.d not in SPHERES:
+            raise ConfigError(f"model.d = {c.model.d}: must be 2 or 3 for densities; tokenlaw simulate takes any d")
+        sphere = unit_sphere(c.model.d, c.solve.lmax)
         try:
             if isinstance(self.initial, Empirical):
                 if c.solve.characteristics:
@@ -129,7 +129,7 @@ class Experiment:
         if isinstance(self.initial, Empirical):
             return self.initial.tokens, ()
         if c.sampling == "quadrature":
-            return _quadrature_tokens(self.initial, c.tokens)
+            return _quadrature_tokens(self.initial, self.configuration.model.d, c.tokens)
         return Tokens(self.sample(0, c.tokens)), ()
 
     def sample(self, which: int, n: int) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
@@ -142,14 +142,14 @@ class Experiment:
         c = self.configuration
         kind = c.simulate.field
         if kind == "auto":
-            suits = c.model.d == 3 and isinstance(self.attention, Softmax) and n >= SPECTRAL_FROM
+            suits = c.model.d in SPECTRAL and isinstance(self.attention, Softmax) and n >= SPECTRAL_FROM
             kind = "spectral" if suits else "direct"
         if kind == "spectral":
             if not isinstance(self.attention, Softmax):
                 raise ConfigError(
                     f'simulate.field = "spectral": needs softmax attention, got {c.model.attention!r}; use "auto"'
                 )
-            return partial(SpectralField, tol=c.solve.field_tol)
+            return spectral_field(c.solve.field_tol)
         return DirectField
 
 
@@ -240,7 +240,12 @@ def _initial(c: Configuration) -> InitialLaw:
     if initial.kind == "simplex":
         return Simplex(d, initial.overlap)
     if initial.kind == "density":
-        return SeriesLaw(_told("initial.file", read_density, Path(initial.file)))
+        series = _told("initial.file", read_density, Path(initial.file))
+        if series.sphere.d != d:
+            raise ConfigError(
+                f"initial.file = {initial.file}: holds a density with d = {series.sphere.d}, model.d is {d}"
+            )
+        return series
     if initial.kind == "tokens":
         tokens = _told("initial.file", read_tokens, Path(initial.file))
         if tokens.d != d:
@@ -257,14 +262,14 @@ def _told(key: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise ConfigError(f"{key} = {error}") from None
 
 
-def _quadrature_tokens(initial: InitialLaw, n: int) -> tuple[Tokens, tuple[str, ...]]:
-    """Gauss nodes k x 2k weighted by the density, k the integer that brings 2 k^2 closest to n."""
+def _quadrature_tokens(initial: InitialLaw, d: int, n: int) -> tuple[Tokens, tuple[str, ...]]:
+    """Quadrature nodes weighted by the density: on S^2 k x 2k, k the integer that brings 2 k^2 closest to n."""
     if not hasattr(initial, "pdf"):
         raise ConfigError('simulate.sampling = "quadrature": needs an initial law with a density')
-    k = max(2, round((n / 2) ** 0.5))
-    points, area = gauss_grid(k, 2 * k)
+    size = SPHERES[d].size_near(n)
+    points, area = SPHERES[d].quadrature(size)
     weights = area * initial.pdf(points)
-    told = f"simulate.tokens = {n}: rounded to {2 * k * k} quadrature nodes ({k} x {2 * k})"
-    notes = () if 2 * k * k == n else (told,)
+    told = f"simulate.tokens = {n}: rounded to {len(area)} quadrature nodes ({size[0]} x {size[1]})"
+    notes = () if len(area) == n else (told,)
     kept = weights > 0
     return Tokens(points[kept], weights[kept]), notes

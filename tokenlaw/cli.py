@@ -60,7 +60,7 @@ def _top(
 def solve(
     config: Config, out: Out, resume: Resume = False, seed: Seed = None, quiet: Quiet = False, set_: Set = None
 ) -> None:
-    """Density of the conditional token law on S^2, to a NetCDF file."""
+    """Density of the conditional token law on S^2 or S^1, to a NetCDF file."""
     _execute("solve", config, out, resume, seed, quiet, set_)
 
 

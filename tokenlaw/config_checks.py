@@ -25,6 +25,8 @@ LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
 }
 """Kinds of layers that heads of some kinds are restricted to."""
 ENTRIES: Final = ("gaussian", "rademacher", "uniform", "fixed", "smooth")
+DENSITIES: Final = (2, 3)
+"""Dimensions in which there are densities, quadratures and spectral fields."""
 
 MAX_STEPS: Final = 10**9
 MAX_RECORDS: Final = 10**6
@@ -191,8 +193,8 @@ def check_initial(c: "Configuration") -> None:
     elif initial.kind == "gaussian":
         _check_length("initial.mean", initial.mean, d)
         _check_shape("initial.covariance", initial.covariance, d, d)
-    elif initial.kind == "density" and d != 3:
-        refuse("model.d", f' = {d}: must be 3 with initial.kind = "density"')
+    elif initial.kind == "density" and d not in DENSITIES:
+        refuse("model.d", f' = {d}: must be 2 or 3 with initial.kind = "density"')
     elif initial.kind == "simplex":
         if n > d:
             refuse("simulate.tokens", f' = {n}: must be at most model.d = {d} with initial.kind = "simplex"')
@@ -204,15 +206,15 @@ def check_initial(c: "Configuration") -> None:
 
 
 def check_simulate(c: "Configuration") -> None:
-    """Methods of the sphere S^2 are asked for there only."""
+    """Methods of the circle and the sphere S^2 are asked for there only."""
     needs_sphere: dict[str, tuple[Any, str]] = {
         "simulate.field": (c.simulate.field, "spectral"),
         "simulate.sampling": (c.simulate.sampling, "quadrature"),
     }
     for path, (value, special) in needs_sphere.items():
-        if value == special and c.model.d != 3:
+        if value == special and c.model.d not in DENSITIES:
             refuse(
-                path, f' = "{value}": must be another method unless model.d = 3, and model.d is {c.model.d}'
+                path, f' = "{value}": must be another method unless model.d is 2 or 3, and model.d is {c.model.d}'
             )
 
 

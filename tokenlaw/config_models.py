@@ -38,7 +38,7 @@ class Model(Section):
     """What attends to what, and where the tokens live."""
 
     d: Annotated[int, Field(ge=2, le=65536)] = Field(
-        description="dimension; tokens live on the sphere S^(d-1), densities need d = 3"
+        description="dimension; tokens live on the sphere S^(d-1), densities need d = 2 or 3"
     )
     beta: NonNegative = Field(description="inverse temperature of the attention")
     attention: Literal["softmax", "linear", "l2", "sigmoid", "sinkhorn"] = Field(
@@ -283,7 +283,7 @@ class TokensFile(Section):
 
 
 class DensityFile(Section):
-    """Density from a file, d = 3."""
+    """Density from a file, d = 2 or 3."""
 
     kind: Literal["density"] = Field(description="law of the tokens at depth 0")
     file: File = Field(description="NetCDF density file; its last state is taken")
@@ -303,7 +303,7 @@ class Solve(Section):
     )
     carried_nodes: Annotated[tuple[int, int], Strict(False)] = Field(
         default=(24, 48),
-        description="latitudes and longitudes of the positive nodes",
+        description="latitudes and longitudes of positive nodes (d = 2: product)",
         json_schema_extra={"allowed": CARRIED_TEXT},
     )
     on_unresolved: Literal["warn", "stop"] = Field(
@@ -327,10 +327,10 @@ class Simulate(Section):
 
     tokens: Count = Field(default=1024, description="number of tokens (a tokens file brings its own)")
     field: Literal["auto", "direct", "spectral"] = Field(
-        default="auto", description="how the attention field is computed (spectral: d = 3)"
+        default="auto", description="how the attention field is computed (spectral: d = 2, 3)"
     )
     sampling: Literal["random", "quadrature"] = Field(
-        default="random", description="how tokens are drawn from the initial law (quadrature: d = 3)"
+        default="random", description="how tokens are drawn from the initial law (quadrature: d = 2, 3)"
     )
     replica: Seed = Field(
         default=0, description="number of the token sample; all share the noise of the layers"

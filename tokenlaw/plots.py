@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from tokenlaw import panels
 from tokenlaw.globes import DOTS, density_globes, token_globes
+from tokenlaw.rings import density_rings, token_rings
 
 Array = npt.NDArray[np.float64]
 
@@ -55,7 +56,8 @@ def plot(dataset: xr.Dataset) -> Figure:
         density : spheres at six depths, mean overlap, certificates, extremes of the density; with characteristics
             a row more (in compare files too): entropy, Lyapunov exponents, density at the carried nodes.
         compare : the spheres with the tokens on them, mean overlap of both, distances.
-        token : spheres where d = 3, mean overlap, spectrum of the second moment, pairwise overlaps.
+        token : spheres where d = 3, circles where d = 2, mean overlap, spectrum of the second moment, pairwise
+            overlaps.
         layers : singular values of the mixing matrices, beta |A|.
 
     Raises
@@ -76,7 +78,7 @@ def plot(dataset: xr.Dataset) -> Figure:
         dataset = dataset.isel(realization=0)
     if dataset.sizes.get("depth_time") == 0:
         raise ValueError("the file holds no records yet (depth_time has size 0)")
-    on_sphere = "density" in dataset and {"depth_time", "lat", "lon"} == set(dataset["density"].dims)
+    on_sphere = "density" in dataset and frozenset(map(str, dataset["density"].dims)) in DENSITIES
     with mpl.rc_context(STYLE):
         if on_sphere and "tokens" in dataset:
             return _plot_compare(dataset)
@@ -88,7 +90,7 @@ def plot(dataset: xr.Dataset) -> Figure:
             return _plot_layers(dataset)
     held = ", ".join(sorted(map(str, dataset.data_vars))) or "no variables"
     raise ValueError(
-        "nothing in the file can be plotted; plots are made of density(depth_time, lat, lon), of "
+        "nothing in the file can be plotted; plots are made of density(depth_time, lat, lon) or (depth_time, lon), of "
         "tokens(depth_time, token, component), of both, or of mixing(layer, head, row, col) with query_key "
         f"or with query and key; the file has {held}"
     )
@@ -120,11 +122,33 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
         part.unlink(missing_ok=True)
 
 
+def _spheres(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
+    """Density on S^2 above the panels."""
+    figure, globes, below = _canvas(len(shown), n_panels, followed=_followed(dataset))
+    density_globes(figure, globes, _bar(figure, globes), dataset, shown)
+    return figure, below
+
+
+def _circles(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
+    """Density on S^1 above the panels."""
+    figure, places, below = _canvas(len(shown), n_panels, bar=0.0, followed=_followed(dataset))
+    density_rings(figure, places, dataset, shown)
+    return figure, below
+
+
+DENSITIES = {frozenset({"depth_time", "lat", "lon"}): _spheres, frozenset({"depth_time", "lon"}): _circles}
+TOKENS = {2: token_rings, 3: token_globes}
+
+
+def _with_density(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
+    """Figure with the density at the records shown, and the panels below, still empty."""
+    return DENSITIES[frozenset(map(str, dataset["density"].dims))](dataset, shown, n_panels)
+
+
 def _plot_compare(dataset: xr.Dataset) -> Figure:
     depth = _depth(dataset)
     shown = _records(depth)
-    figure, globes, (left, right, *below) = _canvas(len(shown), 2, followed=_followed(dataset))
-    density_globes(figure, globes, _bar(figure, globes), dataset, shown)
+    figure, (left, right, *below) = _with_density(dataset, shown, 2)
     n = dataset.sizes["token"]
     tokens_overlap = dataset["tokens_mean_overlap"].values
     panels.overlap(left, depth, {"density": dataset["mean_overlap"].values, f"{n:,} tokens": tokens_overlap})
@@ -137,8 +161,7 @@ def _plot_compare(dataset: xr.Dataset) -> Figure:
 def _plot_density(dataset: xr.Dataset) -> Figure:
     depth = _depth(dataset)
     shown = _records(depth)
-    figure, globes, (left, middle, right, *below) = _canvas(len(shown), 3, followed=_followed(dataset))
-    density_globes(figure, globes, _bar(figure, globes), dataset, shown)
+    figure, (left, middle, right, *below) = _with_density(dataset, shown, 3)
     panels.overlap(left, depth, {"density": dataset["mean_overlap"].values})
     panels.certificates(middle, depth, dataset)
     extremes = _extremes(dataset)
@@ -178,16 +201,16 @@ def _plot_tokens(dataset: xr.Dataset) -> Figure:
     shown = _records(depth)
     first, last = tokens[0].values, tokens[-1].values
     unit = bool(np.abs(np.linalg.norm(first, axis=1) - 1.0).max() < 1e-6)
-    on_sphere = unit and first.shape[1] == 3
-    figure, globes, (left, middle, right) = _canvas(len(shown) if on_sphere else 0, 3, bar=0.0)
+    draw = TOKENS.get(first.shape[1]) if unit else None
+    figure, globes, (left, middle, right) = _canvas(len(shown) if draw else 0, 3, bar=0.0)
     mean, second = _token_moments(dataset, tokens)
-    if on_sphere:
-        token_globes(globes, depth[shown].tolist(), [tokens[int(k)].values for k in shown], mean[shown])
+    if draw:
+        draw(globes, depth[shown].tolist(), [tokens[int(k)].values for k in shown], mean[shown])
     panels.overlap(left, depth, {"tokens": (mean**2).sum(axis=1)})
     panels.spectrum(middle, depth, second)
     panels.pairs(right, first, last, (depth[0], depth[-1]), unit)
     count = f"{len(first):,} tokens in dimension {first.shape[1]}"
-    _note(figure, count + (f"  ·  {DOTS:,} drawn" if on_sphere and len(first) > DOTS else ""))
+    _note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and len(first) > DOTS else ""))
     return figure
 
 
