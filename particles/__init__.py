@@ -1,5 +1,6 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
+from particles.adjoint import backward, gradient_norms, trajectory
 from particles.arrays import SolverError
 from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
 from particles.heads import (
@@ -24,7 +25,7 @@ from particles.layers import (
 from particles.output import Recorder
 from particles.pushes import AttentionPush, Field, Push
 from particles.randomness import Noise, Stream
-from particles.retraction import flow, geodesic, normalize
+from particles.retraction import flow, geodesic, normalize, translate
 from particles.simulate import simulate
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 
@@ -64,11 +65,15 @@ __all__ = [
     "UniformHeads",
     "ValuesApart",
     "VonMisesFisherMixture",
+    "backward",
     "flow",
     "geodesic",
+    "gradient_norms",
     "mean_token",
     "normalize",
     "record",
     "second_moment",
     "simulate",
+    "trajectory",
+    "translate",
 ]

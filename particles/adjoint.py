@@ -1,0 +1,285 @@
+"""Gradients through depth: the transposed derivative of a layer, all tokens moving.
+
+p_l = (D_x T_l)^T p_{l+1} for the gradient p_L of an observable of the last tokens.  With scores
+S_ij = beta <A x_i, x_j>, weights P_ij = w_j e^{S_ij} / sum_k w_k e^{S_ik} and m_i = sum_j P_ij x_j, a token acts as
+query (S_i.), as key (S_.j) and as value.  For small layers p_l tends to the adjoint equation p' = -(Db)^T p, b the
+velocity of all tokens (Gibson and Reisinger 2605.11059).
+"""
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import numpy as np
+import xarray as xr
+
+from particles import output
+from particles.arrays import Array, unit
+from particles.attention import BLOCK, Attention, DirectField, Linear, Softmax
+from particles.layers import Layer, LayerLaw
+from particles.pushes import AttentionPush, Field, Push
+from particles.retraction import Retraction, geodesic, normalize, translate
+from particles.tokens import Cloud, Tokens, mean_token, second_moment
+
+ObservableGradient = Callable[[Array, Array], Array]
+"""Points (n, d) and weights (n,) to the gradient of an observable at the points, (n, d)."""
+
+
+def _dot(one: Array, other: Array) -> Array:
+    products: Array = np.einsum("ij,ij->i", one, other)
+    return products[:, None]
+
+
+def unit_vjp(vectors: Array, gradient: Array) -> Array:
+    """Transposed derivative of nrm at `vectors` (n, d)."""
+    length = np.sqrt(_dot(vectors, vectors))
+    direction = vectors / length
+    return (gradient - _dot(direction, gradient) * direction) / length
+
+
+def _normalize_vjp(points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
+    both = unit_vjp(points + velocity, gradient)
+    return both, both
+
+
+def _translate_vjp(points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
+    return gradient, gradient
+
+
+def _geodesic_vjp(points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
+    """Of unit(cos(L) x + sin(L)/L t), t = U - <x, U> x, L = |t|."""
+    along = _dot(points, velocity)
+    tangent = velocity - along * points
+    length = np.sqrt(_dot(tangent, tangent))
+    cosine, ratio = np.cos(length), np.sinc(length / np.pi)
+    safe = np.where(length > 1e-3, length, 1.0)
+    slope = np.where(length > 1e-3, (cosine - ratio) / safe**2, -1 / 3 + length**2 / 30)  # of sin(L)/L, over L
+    back = unit_vjp(cosine * points + ratio * tangent, gradient)
+    on_tangent = ratio * back + (slope * _dot(tangent, back) - ratio * _dot(points, back)) * tangent
+    inward = _dot(points, on_tangent)
+    return cosine * back - inward * velocity - along * on_tangent, on_tangent - inward * points
+
+
+RETRACTION_VJPS: dict[Retraction, Callable[[Array, Array, Array], tuple[Array, Array]]] = {
+    normalize: _normalize_vjp,
+    geodesic: _geodesic_vjp,
+    translate: _translate_vjp,
+}
+"""Retraction to its transposed derivative: x, U and the gradient at T to the gradients at x and U."""
+
+
+def retraction_vjp(retraction: Retraction, points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
+    """Gradients (n, d) at x and at U of a gradient at T = retraction(x, U); TypeError where it is not known."""
+    if retraction not in RETRACTION_VJPS:
+        name = getattr(retraction, "__name__", repr(retraction))
+        known = ", ".join(getattr(one, "__name__", repr(one)) for one in RETRACTION_VJPS)
+        raise TypeError(f"gradients know the retractions {known}, got {name}")
+    return RETRACTION_VJPS[retraction](points, velocity, gradient)
+
+
+@singledispatch
+def barycenter_vjp(attention: Attention, measure: Cloud, query: Array, key: Array, gradient: Array) -> Array:
+    """Gradient (n, d) at the tokens of a gradient (n, d) at their own barycentres under one head.
+
+    The tokens are queries, keys and values.  Register a function here for a kernel of one's own.
+    """
+    raise TypeError(f"gradients know softmax and linear attention, got {type(attention).__name__}")
+
+
+@barycenter_vjp.register
+def _(attention: Softmax, measure: Cloud, query: Array, key: Array, gradient: Array) -> Array:
+    points, log_weights = measure.points, np.log(measure.weights)
+    rows, columns = points @ (attention.beta * query.T), points @ key.T
+    found, on_columns = np.zeros_like(points), np.zeros_like(columns)
+    height = max(1, BLOCK // len(points))
+    for start in range(0, len(points), height):
+        part = slice(start, start + height)
+        weights = rows[part] @ columns.T + log_weights
+        weights -= weights.max(axis=1, keepdims=True)
+        np.exp(weights, out=weights)
+        weights /= weights.sum(axis=1, keepdims=True)
+        back = gradient[part]
+        found += weights.T @ back  # as values
+        scores = weights * (back @ points.T - _dot(back, weights @ points))
+        found[part] += scores @ columns @ (attention.beta * query)  # as queries
+        on_columns += scores.T @ rows[part]  # as keys
+    return found + on_columns @ key
+
+
+@barycenter_vjp.register
+def _(attention: Linear, measure: Cloud, query: Array, key: Array, gradient: Array) -> Array:
+    points, form = measure.points, attention.beta * (key.T @ query)
+    outer = form @ points.T @ gradient
+    as_values = measure.weights[:, None] * (points @ (outer + outer.T))
+    return as_values + gradient @ second_moment(measure) @ form
+
+
+@singledispatch
+def push_vjp(push: Push, measure: Cloud, attention: Attention, gradient: Array) -> Array:
+    """(DT)^T gradient, (n, d), for one push of n tokens by their own measure; in R^d, not projected.
+
+    Register a function here for a kind of push of one's own.
+    """
+    raise TypeError(f"gradients know no {type(push).__name__}; register it with particles.adjoint.push_vjp")
+
+
+@push_vjp.register
+def _(push: AttentionPush, measure: Cloud, attention: Attention, gradient: Array) -> Array:
+    velocity = DirectField(attention, push, measure).at(measure.points)
+    found, on_velocity = retraction_vjp(push.retraction, measure.points, velocity, gradient)
+    for mixing, query, key in zip(push.mixing, push.query, push.key, strict=True):
+        found = found + barycenter_vjp(attention, measure, query, key, on_velocity @ mixing)
+    return found
+
+
+def _moved(push: Push, measure: Cloud, attention: Attention) -> Cloud:
+    def make(one: AttentionPush, cloud: Cloud) -> Field:
+        return DirectField(attention, one, cloud)
+
+    return push.move(measure, (), make)[0]
+
+
+def layer_vjp(layer: Layer, measure: Cloud, attention: Attention, gradient: Array) -> Array:
+    """(DT)^T gradient, (n, d), for a whole layer of pushes; on the sphere projected to the tangent spaces."""
+    clouds = [measure]
+    for push in layer[:-1]:
+        clouds.append(_moved(push, clouds[-1], attention))
+    for push, cloud in zip(reversed(layer), reversed(clouds), strict=True):
+        gradient = push_vjp(push, cloud, attention, gradient)
+    return gradient - _dot(measure.points, gradient) * measure.points
+
+
+def trajectory(tokens: Tokens, law: LayerLaw, attention: Attention, n_steps: int) -> Array:
+    """Tokens after 0, 1, ..., n_steps layers, shape (n_steps + 1, n, d)."""
+    cloud = Cloud(tokens.points, tokens.weights)
+    states = [cloud.points]
+    for step in range(n_steps):
+        for push in law.layer(step):
+            cloud = _moved(push, cloud, attention)
+        states.append(cloud.points)
+    return np.stack(states)
+
+
+def backward(
+    tokens: Tokens,
+    law: LayerLaw,
+    attention: Attention,
+    *,
+    n_steps: int,
+    gradient: Array | ObservableGradient,
+    states: Array | None = None,
+) -> Array:
+    """Gradients p_l of an observable of the tokens after `n_steps` layers with respect to those after l layers.
+
+    Parameters
+    ----------
+    tokens : n tokens at depth 0, with their weights.
+    law, attention : layers and kernel of the heads; pairs are summed directly, in blocks of rows.
+    gradient : p_L (n, d), or a function of the last points and the weights that gives it.
+    states : result of `trajectory`, if it is there already; (n_steps + 1) n d numbers are held.
+
+    Returns
+    -------
+    (n_steps + 1, n, d), tangent to the sphere: <p_l, x_l> = 0 for every token.  For a token of weight w, p is of
+    order w; p/w is the gradient of mean-field theory.
+
+    Notes
+    -----
+    Accuracy: rounding (tests/particles/test_adjoint.py).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from particles import GaussianHeads, Noise, RandomTransformer, Softmax, Tokens, Uniform
+    >>> from particles.adjoint import backward, mean_overlap_gradient
+    >>> tokens = Tokens(Uniform(4).sample(np.random.default_rng(0), 16))
+    >>> law = RandomTransformer(GaussianHeads(4, 0.5, 0.5, 4), eta=0.1, n_heads=2, noise=Noise(7))
+    >>> backward(tokens, law, Softmax(2.0), n_steps=10, gradient=mean_overlap_gradient).shape
+    (11, 16, 4)
+    """
+    states = trajectory(tokens, law, attention, n_steps) if states is None else states
+    last = states[-1]
+    found = gradient(last, tokens.weights) if callable(gradient) else np.asarray(gradient, dtype=np.float64)
+    if found.shape != last.shape:
+        raise ValueError(f"gradient must have shape {last.shape}, got {found.shape}")
+    gradients = np.empty_like(states)
+    gradients[-1] = found - _dot(last, found) * last
+    for step in reversed(range(n_steps)):
+        cloud = Cloud(states[step], tokens.weights)
+        gradients[step] = layer_vjp(law.layer(step), cloud, attention, gradients[step + 1])
+    return gradients
+
+
+def mean_overlap_gradient(points: Array, weights: Array) -> Array:
+    """Gradient of the mean overlap |sum_j w_j x_j|^2."""
+    return 2 * weights[:, None] * (weights @ points)
+
+
+def random_cotangent(rng: np.random.Generator) -> ObservableGradient:
+    """A random direction in the tangent space of all tokens, of length 1: the gradient of a generic observable."""
+
+    def draw(points: Array, weights: Array) -> Array:
+        vector = rng.standard_normal(points.shape)
+        vector -= _dot(points, vector) * points
+        return vector / np.linalg.norm(vector)
+
+    return draw
+
+
+def gradient_norms(
+    tokens: Tokens,
+    law: LayerLaw,
+    attention: Attention,
+    *,
+    n_steps: int,
+    gradient: Array | ObservableGradient = mean_overlap_gradient,
+    rng: np.random.Generator | None = None,
+    probes: int = 1,
+) -> xr.Dataset:
+    """How the gradient of an observable of the last tokens changes with depth.
+
+    Parameters
+    ----------
+    tokens, law, attention, n_steps, gradient : as in `backward`; default the mean overlap of the last tokens.
+    rng, probes : with a generator, each layer is also probed with that many random unit cotangents.
+
+    Returns
+    -------
+    xarray.Dataset over depth_time (every layer):
+        gradient_norm : (sum_i |p_i|^2)^1/2.
+        gradient_rms : (sum_i w_i |p_i/w_i|^2)^1/2, per token and free of their number.
+        mean_overlap : |sum_i w_i x_i|^2.
+        layer_growth : with `rng`, r.m.s. over probes v of |J^T v| for the layer that begins there, an estimate of
+            |J|_F / (dimension)^1/2, 1 for a layer that does nothing; NaN at the last depth, which has no layer.
+    """
+    states = trajectory(tokens, law, attention, n_steps)
+    gradients = backward(tokens, law, attention, n_steps=n_steps, gradient=gradient, states=states)
+    weights = tokens.weights
+    squares = np.einsum("lij,lij->li", gradients, gradients)
+    means = np.array([mean_token(Cloud(points, weights)) for points in states])
+    columns = {
+        "gradient_norm": (np.sqrt(squares.sum(axis=1)), "norm of the gradient with respect to the tokens here"),
+        "gradient_rms": (np.sqrt(squares @ (1 / weights)), "root mean square over tokens of gradient over weight"),
+        "mean_overlap": (np.einsum("li,li->l", means, means), "squared length of the mean token"),
+    }
+    if rng is not None:
+        clouds = [Cloud(points, weights) for points in states[:-1]]
+        growth = [_layer_growth(law.layer(k), cloud, attention, rng, probes) for k, cloud in enumerate(clouds)]
+        text = "root mean square growth of a random cotangent through the layer that begins here, backwards"
+        columns["layer_growth"] = (np.array([*growth, np.nan]), text)
+    records = [
+        output.record(step, law, {name: ((), values[step], text) for name, (values, text) in columns.items()})
+        for step in range(n_steps + 1)
+    ]
+    return xr.concat(records, output.AXIS, data_vars="all", coords="minimal")
+
+
+def _layer_growth(
+    layer: Layer, measure: Cloud, attention: Attention, rng: np.random.Generator, probes: int
+) -> float:
+    """(mean over probes of |J^T v|^2)^1/2, v uniform among unit cotangents at the moved tokens."""
+    moved = measure
+    for push in layer:
+        moved = _moved(push, moved, attention)
+    draw = random_cotangent(rng)
+    found = [layer_vjp(layer, measure, attention, draw(unit(moved.points), measure.weights)) for _ in range(probes)]
+    return float(np.sqrt(np.mean([np.sum(one**2) for one in found])))
