@@ -25,6 +25,7 @@ from particles.layers import (
 from particles.output import Recorder
 from particles.pushes import AttentionPush, Field, Push
 from particles.randomness import Noise, Stream
+from particles.residual import PreNorm, ResidualPush
 from particles.retraction import flow, geodesic, normalize, translate
 from particles.simulate import simulate
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
@@ -51,11 +52,13 @@ __all__ = [
     "Linear",
     "Measure",
     "Noise",
+    "PreNorm",
     "Push",
     "RademacherHeads",
     "RandomTransformer",
     "RecordedLayers",
     "Recorder",
+    "ResidualPush",
     "Simplex",
     "Softmax",
     "SolverError",

@@ -17,6 +17,7 @@ from particles.arrays import Array, unit
 from particles.attention import BLOCK, Attention, DirectField, Linear, Softmax
 from particles.layers import Layer, LayerLaw
 from particles.pushes import AttentionPush, Field, Push
+from particles.residual import PreNorm, ResidualPush, start_points, velocity_alone
 from particles.retraction import Retraction, geodesic, normalize, translate
 from particles.tokens import Cloud, Tokens, mean_token, second_moment
 
@@ -59,10 +60,15 @@ def _geodesic_vjp(points: Array, velocity: Array, gradient: Array) -> tuple[Arra
     return cosine * back - inward * velocity - along * on_tangent, on_tangent - inward * points
 
 
+def _velocity_alone_vjp(points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
+    return np.zeros_like(gradient), gradient
+
+
 RETRACTION_VJPS: dict[Retraction, Callable[[Array, Array, Array], tuple[Array, Array]]] = {
     normalize: _normalize_vjp,
     geodesic: _geodesic_vjp,
     translate: _translate_vjp,
+    velocity_alone: _velocity_alone_vjp,
 }
 """Retraction to its transposed derivative: x, U and the gradient at T to the gradients at x and U."""
 
@@ -71,8 +77,7 @@ def retraction_vjp(retraction: Retraction, points: Array, velocity: Array, gradi
     """Gradients (n, d) at x and at U of a gradient at T = retraction(x, U); TypeError where it is not known."""
     if retraction not in RETRACTION_VJPS:
         name = getattr(retraction, "__name__", repr(retraction))
-        known = ", ".join(getattr(one, "__name__", repr(one)) for one in RETRACTION_VJPS)
-        raise TypeError(f"gradients know the retractions {known}, got {name}")
+        raise TypeError(f"gradients know the retractions normalize, geodesic and translate, got {name}")
     return RETRACTION_VJPS[retraction](points, velocity, gradient)
 
 
@@ -131,6 +136,12 @@ def _(push: AttentionPush, measure: Cloud, attention: Attention, gradient: Array
     return found
 
 
+@push_vjp.register
+def _(push: ResidualPush, measure: Cloud, attention: Attention, gradient: Array) -> Array:
+    directions = Cloud(unit(measure.points), measure.weights)
+    return gradient + unit_vjp(measure.points, push_vjp(push.block, directions, attention, gradient))
+
+
 def _moved(push: Push, measure: Cloud, attention: Attention) -> Cloud:
     def make(one: AttentionPush, cloud: Cloud) -> Field:
         return DirectField(attention, one, cloud)
@@ -139,18 +150,23 @@ def _moved(push: Push, measure: Cloud, attention: Attention) -> Cloud:
 
 
 def layer_vjp(layer: Layer, measure: Cloud, attention: Attention, gradient: Array) -> Array:
-    """(DT)^T gradient, (n, d), for a whole layer of pushes; on the sphere projected to the tangent spaces."""
+    """(DT)^T gradient, (n, d), for a whole layer of pushes.
+
+    On the sphere projected to the tangent spaces; in a residual stream with respect to x in R^d.
+    """
     clouds = [measure]
     for push in layer[:-1]:
         clouds.append(_moved(push, clouds[-1], attention))
     for push, cloud in zip(reversed(layer), reversed(clouds), strict=True):
         gradient = push_vjp(push, cloud, attention, gradient)
+    if any(isinstance(push, ResidualPush) for push in layer):
+        return gradient
     return gradient - _dot(measure.points, gradient) * measure.points
 
 
-def trajectory(tokens: Tokens, law: LayerLaw, attention: Attention, n_steps: int) -> Array:
-    """Tokens after 0, 1, ..., n_steps layers, shape (n_steps + 1, n, d)."""
-    cloud = Cloud(tokens.points, tokens.weights)
+def trajectory(tokens: Tokens, law: LayerLaw, attention: Attention, n_steps: int, radius: float = 1.0) -> Array:
+    """Tokens after 0, 1, ..., n_steps layers, shape (n_steps + 1, n, d); radius as in `simulate`."""
+    cloud = Cloud(start_points(tokens, law, radius), tokens.weights)
     states = [cloud.points]
     for step in range(n_steps):
         for push in law.layer(step):
@@ -166,6 +182,7 @@ def backward(
     *,
     n_steps: int,
     gradient: Array | ObservableGradient,
+    radius: float = 1.0,
     states: Array | None = None,
 ) -> Array:
     """Gradients p_l of an observable of the tokens after `n_steps` layers with respect to those after l layers.
@@ -174,13 +191,15 @@ def backward(
     ----------
     tokens : n tokens at depth 0, with their weights.
     law, attention : layers and kernel of the heads; pairs are summed directly, in blocks of rows.
-    gradient : p_L (n, d), or a function of the last points and the weights that gives it.
+    gradient : p_L (n, d), or a function of the last points and the weights that gives it, in a residual stream of the
+        last directions.
+    radius : length of the tokens at depth 0 in a residual stream.
     states : result of `trajectory`, if it is there already; (n_steps + 1) n d numbers are held.
 
     Returns
     -------
-    (n_steps + 1, n, d), tangent to the sphere: <p_l, x_l> = 0 for every token.  For a token of weight w, p is of
-    order w; p/w is the gradient of mean-field theory.
+    (n_steps + 1, n, d), tangent to the sphere: <p_l, x_l> = 0 for every token; in a residual stream with respect to
+    x in R^d.  For a token of weight w, p is of order w; p/w is the gradient of mean-field theory.
 
     Notes
     -----
@@ -196,13 +215,15 @@ def backward(
     >>> backward(tokens, law, Softmax(2.0), n_steps=10, gradient=mean_overlap_gradient).shape
     (11, 16, 4)
     """
-    states = trajectory(tokens, law, attention, n_steps) if states is None else states
-    last = states[-1]
+    states = trajectory(tokens, law, attention, n_steps, radius) if states is None else states
+    last = unit(states[-1])
     found = gradient(last, tokens.weights) if callable(gradient) else np.asarray(gradient, dtype=np.float64)
     if found.shape != last.shape:
         raise ValueError(f"gradient must have shape {last.shape}, got {found.shape}")
+    if callable(gradient) or not isinstance(law, PreNorm):
+        found = unit_vjp(states[-1], found)
     gradients = np.empty_like(states)
-    gradients[-1] = found - _dot(last, found) * last
+    gradients[-1] = found
     for step in reversed(range(n_steps)):
         cloud = Cloud(states[step], tokens.weights)
         gradients[step] = layer_vjp(law.layer(step), cloud, attention, gradients[step + 1])
@@ -232,6 +253,7 @@ def gradient_norms(
     *,
     n_steps: int,
     gradient: Array | ObservableGradient = mean_overlap_gradient,
+    radius: float = 1.0,
     rng: np.random.Generator | None = None,
     probes: int = 1,
 ) -> xr.Dataset:
@@ -239,7 +261,7 @@ def gradient_norms(
 
     Parameters
     ----------
-    tokens, law, attention, n_steps, gradient : as in `backward`; default the mean overlap of the last tokens.
+    tokens, law, attention, n_steps, gradient, radius : as in `backward`; default the mean overlap of the last tokens.
     rng, probes : with a generator, each layer is also probed with that many random unit cotangents.
 
     Returns
@@ -247,15 +269,16 @@ def gradient_norms(
     xarray.Dataset over depth_time (every layer):
         gradient_norm : (sum_i |p_i|^2)^1/2.
         gradient_rms : (sum_i w_i |p_i/w_i|^2)^1/2, per token and free of their number.
-        mean_overlap : |sum_i w_i x_i|^2.
+        mean_overlap : |sum_i w_i nrm(x_i)|^2.
         layer_growth : with `rng`, r.m.s. over probes v of |J^T v| for the layer that begins there, an estimate of
-            |J|_F / (dimension)^1/2, 1 for a layer that does nothing; NaN at the last depth, which has no layer.
+            |J|_F / (dimension)^1/2, 1 for a layer that does nothing; NaN at the last depth, which has no layer.  The
+            probes are tangent on the sphere, anything in a residual stream.
     """
-    states = trajectory(tokens, law, attention, n_steps)
+    states = trajectory(tokens, law, attention, n_steps, radius)
     gradients = backward(tokens, law, attention, n_steps=n_steps, gradient=gradient, states=states)
     weights = tokens.weights
     squares = np.einsum("lij,lij->li", gradients, gradients)
-    means = np.array([mean_token(Cloud(points, weights)) for points in states])
+    means = np.array([mean_token(Cloud(unit(points), weights)) for points in states])
     columns = {
         "gradient_norm": (np.sqrt(squares.sum(axis=1)), "norm of the gradient with respect to the tokens here"),
         "gradient_rms": (np.sqrt(squares @ (1 / weights)), "root mean square over tokens of gradient over weight"),
@@ -280,6 +303,9 @@ def _layer_growth(
     moved = measure
     for push in layer:
         moved = _moved(push, moved, attention)
-    draw = random_cotangent(rng)
-    found = [layer_vjp(layer, measure, attention, draw(unit(moved.points), measure.weights)) for _ in range(probes)]
-    return float(np.sqrt(np.mean([np.sum(one**2) for one in found])))
+    stream = any(isinstance(push, ResidualPush) for push in layer)
+    normals = np.zeros_like(moved.points) if stream else moved.points  # what cotangents have no part of
+    draw, squares = random_cotangent(rng), []
+    for _ in range(probes):
+        squares.append(np.sum(layer_vjp(layer, measure, attention, draw(normals, measure.weights)) ** 2))
+    return float(np.sqrt(np.mean(squares)))

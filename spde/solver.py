@@ -19,6 +19,7 @@ from particles.attention import Attention, DirectField, FieldFactory, Softmax
 from particles.harmonics import Coefficients, adjoint_at, mode_numbers
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field
+from particles.residual import PreNorm
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
 from spde.density import Density
@@ -149,6 +150,8 @@ class DensityFlow:
     def __post_init__(self) -> None:
         if self.law.d != 3:
             raise ValueError(f"densities live on S^2 (d = 3); the layers have d = {self.law.d}")
+        if isinstance(self.law, PreNorm):
+            raise ValueError("layers of a residual stream (PreNorm) move no density on S^2: directions are not Markov")
         if self.on_unresolved not in ("warn", "stop"):
             raise ValueError(f'on_unresolved must be "warn" or "stop", got {self.on_unresolved!r}')
         if self.remap_every < 0:

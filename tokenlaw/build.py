@@ -24,6 +24,7 @@ from particles import (
     LayerLaw,
     Linear,
     Noise,
+    PreNorm,
     RademacherHeads,
     RandomTransformer,
     RecordedLayers,
@@ -78,6 +79,11 @@ class Experiment:
     def density(self) -> Density:
         """Initial density on S^2."""
         c = self.configuration
+        if isinstance(self.law, PreNorm):
+            raise ConfigError(
+                f'layers.norm = "{c.layers.norm}": must be "post" for densities: directions alone do not say '
+                "how they move on; tokenlaw simulate takes it"
+            )
         if c.model.d != 3:
             raise ConfigError(f"model.d = {c.model.d}: must be 3 for densities; tokenlaw simulate takes any d")
         sphere = Sphere(c.solve.lmax)
@@ -136,12 +142,15 @@ class Experiment:
 def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
     law = _law(c)
+    recorded = law
+    if c.layers.norm != "post":
+        law = PreNorm(law, 1.0 if c.layers.norm == "pre" else law.d**0.5)
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
-    if isinstance(law, RecordedLayers):
-        if law.beta != c.model.beta:
-            raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {law.beta:g}")
-        plan = config.steps(c, len(law))
+    if isinstance(recorded, RecordedLayers):
+        if recorded.beta != c.model.beta:
+            raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {recorded.beta:g}")
+        plan = config.steps(c, len(recorded))
     else:
         plan = config.steps(c)
     attention: Attention = Softmax(c.model.beta) if c.model.attention == "softmax" else Linear(c.model.beta)

@@ -198,9 +198,23 @@ def check_simulate(c: "Configuration") -> None:
             )
 
 
+def check_stream(c: "Configuration") -> None:
+    """Keys of the sphere and keys of a residual stream exclude each other."""
+    layers, radius = c.layers, getattr(c.initial, "radius", 1.0)
+    if layers.norm == "post":
+        if radius != 1:
+            refuse("initial.radius", f' = {radius}: must be 1 unless layers.norm is "pre" or "rms"')
+    elif layers.retraction != "normalize":
+        refuse(
+            "layers.retraction",
+            f' = "{layers.retraction}": not used with layers.norm = "{layers.norm}"; leave it out',
+        )
+
+
 CHECKS: Final[tuple[Callable[["Configuration"], None], ...]] = (
     check_heads,
     check_layers,
     check_initial,
     check_simulate,
+    check_stream,
 )

@@ -288,7 +288,7 @@ def test_layers_of_two_pushes_are_gone_through_backwards():
 def test_what_has_no_gradient_is_refused():
     tokens, law, _ = made()
     cloud = Cloud(tokens.points, tokens.weights)
-    with pytest.raises(TypeError, match="retractions normalize, geodesic, translate, got flow"):
+    with pytest.raises(TypeError, match="retractions normalize, geodesic and translate, got flow"):
         retraction_vjp(flow, tokens.points, tokens.points, tokens.points)
     with pytest.raises(TypeError, match="softmax and linear attention, got object"):
         barycenter_vjp(object(), cloud, law.query[0, 0], law.key[0, 0], tokens.points)
