@@ -23,6 +23,7 @@ from particles.layers import (
     record,
 )
 from particles.output import Recorder
+from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import AttentionPush, Field, Push
 from particles.randomness import Noise, Stream
 from particles.residual import PreNorm, ResidualPush
@@ -35,6 +36,7 @@ __all__ = [
     "AttentionPush",
     "Cloud",
     "Conformal",
+    "Diffusion",
     "DirectField",
     "Empirical",
     "Field",
@@ -68,6 +70,7 @@ __all__ = [
     "UniformHeads",
     "ValuesApart",
     "VonMisesFisherMixture",
+    "WithPrivateNoise",
     "backward",
     "flow",
     "geodesic",

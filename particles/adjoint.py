@@ -16,6 +16,7 @@ from particles import output
 from particles.arrays import Array, unit
 from particles.attention import BLOCK, Attention, DirectField, Linear, Softmax
 from particles.layers import Layer, LayerLaw
+from particles.private import Diffusion
 from particles.pushes import AttentionPush, Field, Push
 from particles.residual import PreNorm, ResidualPush, start_points, velocity_alone
 from particles.retraction import Retraction, geodesic, normalize, translate
@@ -140,6 +141,14 @@ def _(push: AttentionPush, measure: Cloud, attention: Attention, gradient: Array
 def _(push: ResidualPush, measure: Cloud, attention: Attention, gradient: Array) -> Array:
     directions = Cloud(unit(measure.points), measure.weights)
     return gradient + unit_vjp(measure.points, push_vjp(push.block, directions, attention, gradient))
+
+
+@push_vjp.register
+def _(push: Diffusion, measure: Cloud, attention: Attention, gradient: Array) -> Array:
+    points, increments = measure.points, push.increments(measure.points)
+    inward = _dot(points, increments)
+    found, on_velocity = retraction_vjp(push.retraction, points, increments - inward * points, gradient)
+    return found - _dot(points, on_velocity) * increments - inward * on_velocity
 
 
 def _moved(push: Push, measure: Cloud, attention: Attention) -> Cloud:

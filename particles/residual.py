@@ -14,6 +14,7 @@ from typing import Any
 
 from particles.arrays import Array, unit
 from particles.layers import Layer, LayerLaw
+from particles.private import Diffusion
 from particles.pushes import AttentionPush, MakeField, Push, Riders
 from particles.tokens import Cloud, Tokens
 
@@ -41,6 +42,11 @@ def block(push: Push, gain: float) -> Push:
 def _(push: AttentionPush, gain: float) -> Push:
     """Scores and values are linear in queries, keys and values: the gain goes to the matrices."""
     return AttentionPush(gain * push.mixing, gain * push.query, gain * push.key, velocity_alone)
+
+
+@block.register
+def _(push: Diffusion, gain: float) -> Push:
+    raise TypeError("private noise is a diffusion on the sphere and has no place in a residual stream")
 
 
 @dataclass(frozen=True, eq=False)

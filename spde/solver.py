@@ -18,11 +18,13 @@ from particles.arrays import Array, SolverError, as_array
 from particles.attention import Attention, DirectField, FieldFactory, Softmax
 from particles.harmonics import Coefficients, adjoint_at, mode_numbers
 from particles.layers import LayerLaw
+from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import AttentionPush, Field
 from particles.residual import PreNorm
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
 from spde.density import Density
+from spde.diffusion import gauss_nodes, heat
 from spde.field import SpectralField
 from spde.sphere import Sphere
 
@@ -137,6 +139,7 @@ class DensityFlow:
     field : factory of the velocity field.
     remap_every : layers between two remaps of the coefficients; 0 never: the carried nodes alone.
     on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
+    carried : latitudes and longitudes of the nodes that private noise makes anew in each step.
     """
 
     sphere: Sphere
@@ -145,6 +148,7 @@ class DensityFlow:
     field: FieldFactory = default_field
     remap_every: int = 1
     on_unresolved: str = "warn"
+    carried: tuple[int, int] = (24, 48)
     _said: set[str] = dataclass_field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -156,6 +160,12 @@ class DensityFlow:
             raise ValueError(f'on_unresolved must be "warn" or "stop", got {self.on_unresolved!r}')
         if self.remap_every < 0:
             raise ValueError(f"remap_every must be >= 0, got {self.remap_every}")
+        if self._diffuses and self.remap_every != 1:
+            raise ValueError(f"remap_every must be 1 with private noise, got {self.remap_every}")
+
+    @property
+    def _diffuses(self) -> bool:
+        return isinstance(self.law, WithPrivateNoise) and self.law.nu > 0
 
     def advance(self, state: DensityState, until: int, progress: Progress | None = None) -> DensityState:
         """Apply the layers state.step ... until - 1."""
@@ -185,8 +195,15 @@ class DensityFlow:
             fields.append(_WatchedField(field, self.sphere, measure.points))
             return fields[-1]
 
+        diffusion = None
         for push in self.law.layer(state.step):
-            nodes, riders = push.move(nodes, riders, make)
+            if isinstance(push, Diffusion):
+                diffusion = push
+                riders = (push.scatter(riders[0]), *riders[1:])
+            elif diffusion is None:
+                nodes, riders = push.move(nodes, riders, make)
+            else:
+                raise ValueError("the private step must be the last push of a layer that moves a density")
         if not all(np.isfinite(points).all() for points in (nodes.points, *riders)):
             depth = state.step * self.law.dt
             raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
@@ -201,8 +218,19 @@ class DensityFlow:
             if (state.step + 1) % self.remap_every == 0:
                 coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
                 moving = None
+        if diffusion is not None:
+            coefficients = heat(coefficients, diffusion.strength)
+            nodes = self._made_anew(coefficients, state)
         degree = max((field.degree for field in fields), default=0)
         return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree)
+
+    def _made_anew(self, coefficients: Coefficients, state: DensityState) -> Cloud:
+        """Carried nodes of a density that was smoothed; SolverError where it is negative."""
+        try:
+            return gauss_nodes(coefficients, self.carried)
+        except ValueError as error:
+            depth = state.step * self.law.dt
+            raise SolverError(str(error), step=state.step, depth_time=depth, state=state) from None
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
@@ -224,11 +252,13 @@ class DensityFlow:
         density = self.density(state)
         unresolved = self.unresolved(density)
         if unresolved and self.remap_every and self.on_unresolved == "warn":
+            still = "come from the carried nodes and stay right; raise lmax for pointwise values"
+            if self._diffuses:
+                still = "are those of the same coefficients; raise lmax"
             self._warn(
                 "unresolved",
                 f"the pointwise density is not resolved at depth time {state.step * self.law.dt:g} "
-                f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments come from the carried nodes "
-                "and stay right; raise lmax for pointwise values",
+                f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments {still}",
             )
         if self.remap_every and density.moment_defect > DEFECT_HINT and density.tail <= TAIL_LIMIT:
             self._warn(
@@ -301,6 +331,7 @@ def solve(
     passive: Array | None = None,
     remap_every: int = 1,
     on_unresolved: str = "warn",
+    carried: tuple[int, int] = (24, 48),
     checkpoint: output.Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -314,7 +345,7 @@ def solve(
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field.
     passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
-    remap_every, on_unresolved : see `DensityFlow`.
+    remap_every, on_unresolved, carried : see `DensityFlow`.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 
@@ -324,7 +355,8 @@ def solve(
 
     Raises
     ------
-    SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop".
+    SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop", or negative where
+        private noise makes nodes anew.
 
     Examples
     --------
@@ -336,7 +368,7 @@ def solve(
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
-    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved)
+    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved, carried)
     riders = np.zeros((0, 3)) if passive is None else as_array(passive, "passive", (None, 3))
     recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static())
 

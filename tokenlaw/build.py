@@ -36,6 +36,7 @@ from particles import (
     UniformHeads,
     ValuesApart,
     VonMisesFisherMixture,
+    WithPrivateNoise,
 )
 from particles.layer_files import read_heads, read_layers, read_tokens
 from particles.quadrature import gauss_grid
@@ -86,6 +87,11 @@ class Experiment:
             )
         if c.model.d != 3:
             raise ConfigError(f"model.d = {c.model.d}: must be 3 for densities; tokenlaw simulate takes any d")
+        if isinstance(self.law, WithPrivateNoise):
+            if c.solve.remap_every != 1:
+                raise ConfigError(f"solve.remap_every = {c.solve.remap_every}: must be 1 with layers.private_noise")
+            if isinstance(self.initial, Empirical):
+                raise ConfigError('initial.kind = "tokens": must have a density with layers.private_noise')
         sphere = Sphere(c.solve.lmax)
         try:
             if isinstance(self.initial, Empirical):
@@ -106,8 +112,9 @@ class Experiment:
         """How the density is advanced."""
         c = self.configuration.solve
         return DensityFlow(
-            density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved
-        )
+            density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
+            carried=c.carried_nodes,
+        )  # fmt: skip
 
     def tokens(self) -> tuple[Tokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""
@@ -143,6 +150,10 @@ def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
     law = _law(c)
     recorded = law
+    nu = getattr(c.layers, "private_noise", 0.0)
+    if nu:
+        noise, retraction = Noise(c.noise.seed, c.noise.member), RETRACTIONS[c.layers.retraction]
+        law = WithPrivateNoise(law, nu, noise, c.simulate.replica, retraction)
     if c.layers.norm != "post":
         law = PreNorm(law, 1.0 if c.layers.norm == "pre" else law.d**0.5)
     if law.d != c.model.d:

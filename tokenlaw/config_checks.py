@@ -204,6 +204,8 @@ def check_stream(c: "Configuration") -> None:
     if layers.norm == "post":
         if radius != 1:
             refuse("initial.radius", f' = {radius}: must be 1 unless layers.norm is "pre" or "rms"')
+    elif getattr(layers, "private_noise", 0.0):
+        refuse("layers.norm", f' = "{layers.norm}": must be "post" with layers.private_noise, a noise on the sphere')
     elif layers.retraction != "normalize":
         refuse(
             "layers.retraction",

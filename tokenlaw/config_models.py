@@ -34,6 +34,7 @@ Retraction = Literal["normalize", "geodesic", "flow"]
 RETRACTION_TEXT: Final = "how a layer's displacement moves a token on the sphere (flow: for tests)"
 Norm = Literal["post", "pre", "rms"]
 NORM_TEXT: Final = "where tokens are normalised: behind each block; before it, to length 1 or d**0.5 (rms)"
+PRIVATE_TEXT: Final = "strength nu of each token's own noise, nu times the Laplacian in the equation"
 RADIUS_TEXT: Final = "length of the tokens at depth 0 in a residual stream (layers.norm pre or rms)"
 
 
@@ -133,6 +134,7 @@ class HomogenizedLayers(Section):
     )
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
     norm: Norm = Field(default="post", description=NORM_TEXT)
+    private_noise: NonNegative = Field(default=0.0, description=PRIVATE_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
@@ -145,6 +147,7 @@ class TransformerLayers(Section):
     depth: CountOrZero = Field(description="number of layers")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
     norm: Norm = Field(default="post", description=NORM_TEXT)
+    private_noise: NonNegative = Field(default=0.0, description=PRIVATE_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 

@@ -239,6 +239,31 @@ def test_a_stream_that_does_nothing_grows_nothing():
     assert np.abs(np.diff(found.gradient_norm.values)).max() < 1e-14
 
 
+def test_layer_growth_in_a_stream_is_that_of_all_of_the_space():
+    """Mean square over 3,000 probes against |J|_F^2/(n d), J by central differences; not that of tangent probes."""
+    tokens, law, rng = made(n=2, d=2, n_layers=1)
+    pre = PreNorm(law)
+    found = gradient_norms(tokens, pre, Softmax(BETA), n_steps=1, radius=0.6, rng=rng, probes=3000)
+    x, h, columns = 0.6 * tokens.points, 1e-5, []
+    for k in range(4):
+        v = h * np.eye(4)[k].reshape(2, 2)
+        ends = [stream(x + s * v, tokens.weights, law, 1.0, 1)[-1].ravel() for s in (1, -1)]
+        columns.append((ends[0] - ends[1]) / (2 * h))
+    jacobian = np.stack(columns, axis=1)
+    squares = np.linalg.svd(jacobian, compute_uv=False) ** 2
+    error = np.sqrt(2 * np.var(squares) / (4 + 2) / 3000)
+    assert abs(found.layer_growth.values[0] ** 2 - squares.mean()) < 4 * error
+    tangent = np.zeros((4, 2))
+    for k, row in enumerate(dense.nrm(x + dense_velocity(x, tokens.weights, law))):
+        tangent[2 * k : 2 * k + 2, k] = -row[1], row[0]
+    assert abs(np.sum((jacobian.T @ tangent) ** 2) / 2 - squares.mean()) > 8 * error
+
+
+def dense_velocity(x, weights, law):
+    y, forms = dense.nrm(x), np.swapaxes(law.key[0], 1, 2) @ law.query[0]
+    return dense.velocity(y, y, weights, BETA, law.mixing[0], forms)
+
+
 @dataclass(frozen=True)
 class Constant:
     """A push with a retraction that adds the same vector everywhere."""
