@@ -1,8 +1,8 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
-from particles.adjoint import backward, gradient_norms, trajectory
 from particles.arrays import SolverError
 from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
+from particles.gradients import backward, gradient_norms, trajectory
 from particles.heads import (
     FixedHeads,
     GaussianHeads,

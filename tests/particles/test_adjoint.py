@@ -20,17 +20,8 @@ from particles import (
     geodesic,
     normalize,
 )
-from particles.adjoint import (
-    backward,
-    barycenter_vjp,
-    gradient_norms,
-    layer_vjp,
-    mean_overlap_gradient,
-    push_vjp,
-    random_cotangent,
-    retraction_vjp,
-    trajectory,
-)
+from particles.adjoint import barycenter_vjp, layer_vjp, push_vjp, retraction_vjp
+from particles.gradients import backward, gradient_norms, mean_overlap_gradient, random_cotangent, trajectory
 from particles.retraction import translate
 
 BETA = 1.7

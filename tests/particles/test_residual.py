@@ -28,7 +28,8 @@ from particles import (
     simulate,
     trajectory,
 )
-from particles.adjoint import mean_overlap_gradient, push_vjp, random_cotangent
+from particles.adjoint import push_vjp
+from particles.gradients import mean_overlap_gradient, random_cotangent
 from spde import Density, DensityFlow, SpectralField, Sphere
 
 BETA = 1.3
