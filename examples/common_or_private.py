@@ -12,7 +12,7 @@ import numpy as np
 
 from particles import Cloud, Noise, Softmax, VonMisesFisherMixture, WithPrivateNoise, normalize
 from spde import Density, Sphere, solve
-from spde.annealed import annealed
+from spde.annealed import anneal
 
 C, DT, STEPS, MEMBERS = 0.5, 0.05, 12, 80
 START = VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [2.0])
@@ -47,7 +47,7 @@ class CommonBias:
 def run():
     """Common noise in many realizations, and private noise, which leaves the density deterministic."""
     start = Density.from_law(START, Sphere(23))
-    common = annealed([
+    common = anneal([
         solve(start, CommonBias(C, seed), Softmax(0.0), n_steps=STEPS, save_every=STEPS, remap_every=0)
         for seed in range(MEMBERS)
     ])  # fmt: skip

@@ -1,6 +1,6 @@
 """What a transformer becomes for infinitely many tokens: densities on S^2 and the equation they solve."""
 
-from spde.annealed import annealed, two_point
+from spde.annealed import anneal, two_point
 from spde.density import Density, SeriesLaw
 from spde.field import SpectralField
 from spde.solver import DensityFlow, DensityState, default_field, solve, spectral_field
@@ -13,7 +13,7 @@ __all__ = [
     "SeriesLaw",
     "SpectralField",
     "Sphere",
-    "annealed",
+    "anneal",
     "default_field",
     "solve",
     "spectral_field",

@@ -87,7 +87,7 @@ def _jackknife(rest: Array) -> Array:
     return error
 
 
-def annealed(runs: Sequence[xr.Dataset]) -> xr.Dataset:
+def anneal(runs: Sequence[xr.Dataset]) -> xr.Dataset:
     """Averages over density runs (`solve`, or files) that differ in their realization of the noise alone.
 
     Returns

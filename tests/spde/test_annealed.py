@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from particles import Cloud, Noise, Softmax, Uniform, VonMisesFisherMixture, WithPrivateNoise, flow
 from particles.harmonics import adjoint_at, n_modes
-from spde import Density, DensityFlow, DensityState, Sphere, annealed, solve, two_point
+from spde import Density, DensityFlow, DensityState, Sphere, anneal, solve, two_point
 from spde.annealed import average
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "common_or_private.py"
@@ -134,8 +134,8 @@ def test_common_and_private_noise_with_one_annealed_density():
     """E5: both decay as exp(-c l(l+1) t/2); the laws of two tokens differ."""
     rate, dt, steps, law = 0.4, 0.05, 10, VonMisesFisherMixture([1.0], [[0.0, 0.6, 0.8]], [3.0])
     start = Density.from_law(law, Sphere(15))
-    common = annealed(bias_runs(start, rate, 60, dt, steps)).isel(depth_time=-1)
-    private = annealed([
+    common = anneal(bias_runs(start, rate, 60, dt, steps)).isel(depth_time=-1)
+    private = anneal([
         solve(start, WithPrivateNoise(Bias(0.0, 0, dt), rate / 2, Noise(1, member)), Softmax(0.0),
               n_steps=steps, save_every=steps)
         for member in range(3)
@@ -155,10 +155,10 @@ def test_common_and_private_noise_with_one_annealed_density():
 
 
 def test_numbering_is_that_of_the_files():
-    """annealed of two runs is the mean of their coefficients as they stand in the files."""
+    """anneal of two runs is the mean of their coefficients as they stand in the files."""
     start = Density.from_law(VonMisesFisherMixture([1.0], [[0.0, 0.6, 0.8]], [3.0]), Sphere(7))
     runs = bias_runs(start, 0.5, 2, 0.1, 2)
-    found = annealed(runs)
+    found = anneal(runs)
     want = (runs[0].coefficients.values + runs[1].coefficients.values) / 2
     assert np.abs(found.coefficients.values - want).max() < 1e-15
     assert found.coefficients.dims == ("depth_time", "mode", "part")
@@ -176,11 +176,11 @@ def test_what_averages_refuse():
     start = Density.from_law(Uniform(3), Sphere(7), (16, 32))
     runs = bias_runs(start, 0.5, 1, 0.1, 2)
     with pytest.raises(ValueError, match="need at least 2 realizations, got 1"):
-        annealed(runs)
+        anneal(runs)
     with pytest.raises(ValueError, match="need at least 2 realizations, got 0"):
-        annealed([])
+        anneal([])
     with pytest.raises(ValueError, match="the runs must have the same records in depth_time"):
-        annealed([*runs, *bias_runs(start, 0.5, 1, 0.2, 2)])
+        anneal([*runs, *bias_runs(start, 0.5, 1, 0.2, 2)])
 
 
 def test_the_example(capsys):
