@@ -4,6 +4,7 @@ from particles.arrays import SolverError
 from particles.attention import Attention, DifferentiableAttention, DirectField, FieldFactory, Linear, Softmax
 from particles.characteristics import Characteristics, tangent_move
 from particles.drift import Ballistic, Modified
+from particles.gradients import backward, gradient_norms, trajectory
 from particles.heads import (
     FixedHeads,
     GaussianHeads,
@@ -32,10 +33,12 @@ from particles.low_temperature import (
 )
 from particles.mlp import JointPush, MLPBlock, WithMLP
 from particles.output import Recorder
+from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import AttentionPush, DifferentiableField, Field, FieldPush, Push, VelocityPush
 from particles.random_fields import FourierField, HarmonicField
 from particles.randomness import Noise, Stream
-from particles.retraction import flow, geodesic, normalize
+from particles.residual import PreNorm, ResidualPush
+from particles.retraction import flow, geodesic, normalize, translate
 from particles.scaling import Scaling
 from particles.schemes import Euler, RungeKutta4, Scheme
 from particles.simulate import simulate
@@ -53,6 +56,7 @@ __all__ = [
     "Conformal",
     "DifferentiableAttention",
     "DifferentiableField",
+    "Diffusion",
     "DirectField",
     "DualKernel",
     "Empirical",
@@ -79,11 +83,13 @@ __all__ = [
     "Measure",
     "Modified",
     "Noise",
+    "PreNorm",
     "Push",
     "RademacherHeads",
     "RandomTransformer",
     "RecordedLayers",
     "Recorder",
+    "ResidualPush",
     "RungeKutta4",
     "Scaling",
     "Scheme",
@@ -100,8 +106,11 @@ __all__ = [
     "VelocityPush",
     "VonMisesFisherMixture",
     "WithMLP",
+    "WithPrivateNoise",
+    "backward",
     "flow",
     "geodesic",
+    "gradient_norms",
     "mean_token",
     "normalize",
     "record",
@@ -109,6 +118,8 @@ __all__ = [
     "simulate",
     "tangent_move",
     "top_projection",
+    "trajectory",
+    "translate",
     "uniform_barycenter",
     "zero_temperature_flow",
     "zero_temperature_velocity",

@@ -23,6 +23,11 @@ def geodesic(points: Array, velocity: Array) -> Array:
     return unit(np.cos(length) * points + np.sinc(length / np.pi) * tangent)
 
 
+def translate(points: Array, velocity: Array) -> Array:
+    """x + U, the step of a stream that is not brought back to the sphere."""
+    return points + velocity
+
+
 def flow(points: Array, velocity: Array) -> Array:
     """Unit-time flow of x' = P_x h with h = U(x) frozen; the exact solution E1 when U is constant (tests only)."""
     strength = np.sqrt(np.einsum("...i,...i->...", velocity, velocity))[..., None]
