@@ -16,6 +16,7 @@ from particles.arrays import Array
 Coefficients = NDArray[np.complex128]
 
 PRECISION = 1e-13  # of the transforms at free points; it costs hardly more than 1e-5
+STEADY_DEGREE = 23  # below, the last bits of ducc0's adjoint were seen to depend on where its buffers lie in memory
 
 
 def n_modes(degree: int) -> int:
@@ -113,6 +114,8 @@ def adjoint_at(values: Array, points: Array, degree: int) -> Coefficients:
     -------
     (modes,) or (K, modes).
     """
+    if degree < STEADY_DEGREE:
+        return resize(adjoint_at(values, points, STEADY_DEGREE), degree)
     location = angles(points)
     rows = np.atleast_2d(values)
     out = np.empty((rows.shape[0], n_modes(degree)), dtype=np.complex128)

@@ -15,6 +15,7 @@ from particles.harmonics import Coefficients, degree_of, gradient_at, n_modes, p
 from particles.pushes import AttentionPush
 from particles.quadrature import gauss_grid
 from particles.tokens import Cloud, Measure
+from spde import dense
 from spde.sources import SourceChoice, Sources
 from spde.sphere import DuccTransforms, Sphere
 
@@ -105,14 +106,22 @@ class SpectralField:
             if not np.einsum("ijk,ijk->ij", values, values).max() <= 1 + 1e-6:
                 sources = choice.full  # only signed weights can leave the unit ball
                 continue
-            plan = DuccTransforms(degree, degree + 1, 2 * degree + 2)
-            coefficients = np.stack([plan.analysis(np.ascontiguousarray(values[..., i])) for i in range(3)])
+            coefficients = _analysis(values)
             tail = _truncation(coefficients)
             if tail <= tolerance:
                 self.tail = max(self.tail, tail)
                 return coefficients
             degree = _odd(int(1.25 * degree) + 2)
         return None
+
+
+def _analysis(values: Array) -> Coefficients:
+    """Coefficients (3, modes) of values on the Gauss grid of a degree, (degree + 1, 2 degree + 2, 3)."""
+    degree = len(values) - 1
+    if degree <= dense.ANALYSIS_DEGREE:
+        return dense.analysis(values)
+    plan = DuccTransforms(degree, degree + 1, 2 * degree + 2)
+    return np.stack([plan.analysis(np.ascontiguousarray(values[..., i])) for i in range(3)])
 
 
 def _odd(degree: int) -> int:

@@ -15,6 +15,7 @@ from scipy.integrate import lebedev_rule
 from particles.arrays import Array
 from particles.harmonics import Coefficients, adjoint_at, resize, synthesis_at
 from particles.tokens import Measure, mean_token
+from spde import dense
 
 ROUNDING = 1e-12  # relative error of the deposited moments, ten times that of the transforms
 WORTH = 1.6  # a deposit may have this many times the points: its nodes come in antipodal pairs that share exponentials
@@ -70,7 +71,7 @@ class SourceChoice:
             if top not in self._moments:
                 self._moments[top] = adjoint_at(self.full.weights, self.full.points, top)
             points, area = _lebedev(degree)
-            density = synthesis_at(resize(self._moments[top], degree), points)
+            density = _at_lebedev(resize(self._moments[top], degree), degree)
             weights, mirrored = np.split(area * density, 2)
             variation = float(np.abs(weights).sum() + np.abs(mirrored).sum())
             self._deposits[degree] = (Sources(points[: len(weights)], weights, mirrored), variation)
@@ -86,6 +87,20 @@ def _lebedev(degree: int) -> tuple[Array, Array]:
     upper = (z > 0) | ((z == 0) & ((y > 0) | ((y == 0) & (x > 0))))
     half = np.ascontiguousarray(columns.T[upper])
     return np.concatenate([half, -half]), np.concatenate([weights[upper], weights[upper]])
+
+
+@lru_cache(maxsize=32)
+def _lebedev_table(degree: int) -> Array | None:
+    return dense.synthesis_table(_lebedev(degree)[0], degree)
+
+
+def _at_lebedev(coefficients: Coefficients, degree: int) -> Array:
+    """Values at the Lebedev nodes of a degree."""
+    table = _lebedev_table(degree)
+    if table is None:
+        return synthesis_at(coefficients, _lebedev(degree)[0])
+    values: Array = table @ np.concatenate([coefficients.real, coefficients.imag])
+    return values
 
 
 def _log_tail(degree: int, strength: float) -> float:

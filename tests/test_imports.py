@@ -20,7 +20,7 @@ BELOW: dict[str, set[str]] = {
 # Library -> files that may import it: exact files, or everything under a folder (with a closing slash).
 CONFINED = {
     "shtns": ("spde/sphere.py",),
-    "ducc0": ("spde/sphere.py", "spde/circle.py", "particles/"),
+    "ducc0": ("spde/sphere.py", "spde/dense.py", "spde/circle.py", "particles/"),
 }
 
 

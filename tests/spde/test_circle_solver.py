@@ -252,7 +252,7 @@ def test_density_files_are_read_back(tmp_path):
     density = Density.from_law(TWO, Circle(31))
     law = Homogenized(heads(), 0.02, 2, Noise(0))
     made = DensityFlow(density.sphere, law, Softmax(1.0))
-    recorder = Recorder(tmp_path / "d.nc", static=made.static())
+    recorder = Recorder(tmp_path / "d.nc", static=made.static(density.nodes))
     run = solve(density, law, Softmax(1.0), n_steps=4, save_every=4, checkpoint=recorder)
     assert run.density.dims == ("depth_time", "lon")
     assert run.sh_degree.values.tolist() == run.sh_order.values.tolist() == list(range(32))
@@ -277,7 +277,7 @@ def _on_the_sphere(path):
     sphere = Density.from_law(Uniform(3), Sphere(15))
     law = Homogenized(GaussianHeads(3, 1.0, 1.0, 3), 0.02, 1, Noise(0))
     made = DensityFlow(sphere.sphere, law, Softmax(1.0))
-    solve(sphere, law, Softmax(1.0), n_steps=1, checkpoint=Recorder(path, static=made.static())).close()
+    solve(sphere, law, Softmax(1.0), n_steps=1, checkpoint=Recorder(path, static=made.static(density.nodes))).close()
     return path
 
 

@@ -1,0 +1,46 @@
+"""Small spherical-harmonic transforms by tables: as fast as ducc0 at these sizes, and the same to the last bit always.
+
+The last bits of ducc0's transforms depend now and then on where its buffers lie in memory, and a run that is resumed
+must not (docs/design_decisions.md).  Products of matrices do not have this.
+"""
+
+from functools import lru_cache
+
+import ducc0
+import numpy as np
+from scipy.special import sph_harm_y_all, sph_legendre_p_all
+
+from particles.arrays import Array
+from particles.harmonics import Coefficients, angles, mode_numbers
+
+ANALYSIS_DEGREE = 63  # up to which `analysis` is done by tables: 2 MB of them
+SYNTHESIS_SIZE = 1 << 20  # entries of a table of `synthesis_table`, 8 MB
+
+
+@lru_cache(maxsize=64)
+def _legendre(degree: int) -> Array:
+    """w_j P_lm(cos theta_j) 2 pi/nphi on the Gauss grid of degree + 1 latitudes: (order, degree, latitude)."""
+    theta = np.asarray(ducc0.misc.GL_thetas(degree + 1))
+    weights = np.asarray(ducc0.misc.GL_weights(degree + 1, 2 * degree + 2))
+    table = sph_legendre_p_all(degree, degree, theta)[0, :, : degree + 1]  # derivative 0: degree, order, latitude
+    return np.ascontiguousarray(np.swapaxes(table, 0, 1) * weights)
+
+
+def analysis(values: Array) -> Coefficients:
+    """Coefficients (K, modes) up to L of K functions on the Gauss grid (L + 1, 2L + 2, K); exact for degree L."""
+    degree = len(values) - 1
+    spectrum = np.fft.rfft(values, axis=1)[:, : degree + 1]
+    pairs = np.ascontiguousarray(np.swapaxes(spectrum, 0, 1)).view(np.float64)  # order, latitude, (re, im) by function
+    found = (_legendre(degree) @ pairs).view(np.complex128)  # order, degree, function
+    degrees, orders = mode_numbers(degree)
+    return np.ascontiguousarray(found[orders, degrees].T)
+
+
+def synthesis_table(points: Array, degree: int) -> Array | None:
+    """Matrix (N, 2 modes) that takes real and imaginary parts of coefficients to values; None where it is too large."""
+    degrees, orders = mode_numbers(degree)
+    if 2 * len(points) * degrees.size > SYNTHESIS_SIZE:
+        return None
+    theta, phi = angles(points).T
+    harmonics = sph_harm_y_all(degree, degree, theta, phi)[degrees, orders] * np.where(orders == 0, 1, 2)[:, None]
+    return np.ascontiguousarray(np.concatenate([harmonics.real, -harmonics.imag]).T)
