@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 from scipy.linalg import block_diag
 
@@ -71,8 +72,9 @@ class L2:
         """
         keys = measure.points @ key.T
         exponent = -self.beta * np.einsum("ij,ij->i", keys, keys)
-        if not np.ptp(exponent) <= LOG_RANGE:
-            raise ValueError(f"beta |Ky|^2 must vary by at most {LOG_RANGE:g} over the measure, got {np.ptp(exponent):g}")
+        spread = float(np.ptp(exponent))
+        if not spread <= LOG_RANGE:
+            raise ValueError(f"beta |Ky|^2 must vary by at most {LOG_RANGE:g} over the measure, got {spread:g}")
         weights = measure.weights * np.exp(exponent - exponent.max())
         return Softmax(2 * self.beta), Cloud(measure.points, weights / weights.sum())
 
@@ -128,12 +130,14 @@ class Causal:
         if isinstance(kernel, L2):
             rows, centred, offset = kernel.lift(points, measure, query, key)
             rows = np.column_stack([rows, np.ones(len(rows))])
-            return _masked(rows, np.column_stack([centred.points @ key.T, offset]), centred, _softmax) + mean_token(measure)
+            columns = np.column_stack([centred.points @ key.T, offset])
+            return _masked(rows, columns, centred, _softmax) + mean_token(measure)
         averages: dict[type, Average] = {Softmax: _softmax, Linear: _linear, Sigmoid: _sigmoid}
         return _masked(kernel.beta * (points @ query.T), measure.points @ key.T, measure, averages[type(kernel)])
 
 
-Average = Callable[[Array, Array, Array, Array], Array]
+Mask = NDArray[np.bool_]
+Average = Callable[[Array, Mask, Array, Array], Array]
 """Scores (h, b), which of them are masked, weights (b,), values (b, d) -> averages (h, d)."""
 
 
@@ -150,7 +154,7 @@ def _masked(rows: Array, columns: Array, measure: Measure, average: Average) -> 
     return out
 
 
-def _softmax(scores: Array, masked: Array, weights: Array, values: Array) -> Array:
+def _softmax(scores: Array, masked: Mask, weights: Array, values: Array) -> Array:
     scores += np.log(weights)
     scores[masked] = -np.inf
     scores -= scores.max(axis=1, keepdims=True)
@@ -159,13 +163,13 @@ def _softmax(scores: Array, masked: Array, weights: Array, values: Array) -> Arr
     return result
 
 
-def _sigmoid(scores: Array, masked: Array, weights: Array, values: Array) -> Array:
+def _sigmoid(scores: Array, masked: Mask, weights: Array, values: Array) -> Array:
     scores[masked] = -np.inf
     result: Array = special.expit(scores) @ (values * weights[:, None])
     return result
 
 
-def _linear(scores: Array, masked: Array, weights: Array, values: Array) -> Array:
+def _linear(scores: Array, masked: Mask, weights: Array, values: Array) -> Array:
     scores[masked] = 0.0
     result: Array = scores @ (values * weights[:, None])
     return result

@@ -13,7 +13,8 @@ from particles.tokens import Measure
 STORED = 1 << 24  # kernel entries kept in memory, 134 MB; beyond, they are computed anew in every iteration
 ROWS = 1 << 20  # entries per block of rows, 8 MB
 SWING = 50.0  # log factor beyond which the scalings are moved into the exponents
-HISTORY = 6  # earlier iterates that Anderson's extrapolation combines
+HISTORY = 15  # earlier iterates that Anderson's extrapolation combines
+SETBACK = 10.0  # how much worse than the best so far an extrapolation may be
 
 
 class ConvergenceError(ArithmeticError):
@@ -55,7 +56,10 @@ class Sinkhorn:
 
     def potential(self, measure: Measure, query: Array, key: Array) -> Array:
         """log v at the points of the measure, (n,), up to a constant; ConvergenceError when it is not found."""
-        kernel = _Kernel(measure.points @ (self.beta * query.T), measure.points @ key.T, measure.weights)
+        rows, columns = measure.points @ (self.beta * query.T), measure.points @ key.T
+        if not (np.isfinite(rows).all() and np.isfinite(columns).all()):
+            raise ConvergenceError("Sinkhorn attention met scores that are not finite")
+        kernel = _Kernel(rows, columns, measure.weights)
         potential, left, defect = np.zeros(len(measure.weights)), self.iterations, np.inf
         while left > 0:
             potential = kernel.absorb(potential)
@@ -124,15 +128,15 @@ def _log_sum(scores: Array, axis: int) -> Array:
 def _scale(kernel: _Kernel, tolerance: float, limit: int) -> tuple[Array, int, float]:
     """Sinkhorn's iteration x <- x - log(columns) on x = log v, with Anderson's extrapolation.
 
-    A plain step never increases the oscillation of log(columns); an extrapolation that does is taken back and the
-    history forgotten.  Ends early, to be absorbed, where the scalings leave e^{+-SWING}.
+    A plain step never increases the oscillation of log(columns); an extrapolation that makes it SETBACK times larger
+    is taken back and the history forgotten.  Ends early, to be absorbed, where the scalings leave e^{+-SWING}.
 
     Returns
     -------
     x, the number of passes used, the defect of the columns at x.
     """
     x, least = np.zeros_like(kernel.weights), np.inf
-    best, plain = x, x
+    plain = x
     points: deque[Array] = deque(maxlen=HISTORY)
     steps: deque[Array] = deque(maxlen=HISTORY)
     for used in range(1, limit + 1):
@@ -145,7 +149,8 @@ def _scale(kernel: _Kernel, tolerance: float, limit: int) -> tuple[Array, int, f
         step = -np.log(columns)
         swing = float(np.ptp(step))
         if swing <= least:
-            best, plain, least = x, x + step, swing
+            plain, least = x + step, swing
+        if swing <= SETBACK * least:
             points.append(x)
             steps.append(step)
             x = _extrapolate(points, steps)
@@ -156,7 +161,7 @@ def _scale(kernel: _Kernel, tolerance: float, limit: int) -> tuple[Array, int, f
         x = x - x.mean()
         if not np.abs(x).max() <= SWING:
             return plain, used, np.inf
-    return best, limit, defect
+    return plain, limit, defect
 
 
 def _extrapolate(points: Sequence[Array], steps: Sequence[Array]) -> Array:
