@@ -225,7 +225,7 @@ def _affine(attention: ClosedAttention, mean: Array, root: Array, query: Array, 
     beta = attention.beta
     if isinstance(attention, Sinkhorn):
         left, singular, right = np.linalg.svd(beta * (key @ root).T @ (query @ root))  # D in the coordinates L^-1(x-m)
-        correlation = (left * (2 * singular / (1 + np.sqrt(1 + 4 * singular**2)))) @ right
+        correlation = (left * (2 * singular / (1 + np.hypot(1, 2 * singular)))) @ right
         return beta * mean, beta * root @ correlation
     looks = np.column_stack([query @ mean, query @ root])
     if isinstance(attention, L2):  # y given Qx = Ky + noise of variance 1/(2 beta): the gain of a Kalman filter
