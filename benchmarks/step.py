@@ -21,8 +21,8 @@ import ducc0
 import numpy as np
 
 from particles import Cloud, GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
+from particles.harmonics import PRECISION, adjoint_at, angles
 from spde import Density, DensityFlow, DensityState, Sphere, spectral_field
-from spde.sphere import PRECISION, adjoint_at, angles
 
 START = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
 LAW = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(7))

@@ -1,11 +1,19 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 from particles.arrays import SolverError
-from particles.attention import Attention, DirectField, Field, FieldFactory, Linear, Softmax
-from particles.heads import FixedHeads, GaussianHeads, HeadLaw, Heads
+from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
+from particles.heads import (
+    FixedHeads,
+    GaussianHeads,
+    HeadLaw,
+    Heads,
+    IndependentEntries,
+    RademacherHeads,
+    UniformHeads,
+    ValuesApart,
+)
 from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
 from particles.layers import (
-    AttentionPush,
     Homogenized,
     Layer,
     LayerLaw,
@@ -14,6 +22,7 @@ from particles.layers import (
     record,
 )
 from particles.output import Recorder
+from particles.pushes import AttentionPush, Field, Push
 from particles.randomness import Noise, Stream
 from particles.retraction import flow, geodesic, normalize
 from particles.simulate import simulate
@@ -33,6 +42,7 @@ __all__ = [
     "HeadLaw",
     "Heads",
     "Homogenized",
+    "IndependentEntries",
     "InitialDensity",
     "InitialLaw",
     "Layer",
@@ -40,6 +50,8 @@ __all__ = [
     "Linear",
     "Measure",
     "Noise",
+    "Push",
+    "RademacherHeads",
     "RandomTransformer",
     "RecordedLayers",
     "Recorder",
@@ -49,6 +61,8 @@ __all__ = [
     "Stream",
     "Tokens",
     "Uniform",
+    "UniformHeads",
+    "ValuesApart",
     "VonMisesFisherMixture",
     "flow",
     "geodesic",

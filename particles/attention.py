@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from particles.arrays import Array
-from particles.layers import AttentionPush
+from particles.pushes import AttentionPush, Field
 from particles.tokens import Measure, second_moment
 
 BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the second-level cache
@@ -104,19 +104,6 @@ class Linear:
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Unnormalised barycentre of the head (query, key) at points (N, d); result (N, d)."""
         return points @ (self.beta * (query.T @ key) @ second_moment(measure))
-
-
-class Field(Protocol):
-    """Velocity U of one push and one measure, ready to be evaluated."""
-
-    @property
-    def degree(self) -> int:
-        """Largest spherical-harmonic degree in use; 0 when none is."""
-        ...
-
-    def at(self, points: Array) -> Array:
-        """U at points (N, d); result (N, d)."""
-        ...
 
 
 class FieldFactory(Protocol):

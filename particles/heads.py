@@ -1,7 +1,8 @@
 """Laws of one attention head (V, Q, K) with A = K^T Q.  mathematics, sections 2 and 3."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,19 +40,37 @@ class HeadLaw(Protocol):
         ...
 
 
-def _fill(shape: tuple[int, int]) -> Array:
-    return np.zeros(shape)
+@runtime_checkable
+class ValuesApart(HeadLaw, Protocol):
+    """A law of heads V = Vbar + V' with V' independent of A, entries of V' independent of variance sigma_v^2."""
+
+    @property
+    def sigma_v(self) -> float:
+        """Standard deviation of the entries of V'."""
+        ...
+
+    @property
+    def mean_value(self) -> Array:
+        """Vbar = E V, shape (d, d)."""
+        ...
+
+    def sample_query_key(self, rng: np.random.Generator, size: int) -> tuple[Array, Array]:
+        """Draw `size` forms A = key^T query: query and key (size, rows, d)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianHeads:
-    """V = mean_v + V', A = mean_a + W W'^T with independent Gaussian entries; assumption (G) when the means vanish.
+class IndependentEntries(ABC):
+    """V = mean_v + sigma_v X, A = mean_a + sigma_a^2 W W'^T, entries of X, W, W' independent with variance 1.
+
+    The law of the entries is that of the subclass.  It matters to a finite transformer; of V' the homogenized equation
+    sees the variance only (entries subgaussian, Koubbi, Geshkovski and Rigollet 2604.01978), of A the whole law.
 
     Parameters
     ----------
     d : dimension of the tokens, at least 2.
-    sigma_v : standard deviation of the entries of V' (usual choice d^-1/2).
-    sigma_a : standard deviation of the entries of W and W' (both d x head_dim).
+    sigma_v : standard deviation of the entries of V' = V - mean_v (usual choice d^-1/2).
+    sigma_a : standard deviation of the entries of the query and key matrices (both head_dim x d).
     head_dim : inner dimension of A, 1 <= head_dim <= d.
     mean_v, mean_a : (d, d), default zero.
     """
@@ -60,8 +79,8 @@ class GaussianHeads:
     sigma_v: float
     sigma_a: float
     head_dim: int
-    mean_v: Array = field(default_factory=lambda: _fill((0, 0)))
-    mean_a: Array = field(default_factory=lambda: _fill((0, 0)))
+    mean_v: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    mean_a: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         if self.d < 2:
@@ -78,6 +97,11 @@ class GaussianHeads:
                 mean = np.zeros((self.d, self.d))
             object.__setattr__(self, name, as_array(mean, name, (self.d, self.d)))
 
+    @staticmethod
+    @abstractmethod
+    def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Independent entries of mean 0 and variance 1."""
+
     @property
     def mean_value(self) -> Array:
         """Vbar = E V, shape (d, d)."""
@@ -86,8 +110,8 @@ class GaussianHeads:
     def sample_query_key(self, rng: np.random.Generator, size: int) -> tuple[Array, Array]:
         """Draw `size` forms A; a mean of A is appended as d further rows, so A = key^T query holds exactly."""
         shape = (size, self.head_dim, self.d)
-        query = self.sigma_a * rng.standard_normal(shape)
-        key = self.sigma_a * rng.standard_normal(shape)
+        query = self.sigma_a * self.entries(rng, shape)
+        key = self.sigma_a * self.entries(rng, shape)
         if self.mean_a.any():
             tile = (size, self.d, self.d)
             query = np.concatenate([query, np.broadcast_to(self.mean_a, tile)], axis=1)
@@ -102,8 +126,35 @@ class GaussianHeads:
         Heads: value (size, d, d), query and key (size, head_dim, d); A = key^T query.
         """
         query, key = self.sample_query_key(rng, size)
-        value = self.mean_v + self.sigma_v * rng.standard_normal((size, self.d, self.d))
+        value = self.mean_v + self.sigma_v * self.entries(rng, (size, self.d, self.d))
         return Heads(value, query, key)
+
+
+class GaussianHeads(IndependentEntries):
+    """Standard normal entries: assumption (G) when the means vanish."""
+
+    @staticmethod
+    def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Standard normal entries."""
+        return rng.standard_normal(shape)
+
+
+class RademacherHeads(IndependentEntries):
+    """Entries +1 and -1 with equal probability."""
+
+    @staticmethod
+    def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Random signs."""
+        return 2.0 * rng.integers(0, 2, shape).astype(np.float64) - 1.0
+
+
+class UniformHeads(IndependentEntries):
+    """Entries uniform on [-sqrt 3, sqrt 3], the usual uniform initialisation."""
+
+    @staticmethod
+    def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Uniform entries of variance 1."""
+        return rng.uniform(-(3**0.5), 3**0.5, shape)
 
 
 @dataclass(frozen=True, eq=False)

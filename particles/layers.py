@@ -12,29 +12,12 @@ from typing import Protocol
 import numpy as np
 
 from particles.arrays import Array, as_array
-from particles.heads import GaussianHeads, HeadLaw
+from particles.heads import HeadLaw, ValuesApart
+from particles.pushes import AttentionPush, Push
 from particles.randomness import Noise, Stream
 from particles.retraction import Retraction, normalize
 
-
-@dataclass(frozen=True, eq=False)
-class AttentionPush:
-    """U(x) = sum_m C_m m_{A_m}[mu](x), then a retraction.  mathematics (2).
-
-    Attributes
-    ----------
-    mixing : (M, d, d), the C_m.
-    query, key : (M, head_dim, d), A_m = key_m^T query_m.
-    retraction : x, U -> T(x).
-    """
-
-    mixing: Array
-    query: Array
-    key: Array
-    retraction: Retraction = normalize
-
-
-Layer = tuple[AttentionPush, ...]
+Layer = tuple[Push, ...]
 
 
 class LayerLaw(Protocol):
@@ -129,7 +112,7 @@ class Homogenized:
     substeps : number of fine steps whose increments are summed into one (set by `coarsen`).
     """
 
-    heads: GaussianHeads
+    heads: ValuesApart
     dt: float
     nodes: int
     noise: Noise
@@ -140,7 +123,7 @@ class Homogenized:
     _drawn: dict[str, tuple[Array, Array]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.heads, GaussianHeads):
+        if not isinstance(self.heads, ValuesApart):
             raise TypeError(f"homogenized layers need values independent of A; {type(self.heads).__name__} has not")
         _positive(self.dt, "dt")
         _positive(self.noise_scale, "noise_scale")
@@ -266,8 +249,9 @@ def record(law: LayerLaw, n_layers: int, beta: float) -> RecordedLayers:
     pushes = []
     for step in range(n_layers):
         layer = law.layer(step)
-        if len(layer) != 1:
-            raise ValueError(f"layer {step} has {len(layer)} pushes; only single attention pushes can be recorded")
+        if len(layer) != 1 or not isinstance(layer[0], AttentionPush):
+            kinds = ", ".join(type(push).__name__ for push in layer)
+            raise ValueError(f"layer {step} is ({kinds}); only single attention pushes can be recorded")
         pushes.append(layer[0])
     stack: Callable[[list[Array]], Array] = np.stack
     return RecordedLayers(

@@ -26,7 +26,7 @@ def geodesic(points: Array, velocity: Array) -> Array:
 def flow(points: Array, velocity: Array) -> Array:
     """Unit-time flow of x' = P_x h with h = U(x) frozen; the exact solution E1 when U is constant (tests only)."""
     strength = np.sqrt(np.einsum("...i,...i->...", velocity, velocity))[..., None]
-    direction = velocity / np.where(strength > 0, strength, 1.0)
+    direction = velocity / np.where(strength != 0, strength, 1.0)
     along = np.einsum("...i,...i->...", points, direction)[..., None]
     moved = (np.sinh(strength) + along * np.cosh(strength)) * direction + (points - along * direction)
     return unit(moved)

@@ -10,6 +10,7 @@ from particles import output
 from particles.arrays import Array, SolverError
 from particles.attention import Attention, DirectField, FieldFactory
 from particles.layers import LayerLaw
+from particles.pushes import AttentionPush, Field
 from particles.tokens import Cloud, Tokens, mean_token, second_moment
 
 Progress = Callable[[int], None]
@@ -88,9 +89,12 @@ def push_tokens(
     cloud: Cloud, law: LayerLaw, step: int, attention: Attention, field: FieldFactory
 ) -> Cloud:
     """Push a cloud through layer number `step`."""
+
+    def make(push: AttentionPush, measure: Cloud) -> Field:
+        return field(attention, push, measure, len(measure.points))
+
     for push in law.layer(step):
-        velocity = field(attention, push, cloud, len(cloud.points)).at(cloud.points)
-        cloud = Cloud(push.retraction(cloud.points, velocity), cloud.weights)
+        cloud, _ = push.move(cloud, (), make)
     return cloud
 
 

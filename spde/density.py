@@ -11,10 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from particles.arrays import Array
+from particles.harmonics import Coefficients, adjoint_at, degree_of, power, resize, synthesis_at
 from particles.initial import InitialDensity
 from particles.quadrature import gauss_grid
 from particles.tokens import Cloud, Tokens, mean_token, second_moment
-from spde.sphere import Coefficients, DuccTransforms, Sphere, adjoint_at, degree_of, power, resize, synthesis_at
+from spde.sphere import DuccTransforms, Sphere
 
 FINEST_QUADRATURE = 1024  # latitudes beyond which an initial density counts as not integrable
 MASS_TOLERANCE = 1e-13

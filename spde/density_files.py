@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from spde.sphere import Coefficients, mode_numbers, n_modes
+from particles.harmonics import Coefficients, mode_numbers, n_modes
 
 
 def read_density(path: Path) -> Coefficients:

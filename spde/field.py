@@ -11,11 +11,12 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField, Softmax
-from particles.layers import AttentionPush
+from particles.harmonics import Coefficients, degree_of, n_modes, power, resize, synthesis_at
+from particles.pushes import AttentionPush
 from particles.quadrature import gauss_grid
 from particles.tokens import Cloud, Measure
 from spde.sources import SourceChoice, Sources
-from spde.sphere import Coefficients, DuccTransforms, Sphere, degree_of, n_modes, power, resize, synthesis_at
+from spde.sphere import DuccTransforms, Sphere
 
 GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre
 PAIR_COST = 0.75  # an antipodal pair against two points: one exponential and one division

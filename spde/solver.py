@@ -15,13 +15,15 @@ import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError, as_array
-from particles.attention import Attention, DirectField, Field, FieldFactory, Softmax
-from particles.layers import AttentionPush, LayerLaw
+from particles.attention import Attention, DirectField, FieldFactory, Softmax
+from particles.harmonics import Coefficients, adjoint_at, mode_numbers
+from particles.layers import LayerLaw
+from particles.pushes import AttentionPush, Field
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
 from spde.density import Density
 from spde.field import SpectralField
-from spde.sphere import Coefficients, Sphere, adjoint_at, mode_numbers
+from spde.sphere import Sphere
 
 TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
 NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
@@ -53,6 +55,23 @@ def spectral_field(tol: float) -> FieldFactory:
         return DirectField(attention, push, measure, n_targets)
 
     return factory
+
+
+class _WatchedField:
+    """A field inside a step: takes the fast way to grid points, remembers the largest |U| at the measure's points."""
+
+    def __init__(self, field: Field, sphere: Sphere, watched: Array) -> None:
+        self._field, self._sphere, self._watched = field, sphere, watched
+        self.degree, self.longest = field.degree, 0.0
+
+    def at(self, points: Array) -> Array:
+        """U at points (N, 3)."""
+        if points is self._sphere.points and isinstance(self._field, GridField):
+            return self._field.on_grid(self._sphere)
+        velocity = self._field.at(points)
+        if points is self._watched:
+            self.longest = float(np.sqrt(np.einsum("ij,ij->i", velocity, velocity).max()))
+        return velocity
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,42 +169,37 @@ class DensityFlow:
         return state
 
     def _step(self, state: DensityState) -> DensityState:
-        nodes, passive, coefficients = state.nodes, state.passive, state.coefficients
-        moving, degree = state.moving, 0
-        on_grid = bool(self.remap_every) and moving is None
-        if on_grid:
+        coefficients, nodes, moving = state.coefficients, state.nodes, state.moving
+        if self.remap_every and moving is None:
             values = self.sphere.synthesis(coefficients).ravel()
             moving = Cloud(self.sphere.points, self.sphere.weights * values)
-        for push in self.law.layer(state.step):
-            n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
-            field = self.field(self.attention, push, nodes, n_targets)
-            degree = max(degree, field.degree)
-            if moving is not None:
-                grid = on_grid and isinstance(field, GridField)
-                velocity = field.on_grid(self.sphere) if grid else field.at(moving.points)  # type: ignore[attr-defined]
-                moving = Cloud(self._retract(push, moving.points, velocity, state), moving.weights)
-                on_grid = False
-            velocity = field.at(nodes.points)
-            if np.einsum("ij,ij->i", velocity, velocity).max() > 1:
-                self._warn(
-                    "long",
-                    f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
-                    "representation converges; lower dt",
-                )
-            nodes = Cloud(self._retract(push, nodes.points, velocity, state), nodes.weights)
-            if len(passive):  # apart from the nodes: the density does not depend on them, to the last bit
-                passive = self._retract(push, passive, field.at(passive), state)
-        if moving is not None and (state.step + 1) % self.remap_every == 0:
-            coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
-            moving = None
-        return DensityState(state.step + 1, coefficients, nodes, passive, moving, degree)
+        riders = (state.passive, *(() if moving is None else (moving.points,)))
+        n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
+        fields: list[_WatchedField] = []
 
-    def _retract(self, push: AttentionPush, points: Array, velocity: Array, state: DensityState) -> Array:
-        moved = push.retraction(points, velocity)
-        if not np.isfinite(moved).all():
+        def make(push: AttentionPush, measure: Cloud) -> Field:
+            field = self.field(self.attention, push, measure, n_targets)
+            fields.append(_WatchedField(field, self.sphere, measure.points))
+            return fields[-1]
+
+        for push in self.law.layer(state.step):
+            nodes, riders = push.move(nodes, riders, make)
+        if not all(np.isfinite(points).all() for points in (nodes.points, *riders)):
             depth = state.step * self.law.dt
             raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
-        return moved
+        if any(field.longest > 1 for field in fields):
+            self._warn(
+                "long",
+                f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
+                "representation converges; lower dt",
+            )
+        if moving is not None:
+            moving = Cloud(riders[1], moving.weights)
+            if (state.step + 1) % self.remap_every == 0:
+                coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
+                moving = None
+        degree = max((field.degree for field in fields), default=0)
+        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree)
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.integrate import lebedev_rule
 
 from particles.arrays import Array
+from particles.harmonics import Coefficients, adjoint_at, resize, synthesis_at
 from particles.tokens import Measure, mean_token
-from spde.sphere import Coefficients, adjoint_at, resize, synthesis_at
 
 ROUNDING = 1e-12  # relative error of the deposited moments, ten times that of the transforms
 WORTH = 1.6  # a deposit may have this many times the points: its nodes come in antipodal pairs that share exponentials

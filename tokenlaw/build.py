@@ -18,11 +18,13 @@ from particles import (
     GaussianHeads,
     HeadLaw,
     Homogenized,
+    IndependentEntries,
     InitialDensity,
     InitialLaw,
     LayerLaw,
     Linear,
     Noise,
+    RademacherHeads,
     RandomTransformer,
     RecordedLayers,
     Simplex,
@@ -30,6 +32,8 @@ from particles import (
     Stream,
     Tokens,
     Uniform,
+    UniformHeads,
+    ValuesApart,
     VonMisesFisherMixture,
 )
 from particles.layer_files import read_heads, read_layers, read_tokens
@@ -42,6 +46,11 @@ from tokenlaw.config import ConfigError, Configuration
 
 P = ParamSpec("P")
 T = TypeVar("T")
+ENTRIES: dict[str, type[IndependentEntries]] = {
+    "gaussian": GaussianHeads,
+    "rademacher": RademacherHeads,
+    "uniform": UniformHeads,
+}
 SPECTRAL_FROM = 512  # tokens from which the spectral field is the faster one
 
 
@@ -149,7 +158,7 @@ def _law(c: Configuration) -> LayerLaw:
     if layers.kind == "transformer":
         return RandomTransformer(heads, layers.eta, layers.heads, noise, retraction)
     if layers.kind == "homogenized":
-        if not isinstance(heads, GaussianHeads):
+        if not isinstance(heads, ValuesApart):
             raise ConfigError('heads.kind = "fixed": layers.kind must be "transformer"')
         return Homogenized(
             heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction
@@ -172,7 +181,7 @@ def _heads(c: Configuration) -> HeadLaw:
     zero = np.zeros((d, d))
     mean_v = zero if heads.mean_v is None else np.array(heads.mean_v)
     mean_a = zero if heads.mean_a is None else np.array(heads.mean_a)
-    return GaussianHeads(d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a)
+    return ENTRIES[heads.kind](d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a)
 
 
 def _initial(c: Configuration) -> InitialLaw:

@@ -18,7 +18,7 @@ NOT_YET: Final[Mapping[str, frozenset[object]]] = {
     "model.attention": frozenset({"l2", "sigmoid", "sinkhorn"}),
     "model.causal": frozenset({True}),
     "model.space": frozenset({"euclidean"}),
-    "heads.kind": frozenset({"rademacher", "uniform", "smooth"}),
+    "heads.kind": frozenset({"smooth"}),
     "layers.kind": frozenset({"ballistic", "modified"}),
     "layers.mlp": frozenset({PRESENT}),
     "initial.kind": frozenset({"gaussian"}),

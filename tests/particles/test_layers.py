@@ -10,11 +10,13 @@ from particles import (
     Homogenized,
     Linear,
     Noise,
+    RademacherHeads,
     RandomTransformer,
     Softmax,
     Stream,
     Tokens,
     Uniform,
+    UniformHeads,
     geodesic,
     normalize,
     simulate,
@@ -27,21 +29,35 @@ def z_of_variance(samples, variance):
     return (np.mean(samples**2) / variance - 1) / np.sqrt(2 / samples.size)
 
 
-def test_gaussian_heads_have_the_stated_law():
-    heads = GaussianHeads(6, 0.7, 0.3, 4).sample(np.random.default_rng(0), 4000)
+LAWS = {  # fourth moment of an entry of variance 1
+    GaussianHeads: 3.0,
+    RademacherHeads: 1.0,
+    UniformHeads: 9 / 5,
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_heads_have_the_stated_law(law):
+    heads = law(6, 0.7, 0.3, 4).sample(np.random.default_rng(0), 4000)
     for array, sigma, shape in ((heads.value, 0.7, (6, 6)), (heads.query, 0.3, (4, 6)), (heads.key, 0.3, (4, 6))):
         assert array.shape == (4000, *shape)
         assert abs(z_of_variance(array, sigma**2)) < 4
         assert abs(z_of_variance(array, 2 * sigma**2)) > 8  # power: a factor sqrt(2) would be seen
         assert abs(array.mean() * np.sqrt(array.size) / sigma) < 4
+        fourth = (array / sigma) ** 4
+        others = [moment for other, moment in LAWS.items() if other is not law]
+        error = fourth.std() / np.sqrt(array.size) + 1e-12
+        assert abs(fourth.mean() - LAWS[law]) < 4 * error
+        assert min(abs(fourth.mean() - moment) for moment in others) > 8 * error
     assert abs(np.corrcoef(heads.query.ravel(), heads.key.ravel())[0, 1]) < 4 / np.sqrt(heads.key.size)
     form = np.swapaxes(heads.key, 1, 2) @ heads.query
     assert abs(np.mean(form**2) / (4 * 0.3**4) - 1) < 0.1
 
 
-def test_means_are_added_exactly():
+@pytest.mark.parametrize("law", LAWS)
+def test_means_are_added_exactly(law):
     mean_v, mean_a = np.arange(9.0).reshape(3, 3), np.diag([1.0, -2.0, 0.5])
-    heads = GaussianHeads(3, 0.0, 0.0, 2, mean_v, mean_a).sample(np.random.default_rng(0), 2)
+    heads = law(3, 0.0, 0.0, 2, mean_v, mean_a).sample(np.random.default_rng(0), 2)
     assert np.array_equal(heads.value[1], mean_v)
     assert np.allclose(np.swapaxes(heads.key, 1, 2) @ heads.query, mean_a, atol=1e-15)
 
@@ -54,13 +70,14 @@ def test_transformer_layers_scale_the_values():
     assert abs(z_of_variance(drawn, (0.05 * 0.4) ** 2)) < 4
 
 
+@pytest.mark.parametrize("entries", LAWS)
 @pytest.mark.parametrize("fixed", [False, True])
-def test_homogenized_layers_have_mean_and_covariance_of_the_equation(fixed):
+def test_homogenized_layers_have_mean_and_covariance_of_the_equation(fixed, entries):
     """C_m with Vbar: mean dt w Vbar; Gaussian part eps dt w sigma_v^2; mean part c^2 eps dt w (1 - w) along Vbar."""
     dt, nodes, eps, sigma = 0.1, 3, 0.5, 0.4
     mean_v = np.array([[1.0, 2.0], [0.0, -1.0]])
     law = Homogenized(
-        GaussianHeads(2, sigma, 0.5, 2, mean_v), dt=dt, nodes=nodes, noise=Noise(1), noise_scale=eps, fixed=fixed
+        entries(2, sigma, 0.5, 2, mean_v), dt=dt, nodes=nodes, noise=Noise(1), noise_scale=eps, fixed=fixed
     )
     drawn = np.stack([law.layer(step)[0].mixing for step in range(6000)])
     n, w = len(drawn), 1 / nodes

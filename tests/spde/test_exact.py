@@ -17,8 +17,8 @@ from particles import (
     VonMisesFisherMixture,
     flow,
 )
+from particles.harmonics import power
 from spde import Density, Sphere, solve
-from spde.sphere import power
 
 START = np.array([0.3, -0.1, 0.2])
 

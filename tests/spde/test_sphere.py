@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from spde.sphere import Sphere, _shtns, adjoint_at, mode_numbers, n_modes, power, resize, synthesis_at
+from particles.harmonics import adjoint_at, mode_numbers, n_modes, power, resize, synthesis_at
+from spde.sphere import Sphere, _shtns
 
 BACKENDS = ["ducc0", pytest.param("shtns", marks=pytest.mark.skipif(_shtns() is None, reason="shtns is not installed"))]
 

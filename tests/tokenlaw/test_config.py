@@ -90,7 +90,7 @@ EXACT = {
     "heads.mean_v=[1]": "heads.mean_v[0] = 1: must be a list",
     "heads.mean_v=1": "heads.mean_v = 1: must be a model.d x model.d matrix: a list of rows of numbers",
     "heads.value=[[1]]": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
-    "heads={sigma_v=1}": "heads.kind: missing; must be one of gaussian, fixed",
+    "heads={sigma_v=1}": "heads.kind: missing; must be one of gaussian, rademacher, uniform, fixed",
     "layers.kind=brownian": 'layers.kind = "brownian": must be one of homogenized, transformer, recorded',
     "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, recorded",
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
@@ -456,7 +456,7 @@ def test_defaults_text_is_toml_and_complete():
     assert list(document) == list(Configuration.model_fields)
     for key, path in all_keys():
         assert key == path or f"{key} =" in text, path
-    for planned in ("rademacher", "ballistic", "sinkhorn", "mlp", "covariance"):
+    for planned in ("smooth", "ballistic", "sinkhorn", "mlp", "covariance"):
         assert planned not in text
     assert max(map(len, text.splitlines())) <= 170
 

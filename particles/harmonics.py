@@ -1,0 +1,152 @@
+"""Real functions on S^2 as spherical-harmonic series, at free points by ducc0's non-uniform transforms.
+
+They are held as complex coefficients for orders m >= 0, orthonormal with Condon-Shortley phase, order by order (all
+degrees of m = 0, then of m = 1, ...):  f = sum_l a_l0 Y_l0 + 2 Re sum_{l, m > 0} a_lm Y_lm.
+"""
+
+import math
+from functools import lru_cache
+
+import ducc0
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.arrays import Array
+
+Coefficients = NDArray[np.complex128]
+
+PRECISION = 1e-13  # of the transforms at free points; it costs hardly more than 1e-5
+
+
+def n_modes(degree: int) -> int:
+    """Number of coefficients up to a degree: (degree + 1)(degree + 2)/2."""
+    return (degree + 1) * (degree + 2) // 2
+
+
+def degree_of(coefficients: Coefficients) -> int:
+    """Degree up to which a coefficient array (last axis) reaches."""
+    size = coefficients.shape[-1]
+    degree = (math.isqrt(8 * size + 1) - 3) // 2
+    if n_modes(degree) != size:
+        raise ValueError(f"{size} is not a number of coefficients (L + 1)(L + 2)/2")
+    return degree
+
+
+@lru_cache(maxsize=64)
+def mode_numbers(degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Degree l and order m of every coefficient."""
+    degrees = np.concatenate([np.arange(m, degree + 1) for m in range(degree + 1)])
+    orders = np.concatenate([np.full(degree + 1 - m, m) for m in range(degree + 1)])
+    return degrees, orders
+
+
+def resize(coefficients: Coefficients, degree: int) -> Coefficients:
+    """Truncate coefficients, or pad them with zeros, to another degree (last axis)."""
+    own = degree_of(coefficients)
+    if own == degree:
+        return coefficients
+    result = np.zeros((*coefficients.shape[:-1], n_modes(degree)), dtype=np.complex128)
+    shared = min(own, degree)
+    degrees, _ = mode_numbers(degree)
+    own_degrees, _ = mode_numbers(own)
+    into = np.flatnonzero((degrees <= shared) & (mode_numbers(degree)[1] <= shared))
+    out_of = np.flatnonzero((own_degrees <= shared) & (mode_numbers(own)[1] <= shared))
+    result[..., into] = coefficients[..., out_of]
+    return result
+
+
+def power(coefficients: Coefficients) -> Array:
+    """Squared L^2 norm by degree, shape (..., degree + 1); sums to int |f|^2 (Parseval)."""
+    degree = degree_of(coefficients)
+    degrees, orders = mode_numbers(degree)
+    weight = np.where(orders == 0, 1.0, 2.0)
+    square = (coefficients.real**2 + coefficients.imag**2) * weight
+    flat = square.reshape(-1, square.shape[-1])
+    result: Array = np.stack([np.bincount(degrees, row, degree + 1).astype(np.float64) for row in flat])
+    return result.reshape(*square.shape[:-1], degree + 1)
+
+
+def angles(points: Array) -> Array:
+    """Colatitude and longitude (theta, phi) of unit vectors (N, 3): (N, 2), accurate near the poles too."""
+    x, y, z = points.T
+    location = np.empty((points.shape[0], 2))
+    work = x * x  # reused: memory is what this costs
+    work += y * y
+    np.arctan2(np.sqrt(work, out=work), z, out=location[:, 0])
+    np.arctan2(y, x, out=work)
+    np.add(work, 2 * np.pi * (work < 0), out=location[:, 1])
+    return location
+
+
+def synthesis_at(coefficients: Coefficients, points: Array) -> Array:
+    """Values of a function at unit vectors.
+
+    Parameters
+    ----------
+    coefficients : (modes,) or (K, modes).   points : (N, 3) unit vectors.
+
+    Returns
+    -------
+    (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/test_sphere.py).
+    """
+    degree, location = degree_of(coefficients), angles(points)
+    rows = np.atleast_2d(coefficients)
+    out = np.empty((rows.shape[0], points.shape[0]))
+    for row, target in zip(rows, out, strict=True):
+        ducc0.sht.synthesis_general(
+            alm=np.ascontiguousarray(row[None]), map=target[None], spin=0, lmax=degree, mmax=degree,
+            loc=location, epsilon=PRECISION, nthreads=1,
+        )
+    return out if coefficients.ndim == 2 else out[0]
+
+
+def adjoint_at(values: Array, points: Array, degree: int) -> Coefficients:
+    """Coefficients a_lm = sum_j values_j conj Y_lm(points_j), the adjoint of `synthesis_at`.
+
+    The mode l = 0 is summed exactly, so mass is conserved to rounding.
+
+    Parameters
+    ----------
+    values : (N,) or (K, N).   points : (N, 3) unit vectors.   degree : largest degree wanted.
+
+    Returns
+    -------
+    (modes,) or (K, modes).
+    """
+    location = angles(points)
+    rows = np.atleast_2d(values)
+    out = np.empty((rows.shape[0], n_modes(degree)), dtype=np.complex128)
+    for row, target in zip(rows, out, strict=True):
+        ducc0.sht.adjoint_synthesis_general(
+            map=np.ascontiguousarray(row[None]), alm=target[None], spin=0, lmax=degree, mmax=degree,
+            loc=location, epsilon=PRECISION, nthreads=1,
+        )
+        target[0] = row.sum() / math.sqrt(4 * math.pi)
+    return out if values.ndim == 2 else out[0]
+
+
+def gradient_at(coefficients: Coefficients, points: Array) -> Array:
+    """Surface gradient of functions at unit vectors.
+
+    Parameters
+    ----------
+    coefficients : (modes,) or (K, modes).   points : (N, 3) unit vectors.
+
+    Returns
+    -------
+    (N, 3) or (K, N, 3), tangent vectors in Cartesian components.
+    """
+    degree, location = degree_of(coefficients), angles(points)
+    rows = np.atleast_2d(coefficients)
+    theta, phi = location.T
+    south = np.stack([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), -np.sin(theta)], axis=1)
+    east = np.stack([-np.sin(phi), np.cos(phi), np.zeros_like(phi)], axis=1)
+    out = np.empty((rows.shape[0], points.shape[0], 3))
+    for row, target in zip(rows, out, strict=True):
+        along = ducc0.sht.synthesis_general(
+            alm=np.ascontiguousarray(row[None]), spin=1, mode="DERIV1", lmax=degree, mmax=degree,
+            loc=location, epsilon=PRECISION, nthreads=1,
+        )  # fmt: skip
+        np.multiply(along[0][:, None], south, out=target)
+        target += along[1][:, None] * east
+    return out if coefficients.ndim == 2 else out[0]

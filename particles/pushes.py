@@ -1,0 +1,65 @@
+"""Pushes: one move of a measure, with everything random and every step size inside.  mathematics (2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from particles.arrays import Array
+from particles.retraction import Retraction, normalize
+from particles.tokens import Cloud
+
+Riders = tuple[Array, ...]
+"""Sets of points (N, d) that ride on the flow of a measure without acting on it."""
+
+
+class Field(Protocol):
+    """Velocity U of one push and one measure, ready to be evaluated."""
+
+    @property
+    def degree(self) -> int:
+        """Largest spherical-harmonic degree in use; 0 when none is."""
+        ...
+
+    def at(self, points: Array) -> Array:
+        """U at points (N, d); result (N, d)."""
+        ...
+
+
+class Push(Protocol):
+    """One move of a measure."""
+
+    def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
+        """Move a measure, and points that ride on its flow; `make` turns an attention push into its field."""
+        ...
+
+
+def euler_move(
+    field: Field, retraction: Retraction, measure: Cloud, riders: Riders
+) -> tuple[Cloud, Riders]:
+    """T(x) = retraction(x, U(x)) at the points of a measure and at riders."""
+    moved = Cloud(retraction(measure.points, field.at(measure.points)), measure.weights)
+    return moved, tuple(retraction(points, field.at(points)) if len(points) else points for points in riders)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionPush:
+    """U(x) = sum_m C_m m_{A_m}[mu](x), then a retraction.  mathematics (2).
+
+    Attributes
+    ----------
+    mixing : (M, d, d), the C_m.
+    query, key : (M, head_dim, d), A_m = key_m^T query_m.
+    retraction : x, U -> T(x).
+    """
+
+    mixing: Array
+    query: Array
+    key: Array
+    retraction: Retraction = normalize
+
+    def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
+        """One step by the field of the measure before the move."""
+        return euler_move(make(self, measure), self.retraction, measure, riders)
+
+
+MakeField = Callable[[AttentionPush, Cloud], Field]
