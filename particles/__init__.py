@@ -1,7 +1,10 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
-from particles.arrays import SolverError
+from particles.arrays import ConvergenceError, SolverError
 from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
+from particles.attention_kernels import L2, Causal, Sigmoid
+from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
+from particles.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.heads import (
     FixedHeads,
     GaussianHeads,
@@ -24,20 +27,29 @@ from particles.layers import (
 from particles.output import Recorder
 from particles.pushes import AttentionPush, Field, Push
 from particles.randomness import Noise, Stream
-from particles.retraction import flow, geodesic, normalize
+from particles.retraction import flow, geodesic, normalize, translate
 from particles.simulate import simulate
+from particles.sinkhorn import Sinkhorn
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 
 __all__ = [
+    "L2",
+    "AnyTokens",
     "Attention",
     "AttentionPush",
+    "Causal",
+    "ClosureSolution",
     "Cloud",
     "Conformal",
+    "ConvergenceError",
     "DirectField",
     "Empirical",
+    "EuclideanTokens",
     "Field",
     "FieldFactory",
     "FixedHeads",
+    "Gaussian",
+    "GaussianClosure",
     "GaussianHeads",
     "HeadLaw",
     "Heads",
@@ -55,7 +67,9 @@ __all__ = [
     "RandomTransformer",
     "RecordedLayers",
     "Recorder",
+    "Sigmoid",
     "Simplex",
+    "Sinkhorn",
     "Softmax",
     "SolverError",
     "Stream",
@@ -71,4 +85,5 @@ __all__ = [
     "record",
     "second_moment",
     "simulate",
+    "translate",
 ]

@@ -1,18 +1,13 @@
-"""Tokens in R^d: x <- x + U, no sphere and no normalisation.  mathematics, section 6."""
+"""Tokens in R^d, moved by x <- x + U (`particles.retraction.translate`).  mathematics, section 6."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from particles.arrays import Array, as_array
-from particles.tokens import mean_token, second_moment
+from particles.tokens import Tokens, mean_token, second_moment
 
 ROUNDING = 1e-12  # relative asymmetry, or negative part, of a covariance that passes for rounding
-
-
-def translate(points: Array, velocity: Array) -> Array:
-    """x + U: the retraction of R^d."""
-    return points + velocity
 
 
 def symmetric_root(covariance: Array, name: str = "covariance") -> Array:
@@ -79,6 +74,9 @@ class EuclideanTokens:
         """Covariance of a token, shape (d, d)."""
         gap = self.points - self.mean
         return (gap * self.weights[:, None]).T @ gap
+
+
+AnyTokens = Tokens | EuclideanTokens
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Retractions x, U -> T(x) that bring a moved point back to the sphere.  mathematics (2) and section 5."""
+"""Retractions x, U -> T(x): back to the sphere, or none in R^d.  mathematics (2), sections 5 and 6."""
 
 from collections.abc import Callable
 
@@ -32,4 +32,14 @@ def flow(points: Array, velocity: Array) -> Array:
     return unit(moved)
 
 
-RETRACTIONS: dict[str, Retraction] = {"normalize": normalize, "geodesic": geodesic, "flow": flow}
+def translate(points: Array, velocity: Array) -> Array:
+    """x + U, for tokens in R^d: no sphere and no normalisation."""
+    return points + velocity
+
+
+RETRACTIONS: dict[str, Retraction] = {
+    "normalize": normalize,
+    "geodesic": geodesic,
+    "flow": flow,
+    "translate": translate,
+}

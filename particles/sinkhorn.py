@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, ConvergenceError
 from particles.attention_kernels import check_beta, softmax_with_offset
 from particles.tokens import Measure
 
@@ -15,10 +15,6 @@ ROWS = 1 << 20  # entries per block of rows, 8 MB
 SWING = 50.0  # log factor beyond which the scalings are moved into the exponents
 HISTORY = 15  # earlier iterates that Anderson's extrapolation combines
 SETBACK = 10.0  # how much worse than the best so far an extrapolation may be
-
-
-class ConvergenceError(ArithmeticError):
-    """The scaling of a kernel has not converged within the iterations allowed."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField, Softmax
+from particles.attention_kernels import L2
 from particles.harmonics import Coefficients, degree_of, n_modes, power, resize, synthesis_at
 from particles.pushes import AttentionPush
 from particles.quadrature import gauss_grid
@@ -21,6 +22,7 @@ from spde.sphere import DuccTransforms, Sphere
 GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre
 PAIR_COST = 0.75  # an antipodal pair against two points: one exponential and one division
 MODES_BEYOND = 2  # degrees added to the one the probe asks for
+Spectral = Softmax | L2  # kernels with a spectral field
 
 
 class SpectralField:
@@ -28,7 +30,7 @@ class SpectralField:
 
     Parameters
     ----------
-    attention : must be `Softmax`.
+    attention : `Softmax`, or `L2`, whose heads are softmax of a reweighted measure each.
     push : mixing (M, 3, 3), query and key (M, head_dim, 3).
     measure : positive weighted points on S^2.
     n_targets : at how many points the field will be wanted; a head for which direct sums at that many points are
@@ -49,8 +51,8 @@ class SpectralField:
     def __init__(
         self, attention: Attention, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
     ) -> None:
-        if not isinstance(attention, Softmax):
-            raise TypeError(f"SpectralField needs softmax attention, got {type(attention).__name__}")
+        if not isinstance(attention, Spectral):
+            raise TypeError(f"SpectralField needs softmax or L2 attention, got {type(attention).__name__}")
         if push.mixing.shape[-1] != 3:
             raise ValueError(f"SpectralField lives on S^2 (d = 3), got d = {push.mixing.shape[-1]}")
         if not 0 < tol <= 0.1:
@@ -58,10 +60,11 @@ class SpectralField:
         self._attention, self._push = attention, push
         self._measure = Cloud(measure.points, measure.weights)
         self.tail = 0.0
-        choice = SourceChoice(measure, GUARD * tol)
+        shared = SourceChoice(measure, GUARD * tol)
         coefficients: list[Coefficients | None] = []
         for query, key in zip(push.query, push.key, strict=True):
-            coefficients.append(self._head(attention.beta * (key.T @ query), choice, n_targets, GUARD * tol))
+            beta, choice = _softmax(attention, key, shared)
+            coefficients.append(self._head(beta * (key.T @ query), choice, n_targets, GUARD * tol))
         self.degrees = np.array([0 if a is None else degree_of(a) for a in coefficients])
         self.degree = int(self.degrees.max(initial=0))
         self._coefficients: Coefficients = np.zeros((3, n_modes(self.degree)), dtype=np.complex128)
@@ -84,10 +87,10 @@ class SpectralField:
         velocity = np.stack([sphere.synthesis(a).ravel() for a in self._coefficients], axis=1)
         return velocity if self._direct is None else velocity + self._direct.at(sphere.points)
 
-    def _head(self, form: Array, choice: SourceChoice, n_targets: int, tolerance: float) -> Coefficients | None:
+    def _head(self, form: Array, choice: SourceChoice | None, n_targets: int, tolerance: float) -> Coefficients | None:
         """Coefficients (3, modes) of one barycentre, or None where direct sums are cheaper; form = beta A."""
-        if not np.isfinite(form).all():
-            return None  # direct sums carry the NaN on to where the run is stopped
+        if choice is None or not np.isfinite(form).all():
+            return None  # direct sums keep weights in the exponent, and carry NaN on to where the run is stopped
         _, singular, axes = np.linalg.svd(form)
         strength = float(singular[0])
         if not strength <= PLAIN_LIMIT:
@@ -108,6 +111,17 @@ class SpectralField:
                 return coefficients
             degree = _odd(int(1.25 * degree) + 2)
         return None
+
+
+def _softmax(attention: Spectral, key: Array, shared: SourceChoice) -> tuple[float, SourceChoice | None]:
+    """beta and sources of the softmax head that a head amounts to; no sources where their weights leave the range."""
+    if isinstance(attention, Softmax):
+        return attention.beta, shared
+    try:
+        softmax, measure = attention.reweighted(Cloud(*shared.full[:2]), key)
+    except ValueError:
+        return attention.beta, None
+    return softmax.beta, SourceChoice(measure, shared.tolerance)
 
 
 def _odd(degree: int) -> int:

@@ -15,14 +15,14 @@ import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError, as_array
-from particles.attention import Attention, DirectField, FieldFactory, Softmax
+from particles.attention import Attention, DirectField, FieldFactory
 from particles.harmonics import Coefficients, adjoint_at, mode_numbers
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
 from spde.density import Density
-from spde.field import SpectralField
+from spde.field import Spectral, SpectralField
 from spde.sphere import Sphere
 
 TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
@@ -41,8 +41,8 @@ class GridField(Protocol):
 
 
 def default_field(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-    """`SpectralField` for softmax attention, `DirectField` for every other kernel."""
-    factory: FieldFactory = SpectralField if isinstance(attention, Softmax) else DirectField
+    """`SpectralField` for softmax and L2 attention, `DirectField` for every other kernel."""
+    factory: FieldFactory = SpectralField if isinstance(attention, Spectral) else DirectField
     return factory(attention, push, measure, n_targets)
 
 
@@ -50,7 +50,7 @@ def spectral_field(tol: float) -> FieldFactory:
     """`default_field` with another tolerance than 1e-6."""
 
     def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-        if isinstance(attention, Softmax):
+        if isinstance(attention, Spectral):
             return SpectralField(attention, push, measure, n_targets, tol)
         return DirectField(attention, push, measure, n_targets)
 

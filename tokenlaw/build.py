@@ -9,12 +9,17 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from particles import (
+    L2,
+    AnyTokens,
     Attention,
+    Causal,
     Conformal,
     DirectField,
     Empirical,
+    EuclideanTokens,
     FieldFactory,
     FixedHeads,
+    Gaussian,
     GaussianHeads,
     HeadLaw,
     Homogenized,
@@ -27,7 +32,9 @@ from particles import (
     RademacherHeads,
     RandomTransformer,
     RecordedLayers,
+    Sigmoid,
     Simplex,
+    Sinkhorn,
     Softmax,
     Stream,
     Tokens,
@@ -41,6 +48,7 @@ from particles.quadrature import gauss_grid
 from particles.retraction import RETRACTIONS
 from spde import Density, DensityFlow, SeriesLaw, SpectralField, Sphere, spectral_field
 from spde.density_files import read_density
+from spde.field import Spectral
 from tokenlaw import config
 from tokenlaw.config import ConfigError, Configuration
 
@@ -51,6 +59,14 @@ ENTRIES: dict[str, type[IndependentEntries]] = {
     "rademacher": RademacherHeads,
     "uniform": UniformHeads,
 }
+KERNELS: dict[str, Callable[[float], Softmax | Linear | L2 | Sigmoid | Sinkhorn]] = {
+    "softmax": Softmax,
+    "linear": Linear,
+    "l2": L2,
+    "sigmoid": Sigmoid,
+    "sinkhorn": Sinkhorn,
+}
+WITH_DENSITY = ("softmax", "linear", "l2")
 SPECTRAL_FROM = 512  # tokens from which the spectral field is the faster one
 
 
@@ -78,11 +94,10 @@ class Experiment:
     def density(self) -> Density:
         """Initial density on S^2."""
         c = self.configuration
-        if c.model.d != 3:
-            raise ConfigError(f"model.d = {c.model.d}: must be 3 for densities; tokenlaw simulate takes any d")
+        _refuse_density(c)
         sphere = Sphere(c.solve.lmax)
         try:
-            if isinstance(self.initial, Empirical):
+            if isinstance(self.initial, Empirical) and isinstance(self.initial.tokens, Tokens):
                 return Density.from_tokens(self.initial.tokens, sphere)
             if isinstance(self.initial, Simplex):
                 raise ConfigError('initial.kind = "simplex": has no density; tokenlaw simulate takes it')
@@ -103,14 +118,15 @@ class Experiment:
             density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved
         )
 
-    def tokens(self) -> tuple[Tokens, tuple[str, ...]]:
+    def tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""
         c = self.configuration.simulate
         if isinstance(self.initial, Empirical):
             return self.initial.tokens, ()
         if c.sampling == "quadrature":
             return _quadrature_tokens(self.initial, c.tokens)
-        return Tokens(self.sample(0, c.tokens)), ()
+        make = Tokens if self.configuration.model.space == "sphere" else EuclideanTokens
+        return make(self.sample(0, c.tokens)), ()
 
     def sample(self, which: int, n: int) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
         """Independent samples (n, d) of the initial law: 0 the tokens', 1 and 2 for comparison."""
@@ -122,13 +138,13 @@ class Experiment:
         c = self.configuration
         kind = c.simulate.field
         if kind == "auto":
-            suits = c.model.d == 3 and isinstance(self.attention, Softmax) and n >= SPECTRAL_FROM
+            on_sphere = c.model.d == 3 and c.model.space == "sphere"
+            suits = on_sphere and isinstance(self.attention, Spectral) and n >= SPECTRAL_FROM
             kind = "spectral" if suits else "direct"
         if kind == "spectral":
-            if not isinstance(self.attention, Softmax):
-                raise ConfigError(
-                    f'simulate.field = "spectral": needs softmax attention, got {c.model.attention!r}; use "auto"'
-                )
+            if not isinstance(self.attention, Spectral):
+                got = f"causal {c.model.attention}" if c.model.causal else c.model.attention
+                raise ConfigError(f'simulate.field = "spectral": needs softmax or l2 attention, got {got}; use "auto"')
             return partial(SpectralField, tol=c.solve.field_tol)
         return DirectField
 
@@ -144,8 +160,29 @@ def build(c: Configuration) -> Experiment:
         plan = config.steps(c, len(law))
     else:
         plan = config.steps(c)
-    attention: Attention = Softmax(c.model.beta) if c.model.attention == "softmax" else Linear(c.model.beta)
-    return Experiment(c, law, attention, _initial(c), plan)
+    return Experiment(c, law, _attention(c), _initial(c), plan)
+
+
+def _attention(c: Configuration) -> Attention:
+    kernel = KERNELS[c.model.attention](c.model.beta)
+    if not c.model.causal:
+        return kernel
+    assert not isinstance(kernel, Sinkhorn)  # refused with the configuration
+    return Causal(kernel)
+
+
+def _refuse_density(c: Configuration) -> None:
+    """Densities live on S^2, and need weights that any point of it may have."""
+    model, instead = c.model, "tokenlaw simulate takes it"
+    if model.space != "sphere":
+        raise ConfigError(f'model.space = "{model.space}": densities live on the sphere; {instead}')
+    if model.d != 3:
+        raise ConfigError(f"model.d = {model.d}: must be 3 for densities; tokenlaw simulate takes any d")
+    if model.causal:
+        raise ConfigError(f"model.causal = true: must be false for densities, whose points have no order; {instead}")
+    if model.attention not in WITH_DENSITY:
+        known = " or ".join(WITH_DENSITY)
+        raise ConfigError(f'model.attention = "{model.attention}": must be {known} for densities; {instead}')
 
 
 def _law(c: Configuration) -> LayerLaw:
@@ -199,8 +236,14 @@ def _initial(c: Configuration) -> InitialLaw:
         return Simplex(d, initial.overlap)
     if initial.kind == "density":
         return SeriesLaw(_told("initial.file", read_density, Path(initial.file)))
+    if initial.kind == "gaussian":
+        try:
+            return Gaussian(np.array(initial.mean), np.array(initial.covariance))
+        except ValueError as error:
+            raise ConfigError(f"initial.{error}") from None
     if initial.kind == "tokens":
-        tokens = _told("initial.file", read_tokens, Path(initial.file))
+        make = Tokens if c.model.space == "sphere" else EuclideanTokens
+        tokens = _told("initial.file", read_tokens, Path(initial.file), make)
         if tokens.d != d:
             raise ConfigError(f"initial.file = {initial.file}: tokens have d = {tokens.d}, model.d is {d}")
         return Empirical(tokens)

@@ -15,13 +15,9 @@ PRESENT: Final = object()
 """Stands in NOT_YET for every value: the key itself is not there yet."""
 
 NOT_YET: Final[Mapping[str, frozenset[object]]] = {
-    "model.attention": frozenset({"l2", "sigmoid", "sinkhorn"}),
-    "model.causal": frozenset({True}),
-    "model.space": frozenset({"euclidean"}),
     "heads.kind": frozenset({"smooth"}),
     "layers.kind": frozenset({"ballistic", "modified"}),
     "layers.mlp": frozenset({PRESENT}),
-    "initial.kind": frozenset({"gaussian"}),
 }
 """Planned values that this version refuses, key path to values. Whoever adds one deletes it here."""
 
@@ -46,10 +42,12 @@ def refuse_not_yet(data: object) -> None:
 
 
 def fill_derived(data: object) -> object:
-    """Copy of raw data with the defaults of [heads] that depend on model.d filled in."""
+    """Copy of raw data with the defaults that depend on [model] filled in: those of [heads], and the retraction."""
     if not isinstance(data, Mapping):
         return data
-    model, heads = data.get("model"), data.get("heads")
+    model, heads, layers = data.get("model"), data.get("heads"), data.get("layers")
+    if isinstance(model, Mapping) and model.get("space") == "euclidean" and isinstance(layers, Mapping):
+        data = {**data, "layers": {"retraction": "translate", **layers}}
     if not isinstance(heads, Mapping) or heads.get("kind") == "fixed":
         return data
     d = model.get("d") if isinstance(model, Mapping) else None
@@ -185,6 +183,21 @@ def check_initial(c: "Configuration") -> None:
             )
 
 
+def check_space(c: "Configuration") -> None:
+    """On the sphere tokens are brought back to it, in R^d they are not; a causal mask leaves nothing to Sinkhorn."""
+    model, retraction = c.model, c.layers.retraction
+    if model.space == "euclidean" and retraction != "translate":
+        refuse("layers.retraction", f' = "{retraction}": must be translate with model.space = "euclidean"')
+    if model.space == "sphere":
+        for path, value, special in (
+            ("layers.retraction", retraction, "translate"), ("initial.kind", c.initial.kind, "gaussian"),
+        ):  # fmt: skip
+            if value == special:
+                refuse(path, f' = "{value}": belongs to model.space = "euclidean", and model.space is "sphere"')
+    if model.causal and model.attention == "sinkhorn":
+        refuse("model.causal", ' = true: must be false with model.attention = "sinkhorn"')
+
+
 def check_simulate(c: "Configuration") -> None:
     """Methods of the sphere S^2 are asked for there only."""
     needs_sphere: dict[str, tuple[Any, str]] = {
@@ -192,6 +205,8 @@ def check_simulate(c: "Configuration") -> None:
         "simulate.sampling": (c.simulate.sampling, "quadrature"),
     }
     for path, (value, special) in needs_sphere.items():
+        if value == special and c.model.space != "sphere":
+            refuse(path, f' = "{value}": must be another method with model.space = "{c.model.space}"')
         if value == special and c.model.d != 3:
             refuse(
                 path, f' = "{value}": must be another method unless model.d = 3, and model.d is {c.model.d}'
@@ -202,5 +217,6 @@ CHECKS: Final[tuple[Callable[["Configuration"], None], ...]] = (
     check_heads,
     check_layers,
     check_initial,
+    check_space,
     check_simulate,
 )

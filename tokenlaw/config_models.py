@@ -30,15 +30,17 @@ CARRIED_TEXT: Final = (
     "[latitudes, longitudes], latitudes at least 2, longitudes even and at least 4, "
     f"at most {MAX_CARRIED} nodes in all"
 )
-Retraction = Literal["normalize", "geodesic", "flow"]
-RETRACTION_TEXT: Final = "how a layer's displacement moves a token on the sphere (flow: for tests)"
+Retraction = Literal["normalize", "geodesic", "flow", "translate"]
+RETRACTION_TEXT: Final = (
+    "how a layer's displacement moves a token on the sphere (flow: for tests), or in euclidean space (translate)"
+)
 
 
 class Model(Section):
     """What attends to what, and where the tokens live."""
 
     d: Annotated[int, Field(ge=2, le=65536)] = Field(
-        description="dimension; tokens live on the sphere S^(d-1), densities need d = 3"
+        description="dimension; tokens live on the sphere S^(d-1) or in R^d, densities need S^2, d = 3"
     )
     beta: NonNegative = Field(description="inverse temperature of the attention")
     attention: Literal["softmax", "linear", "l2", "sigmoid", "sinkhorn"] = Field(

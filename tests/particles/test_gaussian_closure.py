@@ -6,9 +6,10 @@ from scipy.linalg import expm, sqrtm
 
 from particles import Linear, RecordedLayers, Softmax, SolverError, simulate
 from particles.attention_kernels import L2, Sigmoid
-from particles.euclidean import EuclideanTokens, Gaussian, translate
+from particles.euclidean import EuclideanTokens, Gaussian
 from particles.gaussian_closure import GaussianClosure
 from particles.heads import Heads
+from particles.retraction import translate
 from particles.sinkhorn import Sinkhorn
 
 KERNELS = [Softmax(1.0), Softmax(0.6), L2(1.0), L2(0.4), Sinkhorn(1.0), Sinkhorn(2.0), Linear(1.0), Linear(0.5)]

@@ -5,7 +5,8 @@ import pytest
 
 from particles import Cloud
 from particles import sinkhorn as module
-from particles.sinkhorn import ConvergenceError, Sinkhorn
+from particles.arrays import ConvergenceError
+from particles.sinkhorn import Sinkhorn
 
 EYE = np.eye(2)
 

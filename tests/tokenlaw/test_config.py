@@ -40,6 +40,8 @@ components = [
 ]
 """
 UNIFORM = "initial={kind='uniform'}"
+EUCLIDEAN = "model.space=euclidean"
+GAUSSIAN = "initial={kind='gaussian', mean=[1,0,0], covariance=[[1,0.1,0],[0.1,1,0],[0,0,0]]}"
 MEAN = "heads.mean_v=[[1,0,0],[0,1,0],[0,0,1]]"
 TRANSFORMER = 'layers={kind="transformer", eta=0.1, heads=8, depth=20}'
 ONE_HEAD = 'layers={kind="transformer", eta=0.1, heads=1, depth=20}'
@@ -76,8 +78,18 @@ EXACT = {
     "model.beta=inf": "model.beta = inf: must be a finite number at least 0",
     "model.beta=false": "model.beta = false: must be a finite number at least 0",
     "model.beta=1979-05-27": "model.beta = 1979-05-27: must be a finite number at least 0",
-    "model.attention=hard": 'model.attention = "hard": must be one of softmax, linear',
-    "model.causal=1": "model.causal = 1: must be false",
+    "model.attention=hard": 'model.attention = "hard": must be one of softmax, linear, l2, sigmoid, sinkhorn',
+    "model.causal=1": "model.causal = 1: must be true or false",
+    "model.space=torus": 'model.space = "torus": must be one of sphere, euclidean',
+    "layers.retraction=translate": 'layers.retraction = "translate": belongs to model.space = "euclidean", '
+    'and model.space is "sphere"',
+    "initial={kind='gaussian', mean=[0,0,0], covariance=[[1,0,0],[0,1,0],[0,0,1]]}": 'initial.kind = "gaussian": '
+    'belongs to model.space = "euclidean", and model.space is "sphere"',
+    "initial={kind='gaussian', mean=[0,0], covariance=[[1]]}": "initial.mean = [0.0, 0.0]: must have "
+    "model.d = 3 entries, not 2",
+    "initial={kind='gaussian', mean=[0,0,0], covariance=[[1]]}": "initial.covariance: a 1 x 1 matrix, must be 3 x 3",
+    "initial={kind='gaussian', mean=[0,0,0]}": "initial.covariance: missing; must be a model.d x model.d matrix: "
+    "a list of rows of numbers",
     "model=3": "model = 3: must be a section [model]",
     "heads.sigma_v=-0.1": "heads.sigma_v = -0.1: must be a finite number at least 0",
     "heads.head_dim=0": "heads.head_dim = 0: must be between 1 and 1000000000",
@@ -96,7 +108,7 @@ EXACT = {
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
     "layers.eta=0.1": 'layers.eta = 0.1: belongs to layers.kind = "transformer", not to "homogenized"',
     "layers.file=x.nc": 'layers.file = "x.nc": belongs to layers.kind = "recorded", not to "homogenized"',
-    "layers.retraction=flat": 'layers.retraction = "flat": must be one of normalize, geodesic, flow',
+    "layers.retraction=flat": 'layers.retraction = "flat": must be one of normalize, geodesic, flow, translate',
     "layers.dt=0": "layers.dt = 0: must be a finite number greater than 0",
     "layers.dt=1e-300": "layers.dt = 1e-300: must be so large that layers.t_end takes "
     "at most 1000000000 steps",
@@ -183,6 +195,10 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ([UNIFORM, "model.d=4", "simulate.sampling=quadrature"], 'simulate.sampling = "quadrature"'),
         (["simulate.tokens=3", "initial={kind='simplex', overlap=-0.6}"], "initial.overlap = -0.6: must"),
         (["initial={kind='tokens', file='no such.nc'}"], 'initial.file = "no such.nc": must'),
+        ([EUCLIDEAN, "layers.retraction=normalize"], 'layers.retraction = "normalize": must be translate with'),
+        ([EUCLIDEAN, "simulate.field=spectral"], 'simulate.field = "spectral": must be another method with'),
+        ([EUCLIDEAN, "simulate.sampling=quadrature"], 'simulate.sampling = "quadrature": must be another'),
+        (["model.attention=sinkhorn", "model.causal=true"], "model.causal = true: must be false with model.att"),
         (["layers={kind='recorded', file='.'}"], 'layers.file = ".": must be the name of an existing file'),
     ],
 )  # fmt: skip
@@ -310,6 +326,12 @@ def test_defaults():
     assert load_text(BASE, ["model.d=4", "initial={kind='uniform'}"]).heads.sigma_v == 0.5
 
 
+def test_the_retraction_follows_the_space():
+    assert load_text(BASE).layers.retraction == "normalize"
+    assert load_text(BASE, [EUCLIDEAN]).layers.retraction == "translate"
+    assert load_text(BASE, [EUCLIDEAN, GAUSSIAN]).initial.covariance[0] == (1.0, 0.1, 0.0)
+
+
 def test_weights_and_means_are_normalised():
     first, second = load_text(BASE).initial.components
     assert (first.weight, second.weight) == pytest.approx((2 / 3, 1 / 3))
@@ -371,6 +393,9 @@ def test_immutable():
         ["initial={kind='conformal', a=[0.1,0.2,0.3]}", "solve.carried_nodes=[2,4]"],
         ["initial={kind='simplex', overlap=0.3}", "simulate.tokens=2"],
         ["initial={kind='uniform'}", "model.attention=linear"],
+        ["model.attention=l2", "model.causal=true"],
+        [EUCLIDEAN, GAUSSIAN, "model.attention=sinkhorn"],
+        [EUCLIDEAN, TRANSFORMER, "layers.retraction=translate"],
     ],
 )
 def test_round_trip(overrides):
@@ -456,7 +481,7 @@ def test_defaults_text_is_toml_and_complete():
     assert list(document) == list(Configuration.model_fields)
     for key, path in all_keys():
         assert key == path or f"{key} =" in text, path
-    for planned in ("smooth", "ballistic", "sinkhorn", "mlp", "covariance"):
+    for planned in ("smooth", "ballistic", "mlp"):
         assert planned not in text
     assert max(map(len, text.splitlines())) <= 170
 
