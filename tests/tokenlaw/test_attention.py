@@ -201,10 +201,11 @@ def test_only_softmax_and_l2_have_a_spectral_field(tmp_path, capsys, attention):
     assert "got causal softmax" in capsys.readouterr().err
 
 
-def test_tokens_that_leave_the_range_of_numbers_stop_the_run(tmp_path, capsys):
+@pytest.mark.parametrize("beta", [100, 1.7e308])
+def test_tokens_that_leave_the_range_of_numbers_stop_the_run(tmp_path, capsys, beta):
     """Linear attention blows up: the last finite state is on disk, one line says so and nothing else."""
     config = written(tmp_path, EUCLIDEAN)
-    settings = {"model__attention": "linear", "model__beta": 100, "layers__depth": 60}
+    settings = {"model__attention": "linear", "model__beta": beta, "layers__depth": 60}
     assert call("simulate", config, "--out", tmp_path / "t.nc", "--quiet", **settings) == 3
     told = capsys.readouterr().err.strip()
     assert told.startswith("stopped: the tokens are no longer finite (step ")
@@ -268,3 +269,10 @@ def test_gaussian_tokens_follow_their_closure(tmp_path):
     error = np.std(found, axis=0, ddof=1) / np.sqrt(replicas)
     assert np.abs((np.mean(found, axis=0) - laws[1.0]) / error).max() < 4
     assert np.abs((np.mean(found, axis=0) - laws[2**0.5]) / error).max() > 12
+
+
+def test_the_example_of_the_documentation_is_right(capsys):
+    text = (EXAMPLES.parent / "docs" / "attention.md").read_text(encoding="utf-8")
+    exec(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0], {})
+    numbers = [float(x) for x in re.findall(r"\d+\.\d*", capsys.readouterr().out)]
+    assert numbers == pytest.approx([1.0, 2.0, 0.5], rel=1e-9)
