@@ -1,8 +1,10 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 from particles.arrays import ConvergenceError, SolverError
-from particles.attention import Attention, DirectField, FieldFactory, Linear, Softmax
+from particles.attention import Attention, DifferentiableAttention, DirectField, FieldFactory, Linear, Softmax
 from particles.attention_kernels import L2, Causal, Sigmoid
+from particles.characteristics import Characteristics, tangent_move
+from particles.drift import Ballistic, Modified
 from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
 from particles.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.heads import (
@@ -16,6 +18,7 @@ from particles.heads import (
     ValuesApart,
 )
 from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
+from particles.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
 from particles.layers import (
     Homogenized,
     Layer,
@@ -24,52 +27,83 @@ from particles.layers import (
     RecordedLayers,
     record,
 )
+from particles.low_temperature import (
+    top_projection,
+    uniform_barycenter,
+    zero_temperature_flow,
+    zero_temperature_velocity,
+)
+from particles.mlp import JointPush, MLPBlock, WithMLP
 from particles.output import Recorder
-from particles.pushes import AttentionPush, Field, Push
+from particles.pushes import AttentionPush, DifferentiableField, Field, FieldPush, Push, VelocityPush
+from particles.random_fields import FourierField, HarmonicField
 from particles.randomness import Noise, Stream
 from particles.retraction import flow, geodesic, normalize, translate
+from particles.scaling import Scaling
+from particles.schemes import Euler, RungeKutta4, Scheme
 from particles.simulate import simulate
 from particles.sinkhorn import Sinkhorn
+from particles.smooth import SmoothHeads, SmoothTransformer
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 
 __all__ = [
+    "ACTIVATIONS",
     "L2",
+    "Activation",
     "AnyTokens",
     "Attention",
     "AttentionPush",
+    "Ballistic",
     "Causal",
+    "Characteristics",
     "ClosureSolution",
     "Cloud",
     "Conformal",
     "ConvergenceError",
+    "DifferentiableAttention",
+    "DifferentiableField",
     "DirectField",
+    "DualKernel",
     "Empirical",
     "EuclideanTokens",
+    "Euler",
     "Field",
     "FieldFactory",
+    "FieldPush",
     "FixedHeads",
+    "FourierField",
     "Gaussian",
     "GaussianClosure",
     "GaussianHeads",
+    "HarmonicField",
     "HeadLaw",
     "Heads",
     "Homogenized",
     "IndependentEntries",
     "InitialDensity",
     "InitialLaw",
+    "JointPush",
     "Layer",
     "LayerLaw",
+    "LegendreSeries",
     "Linear",
+    "MLPBlock",
     "Measure",
+    "Modified",
     "Noise",
     "Push",
     "RademacherHeads",
     "RandomTransformer",
     "RecordedLayers",
     "Recorder",
+    "RungeKutta4",
+    "Scaling",
+    "Scheme",
     "Sigmoid",
     "Simplex",
     "Sinkhorn",
+    "SmoothHeads",
+    "SmoothTransformer",
     "Softmax",
     "SolverError",
     "Stream",
@@ -77,7 +111,9 @@ __all__ = [
     "Uniform",
     "UniformHeads",
     "ValuesApart",
+    "VelocityPush",
     "VonMisesFisherMixture",
+    "WithMLP",
     "flow",
     "geodesic",
     "mean_token",
@@ -85,5 +121,10 @@ __all__ = [
     "record",
     "second_moment",
     "simulate",
+    "tangent_move",
+    "top_projection",
     "translate",
+    "uniform_barycenter",
+    "zero_temperature_flow",
+    "zero_temperature_velocity",
 ]

@@ -1,15 +1,16 @@
 """Attention: barycentres m_A[mu](x) of a weighted measure, in blocks of bounded memory.  mathematics (1)."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from particles.arrays import Array
-from particles.pushes import AttentionPush, Field
-from particles.tokens import Measure, second_moment
+from particles.pushes import AttentionPush, Field, FieldPush
+from particles.tokens import Measure, mean_token, second_moment
 
 BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the second-level cache
+TABLE = 1 << 21  # products of components per pass over a measure: 16 MB
 PLAIN_LIMIT = 300.0  # scores below this need no shift: exp(300) and its inverse are far from overflow
 
 
@@ -18,6 +19,15 @@ class Attention(Protocol):
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentre of one head at `points`: (N, d)."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableAttention(Attention, Protocol):
+    """A kernel whose barycentres have a derivative in closed form."""
+
+    def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """Derivative of the barycentre of one head at `points`: (N, d, d), [n, i, j] = dm_i/dx_j."""
         ...
 
 
@@ -87,6 +97,25 @@ class Softmax:
         """Barycentres of M heads, query and key (M, head_dim, d), at points (N, d); result (M, N, d)."""
         return np.stack([self.barycenter(points, measure, q, k) for q, k in zip(query, key, strict=True)])
 
+    def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """D m_A(x) = beta Cov_x(y) A at points (N, d), Cov_x under the weights that x gives; result (N, d, d)."""
+        rows, columns = points @ (self.beta * query.T), measure.points @ key.T
+        d = points.shape[1]
+        # Taken about the mean: a narrow cloud would lose its covariance to cancellation.
+        lifted = np.column_stack([measure.points - mean_token(measure), np.ones(len(columns))])
+        moments = np.ones((len(points), d + 1, d + 1))
+        first, second = (index[:-1] for index in np.triu_indices(d + 1))
+        width = max(1, TABLE // len(columns))
+        for start in range(0, len(first), width):
+            i, j = first[start : start + width], second[start : start + width]
+            products = lifted[:, i] * lifted[:, j]
+            moments[:, i, j] = _weighted_exponentials(rows, columns, measure.weights, products, PLAIN_LIMIT)
+            moments[:, j, i] = moments[:, i, j]
+        mean = moments[:, :d, d]
+        covariance = moments[:, :d, :d] - mean[:, :, None] * mean[:, None, :]
+        derivative: Array = (covariance @ key.T) @ (self.beta * query)
+        return derivative
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -104,6 +133,11 @@ class Linear:
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Unnormalised barycentre of the head (query, key) at points (N, d); result (N, d)."""
         return points @ (self.beta * (query.T @ key) @ second_moment(measure))
+
+    def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """beta Sigma A at every point; result (N, d, d)."""
+        form = self.beta * second_moment(measure) @ key.T @ query
+        return np.broadcast_to(form, (len(points), *form.shape))
 
 
 class FieldFactory(Protocol):
@@ -130,3 +164,22 @@ class DirectField:
         for mixing, query, key in zip(self.push.mixing, self.push.query, self.push.key, strict=True):
             velocity += self.attention.barycenter(points, self.measure, query, key) @ mixing.T
         return velocity
+
+    def jacobian(self, points: Array) -> Array:
+        """DU at points (N, d), shape (N, d, d)."""
+        attention = self.attention
+        if not isinstance(attention, DifferentiableAttention):
+            raise TypeError(f"characteristics need attention with a derivative; {type(attention).__name__} has none")
+        total = np.zeros((*points.shape, points.shape[1]))
+        for mixing, query, key in zip(self.push.mixing, self.push.query, self.push.key, strict=True):
+            total += mixing @ attention.derivative(points, self.measure, query, key)
+        return total
+
+
+def field_of(
+    factory: FieldFactory, attention: Attention, push: AttentionPush | FieldPush, measure: Measure, n_targets: int
+) -> Field:
+    """The field of a push, for the time loops: made by the factory for attention, or the one that the push holds."""
+    if isinstance(push, FieldPush):
+        return push.velocity
+    return factory(attention, push, measure, n_targets)

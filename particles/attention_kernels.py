@@ -22,15 +22,21 @@ def check_beta(beta: float) -> None:
         raise ValueError(f"beta must be finite and >= 0, got {beta}")
 
 
-def softmax_with_offset(rows: Array, measure: Measure, key: Array, offset: Array) -> Array:
-    """Barycentres (N, d) with the weights w_j e^{<r_i, Ky_j> + o_j}: softmax of points lifted by one coordinate.
+def lift(
+    points: Array, measure: Measure, query: Array, key: Array, offset: Array, shift: Array | float = 0.0
+) -> tuple[Array, Cloud, Array, Array]:
+    """The head with weights w_j e^{<Qx + shift, Ky_j> + o_j} as a softmax head at beta = 1, one coordinate added.
 
     The offset o (n,) stays in the exponent, so that e^{o_j} may be far outside the range of numbers.
+
+    Returns
+    -------
+    points (N, d + 1), measure, query and key (head_dim + 1, d + 1).
     """
     lifted = Cloud(np.column_stack([measure.points, offset - offset.mean()]), measure.weights)
-    seen = np.column_stack([rows, np.ones(len(rows))])
-    found = Softmax(1.0).barycenter(seen, lifted, np.eye(seen.shape[1]), block_diag(key, np.eye(1)))
-    return np.ascontiguousarray(found[:, :-1])
+    wide = block_diag(query, np.eye(1))
+    wide[:-1, -1] = shift
+    return np.column_stack([points, np.ones(len(points))]), lifted, wide, block_diag(key, np.eye(1))
 
 
 @dataclass(frozen=True)
@@ -50,24 +56,29 @@ class L2:
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentre of the head (query, key), each (head_dim, d), at points (N, d); result (N, d)."""
-        rows, centred, offset = self.lift(points, measure, query, key)
-        return softmax_with_offset(rows, centred, key, offset) + mean_token(measure)
+        found = Softmax(1.0).barycenter(*self.lifted(points, measure, query, key))
+        return found[:, :-1] + mean_token(measure)
 
-    def lift(self, points: Array, measure: Measure, query: Array, key: Array) -> tuple[Array, Cloud, Array]:
-        """Rows r (N, head_dim), centred measure and offsets o (n,): -beta |Qx - Ky|^2 = <r, Ky> + o up to terms in x.
+    def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """Dm(x) = 2 beta Cov_x(y) A at points (N, d), Cov_x under the weights that x gives; result (N, d, d)."""
+        return Softmax(1.0).derivative(*self.lifted(points, measure, query, key))[:, :-1, :-1]
 
-        Positions are counted from the mean token, which keeps the digits when all tokens are far from the origin.
+    def lifted(self, points: Array, measure: Measure, query: Array, key: Array) -> tuple[Array, Cloud, Array, Array]:
+        """The softmax head at beta = 1 with these weights, see `lift`; positions are counted from the mean token.
+
+        That keeps the digits of |Qx - Ky|^2 when all tokens are far from the origin.
         """
         centre = mean_token(measure)
         gap = measure.points - centre
         keys = gap @ key.T
-        rows = 2 * self.beta * (points @ query.T - centre @ key.T)
-        return rows, Cloud(gap, measure.weights), -self.beta * np.einsum("ij,ij->i", keys, keys)
+        offset = -self.beta * np.einsum("ij,ij->i", keys, keys)
+        shift = -2 * self.beta * (key @ centre)
+        return lift(points, Cloud(gap, measure.weights), 2 * self.beta * query, key, offset, shift)
 
     def reweighted(self, measure: Measure, key: Array) -> tuple[Softmax, Cloud]:
         """The softmax kernel and the measure that give this head the same barycentres.
 
-        For fields that know softmax only (`spde.SpectralField`); ValueError where the new weights
+        For fields by series (`spde.SpectralField`, `spde.CircleField`); ValueError where the new weights
         w_j e^{-beta |Ky_j|^2} would leave the range of numbers.
         """
         keys = measure.points @ key.T
@@ -77,6 +88,21 @@ class L2:
             raise ValueError(f"beta |Ky|^2 must vary by at most {LOG_RANGE:g} over the measure, got {spread:g}")
         weights = measure.weights * np.exp(exponent - exponent.max())
         return Softmax(2 * self.beta), Cloud(measure.points, weights / weights.sum())
+
+
+Spectral = Softmax | L2
+"""Kernels whose fields have spectral forms on S^1 and S^2."""
+
+
+def as_softmax(kernel: Spectral, measure: Measure, key: Array) -> tuple[float, Measure] | None:
+    """beta and measure of the softmax head that a head amounts to; None where weights leave the range of numbers."""
+    if isinstance(kernel, Softmax):
+        return kernel.beta, measure
+    try:
+        softmax, reweighted = kernel.reweighted(measure, key)
+    except ValueError:
+        return None
+    return softmax.beta, reweighted
 
 
 @dataclass(frozen=True)
@@ -128,10 +154,9 @@ class Causal:
             raise ValueError("causal attention is defined at the tokens of the measure only, got other points")
         kernel = self.kernel
         if isinstance(kernel, L2):
-            rows, centred, offset = kernel.lift(points, measure, query, key)
-            rows = np.column_stack([rows, np.ones(len(rows))])
-            columns = np.column_stack([centred.points @ key.T, offset])
-            return _masked(rows, columns, centred, _softmax) + mean_token(measure)
+            points, lifted, query, key = kernel.lifted(points, measure, query, key)
+            found = _masked(points @ query.T, lifted.points @ key.T, lifted, _softmax)
+            return found[:, :-1] + mean_token(measure)
         averages: dict[type, Average] = {Softmax: _softmax, Linear: _linear, Sigmoid: _sigmoid}
         return _masked(kernel.beta * (points @ query.T), measure.points @ key.T, measure, averages[type(kernel)])
 

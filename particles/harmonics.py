@@ -136,8 +136,8 @@ def gradient_at(coefficients: Coefficients, points: Array) -> Array:
     -------
     (N, 3) or (K, N, 3), tangent vectors in Cartesian components.
     """
-    degree, location = degree_of(coefficients), angles(points)
-    rows = np.atleast_2d(coefficients)
+    degree, location = max(1, degree_of(coefficients)), angles(points)
+    rows = np.atleast_2d(resize(coefficients, degree))  # transforms of spin 1 begin at degree 1
     theta, phi = location.T
     south = np.stack([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), -np.sin(theta)], axis=1)
     east = np.stack([-np.sin(phi), np.cos(phi), np.zeros_like(phi)], axis=1)
@@ -150,3 +150,22 @@ def gradient_at(coefficients: Coefficients, points: Array) -> Array:
         np.multiply(along[0][:, None], south, out=target)
         target += along[1][:, None] * east
     return out if coefficients.ndim == 2 else out[0]
+
+
+def low_moments(coefficients: Coefficients) -> tuple[Array, Array]:
+    """Mean (3,) and second moment (3, 3) of a density, from its coefficients of degree <= 2.
+
+    x = sqrt(2 pi/3) (Y_1^-1 - Y_1^1), z = sqrt(4 pi/3) Y_1^0; the products follow from degree 2.
+    """
+    first = resize(coefficients, 2)
+    a00, a10, a20, a11, a21, a22 = first[0].real, first[1].real, first[2].real, first[3], first[4], first[5]
+    mean = np.array([-math.sqrt(8 * math.pi / 3) * a11.real, math.sqrt(8 * math.pi / 3) * a11.imag, 0.0])
+    mean[2] = math.sqrt(4 * math.pi / 3) * a10
+    mass = a00 * math.sqrt(4 * math.pi)
+    zz = (mass + 2 * math.sqrt(4 * math.pi / 5) * a20) / 3
+    difference = 2 * math.sqrt(8 * math.pi / 15) * a22.real  # xx - yy
+    xy = -math.sqrt(8 * math.pi / 15) * a22.imag
+    xz = -math.sqrt(8 * math.pi / 15) * a21.real
+    yz = math.sqrt(8 * math.pi / 15) * a21.imag
+    xx, yy = (mass - zz + difference) / 2, (mass - zz - difference) / 2
+    return mean, np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

@@ -112,8 +112,12 @@ class IndependentEntries(ABC):
         shape = (size, self.head_dim, self.d)
         query = self.sigma_a * self.entries(rng, shape)
         key = self.sigma_a * self.entries(rng, shape)
+        return self.with_mean(query, key)
+
+    def with_mean(self, query: Array, key: Array) -> tuple[Array, Array]:
+        """Append the rows that add mean_a to A = key^T query, where it is not zero."""
         if self.mean_a.any():
-            tile = (size, self.d, self.d)
+            tile = (len(query), self.d, self.d)
             query = np.concatenate([query, np.broadcast_to(self.mean_a, tile)], axis=1)
             key = np.concatenate([key, np.broadcast_to(np.eye(self.d), tile)], axis=1)
         return query, key

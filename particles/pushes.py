@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from particles.arrays import Array
 from particles.retraction import Retraction, normalize
@@ -25,11 +25,34 @@ class Field(Protocol):
         ...
 
 
+@runtime_checkable
+class DifferentiableField(Field, Protocol):
+    """A field that knows its derivative: what characteristics need."""
+
+    def jacobian(self, points: Array) -> Array:
+        """DU at points (N, d), shape (N, d, d), [n, i, j] = dU_i/dx_j; only its action on tangent vectors counts."""
+        ...
+
+
 class Push(Protocol):
     """One move of a measure."""
 
     def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
-        """Move a measure, and points that ride on its flow; `make` turns an attention push into its field."""
+        """Move a measure, and points that ride on its flow; `make` turns a push of one velocity into its field."""
+        ...
+
+
+@runtime_checkable
+class VelocityPush(Push, Protocol):
+    """A push with one velocity and one retraction: T(x) = retraction(x, U(x))."""
+
+    @property
+    def retraction(self) -> Retraction:
+        """x, U -> T(x)."""
+        ...
+
+    def field(self, measure: Cloud, make: "MakeField") -> Field:
+        """The velocity U, of the measure before the move."""
         ...
 
 
@@ -38,7 +61,12 @@ def euler_move(
 ) -> tuple[Cloud, Riders]:
     """T(x) = retraction(x, U(x)) at the points of a measure and at riders."""
     moved = Cloud(retraction(measure.points, field.at(measure.points)), measure.weights)
-    return moved, tuple(retraction(points, field.at(points)) if len(points) else points for points in riders)
+    return moved, ride(field, retraction, riders)
+
+
+def ride(field: Field, retraction: Retraction, riders: Riders) -> Riders:
+    """T(x) = retraction(x, U(x)) at riders."""
+    return tuple(retraction(points, field.at(points)) if len(points) else points for points in riders)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +87,33 @@ class AttentionPush:
 
     def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
         """One step by the field of the measure before the move."""
-        return euler_move(make(self, measure), self.retraction, measure, riders)
+        return euler_move(self.field(measure, make), self.retraction, measure, riders)
+
+    def field(self, measure: Cloud, make: "MakeField") -> Field:
+        """The velocity U of the measure, as the time loop makes it."""
+        return make(self, measure)
 
 
-MakeField = Callable[[AttentionPush, Cloud], Field]
+@dataclass(frozen=True, eq=False)
+class FieldPush:
+    """A given velocity U, the same for every measure, then a retraction.
+
+    Attributes
+    ----------
+    velocity : U, ready to be evaluated.
+    retraction : x, U -> T(x).
+    """
+
+    velocity: Field
+    retraction: Retraction = normalize
+
+    def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
+        """One step by the given velocity."""
+        return euler_move(self.field(measure, make), self.retraction, measure, riders)
+
+    def field(self, measure: Cloud, make: "MakeField") -> Field:
+        """The velocity U, as the time loop takes it."""
+        return make(self, measure)
+
+
+MakeField = Callable[[AttentionPush | FieldPush, Cloud], Field]

@@ -8,10 +8,10 @@ import xarray as xr
 
 from particles import output
 from particles.arrays import Array, ConvergenceError, SolverError
-from particles.attention import Attention, DirectField, FieldFactory
+from particles.attention import Attention, DirectField, FieldFactory, field_of
 from particles.euclidean import AnyTokens
 from particles.layers import LayerLaw
-from particles.pushes import AttentionPush, Field
+from particles.pushes import AttentionPush, Field, FieldPush
 from particles.tokens import Cloud, mean_token, second_moment
 
 Progress = Callable[[int], None]
@@ -92,8 +92,8 @@ def push_tokens(
 ) -> Cloud:
     """Push a cloud through layer number `step`."""
 
-    def make(push: AttentionPush, measure: Cloud) -> Field:
-        return field(attention, push, measure, len(measure.points))
+    def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+        return field_of(field, attention, push, measure, len(measure.points))
 
     for push in law.layer(step):
         cloud, _ = push.move(cloud, (), make)
@@ -160,7 +160,7 @@ def simulate(
     law : law of the layers; law.layer(k) is applied at step k.
     attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
-    field : factory of the velocity field; `DirectField` sums over all pairs, `spde.SpectralField` is O(n) on S^2.
+    field : factory of the velocity field; `DirectField` sums over all pairs, `spde.default_field` is O(n) for d = 2, 3.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from particles.arrays import Array, ConvergenceError
-from particles.attention_kernels import check_beta, softmax_with_offset
+from particles.attention import Softmax
+from particles.attention_kernels import check_beta, lift
 from particles.tokens import Measure
 
 STORED = 1 << 24  # kernel entries kept in memory, 134 MB; beyond, they are computed anew in every iteration
@@ -48,7 +49,8 @@ class Sinkhorn:
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """beta times the barycentre of the head (query, key) at points (N, d); result (N, d)."""
         offset = self.potential(measure, query, key)
-        return self.beta * softmax_with_offset(points @ (self.beta * query.T), measure, key, offset)
+        found = Softmax(1.0).barycenter(*lift(points, measure, self.beta * query, key, offset))
+        return self.beta * found[:, :-1]
 
     def potential(self, measure: Measure, query: Array, key: Array) -> Array:
         """log v at the points of the measure, (n,), up to a constant; ConvergenceError when it is not found."""

@@ -1,18 +1,25 @@
-"""What a transformer becomes for infinitely many tokens: densities on S^2 and the equation they solve."""
+"""What a transformer becomes for infinitely many tokens: densities on S^2 and S^1, and the equation they solve."""
 
+from spde.circle import Circle
+from spde.circle_field import CircleField
 from spde.density import Density, SeriesLaw
+from spde.domain import Domain, unit_sphere
 from spde.field import SpectralField
 from spde.solver import DensityFlow, DensityState, default_field, solve, spectral_field
 from spde.sphere import Sphere
 
 __all__ = [
+    "Circle",
+    "CircleField",
     "Density",
     "DensityFlow",
     "DensityState",
+    "Domain",
     "SeriesLaw",
     "SpectralField",
     "Sphere",
     "default_field",
     "solve",
     "spectral_field",
+    "unit_sphere",
 ]

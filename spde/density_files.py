@@ -5,11 +5,16 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from particles.harmonics import Coefficients, mode_numbers, n_modes
+from spde.density import SeriesLaw
+from spde.domain import SPHERES
+from spde.sphere import MAX_DEGREE, MIN_DEGREE
 
 
-def read_density(path: Path) -> Coefficients:
-    """Coefficients of the last record of a density file; ValueError names what is wrong."""
+def read_density(path: Path) -> SeriesLaw:
+    """The law of the last record of a density file; ValueError names what is wrong.
+
+    The modes tell where it lives: 0 <= sh_order <= sh_degree on S^2, sh_order = sh_degree on the circle.
+    """
     try:
         dataset = xr.open_dataset(path, engine="netcdf4")
     except FileNotFoundError:
@@ -29,9 +34,13 @@ def read_density(path: Path) -> Coefficients:
         degree = np.asarray(dataset["sh_degree"].values, dtype=np.int64)
         order = np.asarray(dataset["sh_order"].values, dtype=np.int64)
     lmax = int(degree.max(initial=0))
-    wanted = set(zip(*(values.tolist() for values in mode_numbers(lmax)), strict=True)) if lmax <= 1023 else set()
-    if len(degree) != n_modes(lmax) or set(zip(degree.tolist(), order.tolist(), strict=True)) != wanted:
-        raise ValueError(f"{path}: sh_degree and sh_order must run over all modes 0 <= m <= l <= lmax, lmax <= 1023")
+    modes = sorted(zip(degree.tolist(), order.tolist(), strict=True))
+    kinds = [kind for kind in SPHERES.values() if lmax <= MAX_DEGREE and modes == _modes(kind.mode_numbers(lmax))]
+    if not kinds:
+        raise ValueError(
+            f"{path}: sh_degree and sh_order must run over all modes 0 <= m <= l <= lmax (of S^2) or m = l (of S^1), "
+            f"lmax <= {MAX_DEGREE}"
+        )
     if not np.isfinite(pair).all():
         raise ValueError(f"{path}: coefficients must be finite, got NaN or infinity")
     coefficients = np.empty(len(degree), dtype=np.complex128)
@@ -39,4 +48,9 @@ def read_density(path: Path) -> Coefficients:
     coefficients[:] = pair[by_order, 0] + 1j * pair[by_order, 1]
     if not coefficients[0].real > 0:
         raise ValueError(f"{path}: the mass of the density must be positive")
-    return coefficients
+    return SeriesLaw(coefficients, kinds[-1](max(MIN_DEGREE, lmax)))
+
+
+def _modes(numbers: "tuple[np.ndarray, np.ndarray]") -> list[tuple[int, int]]:
+    degrees, orders = numbers
+    return sorted(zip(degrees.tolist(), orders.tolist(), strict=True))

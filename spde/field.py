@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from particles.arrays import Array
-from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField, Softmax
-from particles.attention_kernels import L2
-from particles.harmonics import Coefficients, degree_of, n_modes, power, resize, synthesis_at
+from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
+from particles.attention_kernels import L2, Spectral, as_softmax
+from particles.harmonics import Coefficients, degree_of, gradient_at, n_modes, power, resize, synthesis_at
 from particles.pushes import AttentionPush
 from particles.quadrature import gauss_grid
 from particles.tokens import Cloud, Measure
@@ -22,7 +22,6 @@ from spde.sphere import DuccTransforms, Sphere
 GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre
 PAIR_COST = 0.75  # an antipodal pair against two points: one exponential and one division
 MODES_BEYOND = 2  # degrees added to the one the probe asks for
-Spectral = Softmax | L2  # kernels with a spectral field
 
 
 class SpectralField:
@@ -60,11 +59,15 @@ class SpectralField:
         self._attention, self._push = attention, push
         self._measure = Cloud(measure.points, measure.weights)
         self.tail = 0.0
-        shared = SourceChoice(measure, GUARD * tol)
+        choice = SourceChoice(measure, GUARD * tol)
         coefficients: list[Coefficients | None] = []
         for query, key in zip(push.query, push.key, strict=True):
-            beta, choice = _softmax(attention, key, shared)
-            coefficients.append(self._head(beta * (key.T @ query), choice, n_targets, GUARD * tol))
+            head = as_softmax(attention, self._measure, key)
+            if head is None:
+                coefficients.append(None)  # summed directly, with the weights in the exponent
+                continue
+            sources = SourceChoice(head[1], GUARD * tol) if isinstance(attention, L2) else choice
+            coefficients.append(self._head(head[0] * (key.T @ query), sources, n_targets, GUARD * tol))
         self.degrees = np.array([0 if a is None else degree_of(a) for a in coefficients])
         self.degree = int(self.degrees.max(initial=0))
         self._coefficients: Coefficients = np.zeros((3, n_modes(self.degree)), dtype=np.complex128)
@@ -82,15 +85,20 @@ class SpectralField:
         velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points).T)
         return velocity if self._direct is None else velocity + self._direct.at(points)
 
+    def jacobian(self, points: Array) -> Array:
+        """DU on tangent vectors at unit vectors (N, 3), shape (N, 3, 3); errors are about `degree` times `tol`."""
+        slopes = np.ascontiguousarray(gradient_at(self._coefficients, points).transpose(1, 0, 2))
+        return slopes if self._direct is None else slopes + self._direct.jacobian(points)
+
     def on_grid(self, sphere: Sphere) -> Array:
         """U at the grid points of a sphere, (nlat * nphi, 3)."""
         velocity = np.stack([sphere.synthesis(a).ravel() for a in self._coefficients], axis=1)
         return velocity if self._direct is None else velocity + self._direct.at(sphere.points)
 
-    def _head(self, form: Array, choice: SourceChoice | None, n_targets: int, tolerance: float) -> Coefficients | None:
+    def _head(self, form: Array, choice: SourceChoice, n_targets: int, tolerance: float) -> Coefficients | None:
         """Coefficients (3, modes) of one barycentre, or None where direct sums are cheaper; form = beta A."""
-        if choice is None or not np.isfinite(form).all():
-            return None  # direct sums keep weights in the exponent, and carry NaN on to where the run is stopped
+        if not np.isfinite(form).all():
+            return None  # direct sums carry the NaN on to where the run is stopped
         _, singular, axes = np.linalg.svd(form)
         strength = float(singular[0])
         if not strength <= PLAIN_LIMIT:
@@ -111,17 +119,6 @@ class SpectralField:
                 return coefficients
             degree = _odd(int(1.25 * degree) + 2)
         return None
-
-
-def _softmax(attention: Spectral, key: Array, shared: SourceChoice) -> tuple[float, SourceChoice | None]:
-    """beta and sources of the softmax head that a head amounts to; no sources where their weights leave the range."""
-    if isinstance(attention, Softmax):
-        return attention.beta, shared
-    try:
-        softmax, measure = attention.reweighted(Cloud(*shared.full[:2]), key)
-    except ValueError:
-        return attention.beta, None
-    return softmax.beta, SourceChoice(measure, shared.tolerance)
 
 
 def _odd(degree: int) -> int:

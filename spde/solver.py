@@ -15,15 +15,20 @@ import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError, as_array
-from particles.attention import Attention, DirectField, FieldFactory
-from particles.harmonics import Coefficients, adjoint_at, mode_numbers
+from particles.attention import Attention, DirectField, FieldFactory, field_of
+from particles.attention_kernels import Spectral
+from particles.characteristics import Characteristics, characteristics_of, jacobian, tangent_move
+from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
-from particles.pushes import AttentionPush, Field
+from particles.pushes import AttentionPush, Field, FieldPush
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
+from spde.circle_field import CircleField
 from spde.density import Density
-from spde.field import Spectral, SpectralField
-from spde.sphere import Sphere
+from spde.domain import SPHERES, Domain
+from spde.field import SpectralField
+
+SPECTRAL: dict[int, type[CircleField] | type[SpectralField]] = {2: CircleField, 3: SpectralField}  # by dimension
 
 TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
 NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
@@ -35,23 +40,23 @@ DEFECT_LIMIT = 1e-4  # likewise when the two representations differ by this much
 class GridField(Protocol):
     """A field that knows a faster way to the points of a grid."""
 
-    def on_grid(self, sphere: Sphere) -> Array:
-        """U at the grid points, (nlat * nphi, 3)."""
+    def on_grid(self, sphere: Domain) -> Array:
+        """U at the grid points, (N, d)."""
         ...
 
 
 def default_field(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-    """`SpectralField` for softmax and L2 attention, `DirectField` for every other kernel."""
-    factory: FieldFactory = SpectralField if isinstance(attention, Spectral) else DirectField
-    return factory(attention, push, measure, n_targets)
+    """`SpectralField` or `CircleField` for softmax and L2 attention in d = 3 or 2, `DirectField` else."""
+    return spectral_field(1e-6)(attention, push, measure, n_targets)
 
 
 def spectral_field(tol: float) -> FieldFactory:
     """`default_field` with another tolerance than 1e-6."""
 
     def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-        if isinstance(attention, Spectral):
-            return SpectralField(attention, push, measure, n_targets, tol)
+        kind = SPECTRAL.get(push.mixing.shape[-1])
+        if kind is not None and isinstance(attention, Spectral):
+            return kind(attention, push, measure, n_targets, tol)
         return DirectField(attention, push, measure, n_targets)
 
     return factory
@@ -60,7 +65,7 @@ def spectral_field(tol: float) -> FieldFactory:
 class _WatchedField:
     """A field inside a step: takes the fast way to grid points, remembers the largest |U| at the measure's points."""
 
-    def __init__(self, field: Field, sphere: Sphere, watched: Array) -> None:
+    def __init__(self, field: Field, sphere: Domain, watched: Array) -> None:
         self._field, self._sphere, self._watched = field, sphere, watched
         self.degree, self.longest = field.degree, 0.0
 
@@ -73,6 +78,10 @@ class _WatchedField:
             self.longest = float(np.sqrt(np.einsum("ij,ij->i", velocity, velocity).max()))
         return velocity
 
+    def jacobian(self, points: Array) -> Array:
+        """DU at points (N, 3), shape (N, 3, 3)."""
+        return jacobian(self._field, points)
+
 
 @dataclass(frozen=True, eq=False)
 class DensityState:
@@ -82,9 +91,10 @@ class DensityState:
     ----------
     coefficients : (modes,) at the last remap.
     nodes : carried nodes now.
-    passive : (P, 3) points that ride on the flow without acting on it.
+    passive : (P, d) points that ride on the flow without acting on it.
     moving : grid nodes of the last remap, moved since then, with weights w_g rho(x_g); None right after a remap.
     field_degree : largest degree of the last field, 0 at the start.
+    characteristics : density along the carried nodes; None where it is not wanted.
     """
 
     step: int
@@ -93,6 +103,7 @@ class DensityState:
     passive: Array
     moving: Cloud | None = None
     field_degree: int = 0
+    characteristics: Characteristics | None = None
 
     def arrays(self) -> dict[str, Array]:
         """The state by name, real arrays only."""
@@ -108,6 +119,8 @@ class DensityState:
         }
         if self.moving is not None:
             arrays |= {"moving": self.moving.points, "moving_weight": self.moving.weights}
+        if self.characteristics is not None:
+            arrays |= self.characteristics.arrays()
         return arrays
 
 
@@ -123,6 +136,7 @@ def density_state(arrays: dict[str, Array]) -> DensityState:
         arrays["passive"],
         Cloud(arrays["moving"], arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
         int(arrays["field_degree"]),
+        characteristics_of(arrays),
     )
 
 
@@ -136,23 +150,38 @@ class DensityFlow:
     field : factory of the velocity field.
     remap_every : layers between two remaps of the coefficients; 0 never: the carried nodes alone.
     on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
+    characteristics : whether `start` follows the density along the carried nodes.
     """
 
-    sphere: Sphere
+    sphere: Domain
     law: LayerLaw
     attention: Attention
     field: FieldFactory = default_field
     remap_every: int = 1
     on_unresolved: str = "warn"
+    characteristics: bool = False
     _said: set[str] = dataclass_field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
-        if self.law.d != 3:
-            raise ValueError(f"densities live on S^2 (d = 3); the layers have d = {self.law.d}")
+        if self.law.d != self.sphere.d:
+            known = " and ".join(f"S^{d - 1} (d = {d})" for d in SPHERES)
+            raise ValueError(
+                f"densities live on {known}; the density has d = {self.sphere.d}, the layers have d = {self.law.d}"
+            )
         if self.on_unresolved not in ("warn", "stop"):
             raise ValueError(f'on_unresolved must be "warn" or "stop", got {self.on_unresolved!r}')
         if self.remap_every < 0:
             raise ValueError(f"remap_every must be >= 0, got {self.remap_every}")
+
+    def start(self, density: Density, passive: Array | None = None) -> DensityState:
+        """State at depth 0, with points (P, 3) that ride on the flow."""
+        riders = np.zeros((0, 3)) if passive is None else passive
+        along = None
+        if self.characteristics:
+            if density.node_log_density is None:
+                raise ValueError("characteristics need an initial density; tokens as the initial density have none")
+            along = Characteristics.start(density.nodes.points, density.node_log_density)
+        return DensityState(0, density.coefficients, density.nodes, riders, characteristics=along)
 
     def advance(self, state: DensityState, until: int, progress: Progress | None = None) -> DensityState:
         """Apply the layers state.step ... until - 1."""
@@ -169,7 +198,7 @@ class DensityFlow:
         return state
 
     def _step(self, state: DensityState) -> DensityState:
-        coefficients, nodes, moving = state.coefficients, state.nodes, state.moving
+        coefficients, nodes, moving, along = state.coefficients, state.nodes, state.moving, state.characteristics
         if self.remap_every and moving is None:
             values = self.sphere.synthesis(coefficients).ravel()
             moving = Cloud(self.sphere.points, self.sphere.weights * values)
@@ -177,14 +206,18 @@ class DensityFlow:
         n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
         fields: list[_WatchedField] = []
 
-        def make(push: AttentionPush, measure: Cloud) -> Field:
-            field = self.field(self.attention, push, measure, n_targets)
+        def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+            field = field_of(self.field, self.attention, push, measure, n_targets)
             fields.append(_WatchedField(field, self.sphere, measure.points))
             return fields[-1]
 
         for push in self.law.layer(state.step):
-            nodes, riders = push.move(nodes, riders, make)
-        if not all(np.isfinite(points).all() for points in (nodes.points, *riders)):
+            if along is None:
+                nodes, riders = push.move(nodes, riders, make)
+            else:
+                nodes, riders, along = tangent_move(push, nodes, riders, make, along)
+        frames = () if along is None else (along.frame,)
+        if not all(np.isfinite(array).all() for array in (nodes.points, *riders, *frames)):
             depth = state.step * self.law.dt
             raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
         if any(field.longest > 1 for field in fields):
@@ -193,20 +226,28 @@ class DensityFlow:
                 f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
                 "representation converges; lower dt",
             )
+        if along is not None and state.characteristics is not None:
+            folded = np.count_nonzero(along.folds > state.characteristics.folds)
+            if folded:
+                self._warn(
+                    "fold",
+                    f"layer {state.step} folds the sphere at {folded} carried nodes (det DT <= 0): the density there "
+                    "is a sum over branches, of which node_log_density has one; lower dt",
+                )
         if moving is not None:
             moving = Cloud(riders[1], moving.weights)
             if (state.step + 1) % self.remap_every == 0:
-                coefficients = adjoint_at(moving.weights, moving.points, self.sphere.lmax)
+                coefficients = self.sphere.adjoint_at(moving.weights, moving.points)
                 moving = None
         degree = max((field.degree for field in fields), default=0)
-        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree)
+        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree, along)
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
         cloud = state.moving if self.remap_every else state.nodes
         if cloud is None:
             return Density(self.sphere, state.coefficients, state.nodes)
-        return Density(self.sphere, adjoint_at(cloud.weights, cloud.points, self.sphere.lmax), state.nodes)
+        return Density(self.sphere, self.sphere.adjoint_at(cloud.weights, cloud.points), state.nodes)
 
     def unresolved(self, density: Density) -> bool:
         """Whether the pointwise density is lost: tail, negative values or moment_defect beyond their limits."""
@@ -233,17 +274,18 @@ class DensityFlow:
                 f"the carried nodes lose digits at depth time {state.step * self.law.dt:g} (moment defect "
                 f"{density.moment_defect:.1e}); raise carried_nodes",
             )
-        order = by_degree(self.sphere.lmax)
+        order = by_degree(self.sphere)
         pair = np.stack([density.coefficients.real[order], density.coefficients.imag[order]], axis=1)
         mean = density.mean
         defect = density.moment_defect if self.remap_every else np.nan
         none: tuple[str, ...] = ()
+        along = state.characteristics
         return output.record(
             state.step,
             self.law,
             {
-                "density": (("lat", "lon"), density.grid_values, "density of the token law"),
-                "coefficients": (("mode", "part"), pair, "spherical-harmonic coefficients of the density"),
+                "density": (self.sphere.dims, density.grid_values, "density of the token law"),
+                "coefficients": (("mode", "part"), pair, f"{self.sphere.series} coefficients of the density"),
                 "mass": (none, density.mass, "mass of the density"),
                 "mean_token": (("component",), mean, "mean token, from the carried nodes"),
                 "mean_overlap": (none, mean @ mean, "squared length of the mean token"),
@@ -255,6 +297,7 @@ class DensityFlow:
                 "tail": (none, density.tail, "norm of the top tenth of the degrees over the norm of all"),
                 "field_degree": (none, np.int32(state.field_degree), "largest degree of the velocity field"),
                 "unresolved": (none, np.int8(unresolved), "1 where the pointwise density is lost"),
+                **({} if along is None else along.variables(state.nodes, state.step * self.law.dt)),
             },
         )  # fmt: skip
 
@@ -264,27 +307,29 @@ class DensityFlow:
             self._said.add(kind)
             warnings.warn(text, RuntimeWarning, stacklevel=3)
 
-    def static(self) -> xr.Dataset:
-        """Grid, mode numbers and parts: what a density file says once."""
-        degrees, orders = mode_numbers(self.sphere.lmax)
-        order = by_degree(self.sphere.lmax)
-        south = {"units": "degrees_north", "standard_name": "latitude", "long_name": "Gauss latitude", "axis": "Y"}
-        east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude", "axis": "X"}
+    def static(self, nodes: Cloud) -> xr.Dataset:
+        """What a density file says once: grid, mode numbers, parts; with characteristics the weights of the nodes."""
+        order = by_degree(self.sphere)
+        degrees, orders = (numbers[order].astype(np.int32) for numbers in (self.sphere.degrees, self.sphere.orders))
         return xr.Dataset(
+            node_weights(nodes) if self.characteristics else None,
             coords={
-                "lat": ("lat", self.sphere.latitude, south),
-                "lon": ("lon", self.sphere.longitude, east),
-                "sh_degree": ("mode", degrees[order].astype(np.int32), {"long_name": "degree l", "units": "1"}),
-                "sh_order": ("mode", orders[order].astype(np.int32), {"long_name": "order m", "units": "1"}),
+                **self.sphere.coordinates(),
+                "sh_degree": ("mode", degrees, {"long_name": "degree l", "units": "1"}),
+                "sh_order": ("mode", orders, {"long_name": "order m", "units": "1"}),
                 "part": ("part", np.array(["real", "imag"]), {"long_name": "part of the complex coefficient"}),
-            }
+            },
         )
 
 
-def by_degree(lmax: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
-    """Permutation from order-by-order to degree-by-degree numbering of the modes."""
-    degrees, orders = mode_numbers(lmax)
-    return np.lexsort((orders, degrees))
+def node_weights(nodes: Cloud) -> dict[str, tuple[str, Array, dict[str, str]]]:
+    """The weights of carried nodes, as a variable."""
+    return {"node_weight": ("node", nodes.weights, {"long_name": "weight of a carried node", "units": "1"})}
+
+
+def by_degree(sphere: Domain) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+    """Permutation from the transforms' numbering of the modes to degree by degree."""
+    return np.lexsort((sphere.orders, sphere.degrees))
 
 
 def solve(
@@ -298,6 +343,7 @@ def solve(
     passive: Array | None = None,
     remap_every: int = 1,
     on_unresolved: str = "warn",
+    characteristics: bool = False,
     checkpoint: output.Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -305,23 +351,27 @@ def solve(
 
     Parameters
     ----------
-    density : initial density on S^2.
-    law : law of the layers (d = 3).
+    density : initial density, on S^2 or S^1.
+    law : law of the layers, of the same d.
     attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field.
-    passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
+    passive : (P, d) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
     remap_every, on_unresolved : see `DensityFlow`.
+    characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
+        node_weight, entropy, area_defect, lyapunov and folds.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 
     Returns
     -------
-    xarray.Dataset with density(depth_time, lat, lon), coefficients(depth_time, mode, part), moments and diagnostics.
+    xarray.Dataset with density(depth_time, lat, lon), on the circle density(depth_time, lon),
+    coefficients(depth_time, mode, part), moments and diagnostics.
 
     Raises
     ------
     SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop".
+    TypeError, ValueError : characteristics of layers or densities that have none.
 
     Examples
     --------
@@ -333,9 +383,11 @@ def solve(
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
-    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved)
-    riders = np.zeros((0, 3)) if passive is None else as_array(passive, "passive", (None, 3))
-    recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static())
+    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved, characteristics)
+    riders = np.zeros((0, density.sphere.d)) if passive is None else as_array(
+        passive, "passive", (None, density.sphere.d)
+    )
+    recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static(density.nodes))
 
     def observe(state: DensityState) -> xr.Dataset:
         found = flow.observe(state)
@@ -344,7 +396,7 @@ def solve(
         return found
 
     run(
-        DensityState(0, density.coefficients, density.nodes, riders),
+        flow.start(density, riders),
         advance=partial(flow.advance, progress=progress),
         observe=observe,
         save_steps=schedule(n_steps, save_every),

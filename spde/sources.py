@@ -39,7 +39,7 @@ class SourceChoice:
 
     def __init__(self, measure: Measure, tolerance: float) -> None:
         self.full = Sources(measure.points, measure.weights)
-        self.tolerance = tolerance
+        self._tolerance = tolerance
         self._mean = float(np.linalg.norm(mean_token(measure)))
         limit = WORTH * len(measure.weights)
         self._degrees = [degree for degree in DEPOSIT_DEGREES if 1.4 * (degree + 1) ** 2 <= limit]
@@ -52,7 +52,7 @@ class SourceChoice:
         With Z >= exp(-b |mean|) (Jensen), moments exact below degree Ly, T = sum_{l >= Ly} (2l+1) i_l(b) and the
         total variation V of the deposit, |m - m_deposit| <= 2 ((1 + V) T + V r e^b) e^{b |mean|}, r the rounding.
         """
-        room = math.log(self.tolerance / 2) - strength * self._mean
+        room = math.log(self._tolerance / 2) - strength * self._mean
         if math.log(ROUNDING) + strength > room:
             return self.full
         for degree in self._degrees:

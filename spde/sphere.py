@@ -6,21 +6,33 @@ Coefficients are numbered as in `particles.harmonics`, which has the transforms 
 import contextlib
 import io
 import math
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import Any, Protocol
 
 import ducc0
 import numpy as np
+from numpy.typing import NDArray
 
 from particles.arrays import Array
-from particles.harmonics import Coefficients, adjoint_at, degree_of, mode_numbers, resize, synthesis_at
+from particles.harmonics import (
+    Coefficients,
+    adjoint_at,
+    degree_of,
+    low_moments,
+    mode_numbers,
+    power,
+    resize,
+    synthesis_at,
+)
 from particles.quadrature import gauss_grid
 
 MIN_DEGREE, MAX_DEGREE = 2, 1023
+FINEST_QUADRATURE = 1024  # latitudes beyond which an initial density counts as not integrable
 
 
-def _even_smooth(least: int) -> int:
+def even_smooth(least: int) -> int:
     """Smallest even number >= least with no prime factor beyond 5."""
     candidate = least + least % 2
     while True:
@@ -96,7 +108,7 @@ class _ShtnsTransforms:
 
 
 class DuccTransforms:
-    """ducc0, for any degree and any Gauss grid with nlat > lmax and nphi > 2 lmax."""
+    """ducc0, for any degree and any Gauss grid; analysis needs nlat > lmax and nphi > 2 lmax."""
 
     def __init__(self, lmax: int, nlat: int, nphi: int) -> None:
         self._common = {"lmax": lmax, "mmax": lmax, "geometry": "GL", "nthreads": 1}
@@ -140,7 +152,7 @@ class Sphere:
 
     Attributes
     ----------
-    nlat, nphi : size of the grid: 3/2 rule, nlat a multiple of 8 and at least 32 (shtns ends the process below).
+    nlat, nphi, shape : size of the grid: 3/2 rule, nlat a multiple of 8 and at least 32 (shtns ends the process below).
     points : (nlat * nphi, 3) grid points, latitude slowest, north to south.
     weights : (nlat * nphi,) quadrature weights of sum 4 pi.
     degrees, orders : (modes,) of the coefficients.
@@ -151,6 +163,11 @@ class Sphere:
     >>> sphere.nlat, sphere.nphi
     (48, 96)
     """
+
+    d = 3
+    volume = 4 * math.pi
+    dims: tuple[str, ...] = ("lat", "lon")
+    series = "spherical-harmonic"
 
     def __init__(self, lmax: int, backend: str | None = None) -> None:
         if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
@@ -164,12 +181,77 @@ class Sphere:
         self.lmax = int(lmax)
         self.backend = backend or ("shtns" if _shtns() is not None else "ducc0")
         self.nlat = max(32, 8 * math.ceil(3 * (self.lmax + 1) / 16))
-        self.nphi = _even_smooth(2 * self.nlat)
+        self.nphi = even_smooth(2 * self.nlat)
+        self.shape: tuple[int, ...] = (self.nlat, self.nphi)
         self.degrees, self.orders = mode_numbers(self.lmax)
         self.points, self.weights = gauss_grid(self.nlat, self.nphi)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Sphere, (self.lmax, self.backend))  # plans are made anew after pickling
+
+    def with_degree(self, lmax: int) -> "Sphere":
+        """The same sphere with another lmax."""
+        return Sphere(lmax, self.backend)
+
+    def resized(self, coefficients: Coefficients) -> Coefficients:
+        """Coefficients up to lmax."""
+        return resize(coefficients, self.lmax)
+
+    @staticmethod
+    def mode_numbers(degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Degree l and order m of every coefficient."""
+        return mode_numbers(degree)
+
+    @staticmethod
+    def degree_of(coefficients: Coefficients) -> int:
+        """Degree up to which coefficients reach."""
+        return degree_of(coefficients)
+
+    @staticmethod
+    def power(coefficients: Coefficients) -> Array:
+        """Squared norm by degree; see `power`."""
+        return power(coefficients)
+
+    @staticmethod
+    def low_moments(coefficients: Coefficients) -> tuple[Array, Array]:
+        """Mean (3,) and second moment (3, 3) of a density; see `low_moments`."""
+        return low_moments(coefficients)
+
+    @staticmethod
+    def quadrature(size: tuple[int, int]) -> tuple[Array, Array]:
+        """Gauss nodes (latitudes, longitudes) and their weights; see `gauss_grid`."""
+        return gauss_grid(*size)
+
+    def sizes(self, carried: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        """Finer and finer quadratures for an initial density with so many carried nodes."""
+        nlat = max(64, 2 * carried[0], self.nlat)
+        yield nlat, 2 * nlat
+        while 2 * nlat <= FINEST_QUADRATURE:
+            nlat *= 2
+            yield nlat, 2 * nlat
+
+    @staticmethod
+    def exact_size(degree: int) -> tuple[int, int]:
+        """A quadrature exact to a degree."""
+        nlat = max(2, degree // 2 + 1)
+        return nlat, 2 * nlat
+
+    @staticmethod
+    def size_near(n: int) -> tuple[int, int]:
+        """The quadrature k x 2k with the number of nodes closest to n."""
+        k = max(2, round((n / 2) ** 0.5))
+        return k, 2 * k
+
+    def project(self, values: Array, size: tuple[int, int]) -> Coefficients:
+        """Coefficients up to lmax of values at the nodes of `quadrature(size)`."""
+        degree = min(self.lmax, size[0] - 1)
+        return self.resized(DuccTransforms(degree, *size).analysis(values.reshape(size)))
+
+    def coordinates(self) -> dict[str, tuple[str, Array, dict[str, str]]]:
+        """Coordinates of the grid in files."""
+        south = {"units": "degrees_north", "standard_name": "latitude", "long_name": "Gauss latitude", "axis": "Y"}
+        east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude", "axis": "X"}
+        return {"lat": ("lat", self.latitude, south), "lon": ("lon", self.longitude, east)}
 
     def _transforms(self, degree: int | None = None) -> Transforms:
         return _plan(self.backend, degree or self.lmax, self.nlat, self.nphi)
@@ -185,13 +267,13 @@ class Sphere:
         return 360.0 * np.arange(self.nphi) / self.nphi
 
     def synthesis(self, coefficients: Coefficients) -> Array:
-        """Values on the grid, (nlat, nphi), of coefficients of any degree (above nlat - 1 by sums at free points)."""
+        """Values on the grid, (nlat, nphi), of coefficients of any degree."""
         degree = degree_of(coefficients)
         if degree <= self.lmax:
             return self._transforms().synthesis(resize(coefficients, self.lmax))
         if degree <= self.nlat - 1:
             return self._transforms(self.nlat - 1).synthesis(resize(coefficients, self.nlat - 1))
-        return synthesis_at(coefficients, self.points).reshape(self.nlat, self.nphi)
+        return DuccTransforms(degree, self.nlat, self.nphi).synthesis(coefficients)  # shtns would need a finer grid
 
     def analysis(self, values: Array) -> Coefficients:
         """Coefficients up to lmax of grid values (nlat, nphi); exact for functions of degree < 2 nlat - lmax."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -12,44 +11,54 @@ from particles import (
     L2,
     AnyTokens,
     Attention,
+    Ballistic,
     Causal,
     Conformal,
     DirectField,
     Empirical,
     EuclideanTokens,
+    Euler,
     FieldFactory,
     FixedHeads,
     Gaussian,
     GaussianHeads,
-    HeadLaw,
     Homogenized,
     IndependentEntries,
     InitialDensity,
     InitialLaw,
     LayerLaw,
     Linear,
+    MLPBlock,
+    Modified,
     Noise,
     RademacherHeads,
     RandomTransformer,
     RecordedLayers,
+    RungeKutta4,
+    Scheme,
     Sigmoid,
     Simplex,
     Sinkhorn,
+    SmoothHeads,
+    SmoothTransformer,
     Softmax,
     Stream,
     Tokens,
     Uniform,
     UniformHeads,
-    ValuesApart,
     VonMisesFisherMixture,
+    WithMLP,
 )
+from particles.attention_kernels import Spectral
+from particles.kernels import ACTIVATIONS
 from particles.layer_files import read_heads, read_layers, read_tokens
-from particles.quadrature import gauss_grid
+from particles.mlp import too_many
 from particles.retraction import RETRACTIONS
-from spde import Density, DensityFlow, SeriesLaw, SpectralField, Sphere, spectral_field
+from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
 from spde.density_files import read_density
-from spde.field import Spectral
-from tokenlaw import config
+from spde.domain import SPHERES
+from spde.solver import SPECTRAL
+from tokenlaw import config, config_models
 from tokenlaw.config import ConfigError, Configuration
 
 P = ParamSpec("P")
@@ -59,6 +68,7 @@ ENTRIES: dict[str, type[IndependentEntries]] = {
     "rademacher": RademacherHeads,
     "uniform": UniformHeads,
 }
+SCHEMES: dict[str, Scheme] = {"euler": Euler(), "rk4": RungeKutta4()}
 KERNELS: dict[str, Callable[[float], Softmax | Linear | L2 | Sigmoid | Sinkhorn]] = {
     "softmax": Softmax,
     "linear": Linear,
@@ -92,12 +102,15 @@ class Experiment:
         return Noise(self.configuration.noise.seed, self.configuration.noise.member)
 
     def density(self) -> Density:
-        """Initial density on S^2."""
+        """Initial density on S^(d-1), d = 2 or 3."""
         c = self.configuration
         _refuse_density(c)
-        sphere = Sphere(c.solve.lmax)
+        sphere = unit_sphere(c.model.d, c.solve.lmax)
         try:
-            if isinstance(self.initial, Empirical) and isinstance(self.initial.tokens, Tokens):
+            if isinstance(self.initial, Empirical):
+                if c.solve.characteristics:
+                    raise ConfigError("solve.characteristics = true: needs an initial density; tokens have none")
+                assert isinstance(self.initial.tokens, Tokens)  # on the sphere, where densities are
                 return Density.from_tokens(self.initial.tokens, sphere)
             if isinstance(self.initial, Simplex):
                 raise ConfigError('initial.kind = "simplex": has no density; tokenlaw simulate takes it')
@@ -115,16 +128,24 @@ class Experiment:
         """How the density is advanced."""
         c = self.configuration.solve
         return DensityFlow(
-            density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved
-        )
+            density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
+            c.characteristics,
+        )  # fmt: skip
 
     def tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""
+        tokens, notes = self._tokens()
+        most = self.law.most_points if isinstance(self.law, WithMLP) else None
+        if most is not None and len(tokens) > most:
+            raise ConfigError(f"layers.mlp.{too_many(len(tokens), self.law.d)}")
+        return tokens, notes
+
+    def _tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
         c = self.configuration.simulate
         if isinstance(self.initial, Empirical):
             return self.initial.tokens, ()
         if c.sampling == "quadrature":
-            return _quadrature_tokens(self.initial, c.tokens)
+            return _quadrature_tokens(self.initial, self.configuration.model.d, c.tokens)
         make = Tokens if self.configuration.model.space == "sphere" else EuclideanTokens
         return make(self.sample(0, c.tokens)), ()
 
@@ -138,20 +159,20 @@ class Experiment:
         c = self.configuration
         kind = c.simulate.field
         if kind == "auto":
-            on_sphere = c.model.d == 3 and c.model.space == "sphere"
+            on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere"
             suits = on_sphere and isinstance(self.attention, Spectral) and n >= SPECTRAL_FROM
             kind = "spectral" if suits else "direct"
         if kind == "spectral":
             if not isinstance(self.attention, Spectral):
                 got = f"causal {c.model.attention}" if c.model.causal else c.model.attention
                 raise ConfigError(f'simulate.field = "spectral": needs softmax or l2 attention, got {got}; use "auto"')
-            return partial(SpectralField, tol=c.solve.field_tol)
+            return spectral_field(c.solve.field_tol)
         return DirectField
 
 
 def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
-    law = _law(c)
+    law = _with_mlp(c, _law(c))
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(law, RecordedLayers):
@@ -172,12 +193,12 @@ def _attention(c: Configuration) -> Attention:
 
 
 def _refuse_density(c: Configuration) -> None:
-    """Densities live on S^2, and need weights that any point of it may have."""
+    """Densities live on S^1 and S^2, and need weights that any point may have."""
     model, instead = c.model, "tokenlaw simulate takes it"
     if model.space != "sphere":
         raise ConfigError(f'model.space = "{model.space}": densities live on the sphere; {instead}')
-    if model.d != 3:
-        raise ConfigError(f"model.d = {model.d}: must be 3 for densities; tokenlaw simulate takes any d")
+    if model.d not in SPHERES:
+        raise ConfigError(f"model.d = {model.d}: must be 2 or 3 for densities; tokenlaw simulate takes any d")
     if model.causal:
         raise ConfigError(f"model.causal = true: must be false for densities, whose points have no order; {instead}")
     if model.attention not in WITH_DENSITY:
@@ -189,24 +210,44 @@ def _law(c: Configuration) -> LayerLaw:
     noise = Noise(c.noise.seed, c.noise.member)
     layers = c.layers
     retraction = RETRACTIONS[layers.retraction] if hasattr(layers, "retraction") else RETRACTIONS["normalize"]
-    if layers.kind == "recorded":
-        return _told("layers.file", read_layers, Path(layers.file), retraction)
     heads = _heads(c)
-    if layers.kind == "transformer":
-        return RandomTransformer(heads, layers.eta, layers.heads, noise, retraction)
-    if layers.kind == "homogenized":
-        if not isinstance(heads, ValuesApart):
-            raise ConfigError('heads.kind = "fixed": layers.kind must be "transformer"')
-        return Homogenized(
-            heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction
-        )
-    raise ConfigError(f'layers.kind = "{layers.kind}": not available in this version')
+    law: LayerLaw
+    if layers.kind == "recorded":
+        law = _told("layers.file", read_layers, Path(layers.file), retraction)
+    elif heads is None:
+        raise ConfigError("heads: missing section")
+    elif layers.kind == "transformer" and isinstance(heads, SmoothHeads):
+        law = SmoothTransformer(heads, layers.eta, layers.heads, noise, retraction)
+    elif layers.kind == "transformer":
+        law = RandomTransformer(heads, layers.eta, layers.heads, noise, retraction)
+    elif layers.kind == "ballistic":
+        law = Ballistic(heads, layers.dt, layers.nodes, noise, SCHEMES[layers.scheme], retraction)
+    elif layers.kind == "modified":
+        scheme, eps = SCHEMES[layers.scheme], layers.noise_scale
+        law = Modified(heads, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
+    elif isinstance(heads, FixedHeads):
+        raise ConfigError(f'heads.kind = "fixed": not with layers.kind = "{layers.kind}"')
+    else:
+        law = Homogenized(heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction)
+    return law
 
 
-def _heads(c: Configuration) -> HeadLaw:
+def _with_mlp(c: Configuration, law: LayerLaw) -> LayerLaw:
+    """The law with the MLP block of [layers.mlp] behind each of its layers, whatever its kind."""
+    mlp = getattr(c.layers, "mlp", None)
+    if mlp is None:
+        return law
+    try:
+        block = MLPBlock(ACTIVATIONS[mlp.activation], mlp.width, mlp.sigma_r, mlp.sigma_w)
+        return WithMLP(law, block, Noise(c.noise.seed, c.noise.member), RETRACTIONS[c.layers.retraction])
+    except ValueError as error:
+        raise ConfigError(f"layers.mlp: {error}") from None
+
+
+def _heads(c: Configuration) -> IndependentEntries | FixedHeads | None:
     heads, d = c.heads, c.model.d
     if heads is None:
-        raise ConfigError("heads: missing section")
+        return None
     if heads.kind == "fixed":
         if heads.file is not None:
             fixed = _told("heads.file", read_heads, Path(heads.file))
@@ -218,6 +259,8 @@ def _heads(c: Configuration) -> HeadLaw:
     zero = np.zeros((d, d))
     mean_v = zero if heads.mean_v is None else np.array(heads.mean_v)
     mean_a = zero if heads.mean_a is None else np.array(heads.mean_a)
+    if isinstance(heads, config_models.SmoothHeads):
+        return SmoothHeads(d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a, heads.modes)
     return ENTRIES[heads.kind](d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a)
 
 
@@ -235,7 +278,12 @@ def _initial(c: Configuration) -> InitialLaw:
     if initial.kind == "simplex":
         return Simplex(d, initial.overlap)
     if initial.kind == "density":
-        return SeriesLaw(_told("initial.file", read_density, Path(initial.file)))
+        series = _told("initial.file", read_density, Path(initial.file))
+        if series.sphere.d != d:
+            raise ConfigError(
+                f"initial.file = {initial.file}: holds a density with d = {series.sphere.d}, model.d is {d}"
+            )
+        return series
     if initial.kind == "gaussian":
         try:
             return Gaussian(np.array(initial.mean), np.array(initial.covariance))
@@ -258,14 +306,14 @@ def _told(key: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise ConfigError(f"{key} = {error}") from None
 
 
-def _quadrature_tokens(initial: InitialLaw, n: int) -> tuple[Tokens, tuple[str, ...]]:
-    """Gauss nodes k x 2k weighted by the density, k the integer that brings 2 k^2 closest to n."""
+def _quadrature_tokens(initial: InitialLaw, d: int, n: int) -> tuple[Tokens, tuple[str, ...]]:
+    """Quadrature nodes weighted by the density: on S^2 k x 2k, k the integer that brings 2 k^2 closest to n."""
     if not hasattr(initial, "pdf"):
         raise ConfigError('simulate.sampling = "quadrature": needs an initial law with a density')
-    k = max(2, round((n / 2) ** 0.5))
-    points, area = gauss_grid(k, 2 * k)
+    size = SPHERES[d].size_near(n)
+    points, area = SPHERES[d].quadrature(size)
     weights = area * initial.pdf(points)
-    told = f"simulate.tokens = {n}: rounded to {2 * k * k} quadrature nodes ({k} x {2 * k})"
-    notes = () if 2 * k * k == n else (told,)
+    told = f"simulate.tokens = {n}: rounded to {len(area)} quadrature nodes ({size[0]} x {size[1]})"
+    notes = () if len(area) == n else (told,)
     kept = weights > 0
     return Tokens(points[kept], weights[kept]), notes

@@ -60,7 +60,7 @@ def _top(
 def solve(
     config: Config, out: Out, resume: Resume = False, seed: Seed = None, quiet: Quiet = False, set_: Set = None
 ) -> None:
-    """Density of the conditional token law on S^2, to a NetCDF file."""
+    """Density of the conditional token law on S^2 or S^1, to a NetCDF file."""
     _execute("solve", config, out, resume, seed, quiet, set_)
 
 
@@ -128,6 +128,34 @@ def config_(
     if defaults == (file is not None):
         raise ValueError("config: give either --defaults or a CONFIG file")
     typer.echo((text() if file is None else dumps(load(file))).rstrip("\n"))
+
+
+@app.command()
+def theory(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="which result; --list explains them")] = None,
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="its arguments")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="explain the results, all or NAME, and what they take")] = False,
+) -> None:
+    """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
+    with _held():
+        from tokenlaw import theory as table
+
+    if name is None and not list_:
+        raise ValueError(f"theory: give a NAME or --list; names: {', '.join(table.ENTRIES)}")
+    if not list_ and name is not None:
+        result = table.evaluate(name, settings or ())
+        typer.echo(table.to_json(result) if json else table.to_text(name, result))
+        return
+    if settings:
+        raise ValueError("theory: --list takes a NAME or nothing")
+    names = list(table.ENTRIES) if name is None else [name]
+    if json:
+        typer.echo(table.list_json(names))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(table.list_table(names))
 
 
 def _execute(

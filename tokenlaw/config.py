@@ -241,5 +241,9 @@ def _key_lines(key: str, field: FieldInfo, path: str, *, active: bool) -> list[s
     if field.is_required():
         return [f"# required: {about}", f"# {key} ="]
     if field.default is None:
-        return [f"# {about}", f"# {key} ="]
+        lines = [f"# {about}", f"# {key} ="]
+        for model in models_of(field.annotation):
+            for inner, part in model.model_fields.items():
+                lines += _key_lines(f"{key}.{inner}", part, f"{path}.{inner}", active=False)
+        return lines
     return [f"# {about}", f"{'' if active else '# '}{key} = {write_value(field.default)}"]

@@ -11,15 +11,17 @@ from tokenlaw.config_io import show
 if TYPE_CHECKING:
     from tokenlaw.config_models import Configuration, FixedHeads, HomogenizedLayers, RandomHeads
 
-PRESENT: Final = object()
-"""Stands in NOT_YET for every value: the key itself is not there yet."""
-
-NOT_YET: Final[Mapping[str, frozenset[object]]] = {
-    "heads.kind": frozenset({"smooth"}),
-    "layers.kind": frozenset({"ballistic", "modified"}),
-    "layers.mlp": frozenset({PRESENT}),
-}
+NOT_YET: Final[Mapping[str, frozenset[object]]] = {}
 """Planned values that this version refuses, key path to values. Whoever adds one deletes it here."""
+
+LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
+    "fixed": frozenset({"transformer", "ballistic", "modified"}),
+    "smooth": frozenset({"transformer", "ballistic"}),
+}
+"""Kinds of layers that heads of some kinds are restricted to."""
+ENTRIES: Final = ("gaussian", "rademacher", "uniform", "fixed", "smooth")
+DENSITIES: Final = (2, 3)
+"""Dimensions in which there are densities, quadratures and spectral fields."""
 
 MAX_STEPS: Final = 10**9
 MAX_RECORDS: Final = 10**6
@@ -28,8 +30,7 @@ MAX_RECORDS: Final = 10**6
 
 def is_not_yet(path: str, value: object) -> bool:
     """Whether a value is planned but absent; 1 is not true here."""
-    planned = NOT_YET.get(path, frozenset())
-    return PRESENT in planned or any(type(value) is type(entry) and value == entry for entry in planned)
+    return any(type(value) is type(entry) and value == entry for entry in NOT_YET.get(path, frozenset()))
 
 
 def refuse_not_yet(data: object) -> None:
@@ -47,7 +48,8 @@ def fill_derived(data: object) -> object:
         return data
     model, heads, layers = data.get("model"), data.get("heads"), data.get("layers")
     if isinstance(model, Mapping) and model.get("space") == "euclidean" and isinstance(layers, Mapping):
-        data = {**data, "layers": {"retraction": "translate", **layers}}
+        if layers.get("kind") != "modified":  # refused there, for another reason
+            data = {**data, "layers": {"retraction": "translate", **layers}}
     if not isinstance(heads, Mapping) or heads.get("kind") == "fixed":
         return data
     d = model.get("d") if isinstance(model, Mapping) else None
@@ -75,12 +77,25 @@ def check_heads(c: "Configuration") -> None:
         return
     if c.heads is None:
         refuse("heads", f': missing section, required with layers.kind = "{c.layers.kind}"')
+    layers = LAYERS_OF.get(c.heads.kind)
+    if layers is not None and c.layers.kind not in layers:
+        kinds = ", ".join(kind for kind in ENTRIES if kind not in LAYERS_OF or c.layers.kind in LAYERS_OF[kind])
+        refuse("heads.kind", f' = "{c.heads.kind}": must be one of {kinds} with layers.kind = "{c.layers.kind}"')
     if c.heads.kind == "fixed":
-        if c.layers.kind != "transformer":
-            refuse("heads.kind", f' = "fixed": must be a random kind with layers.kind = "{c.layers.kind}"')
-        _check_fixed(c.heads, c.model.d, c.layers.heads)
+        _check_fixed(c.heads, c.model.d, c.layers.heads if c.layers.kind == "transformer" else None)
     else:
         _check_random(c.heads, c.model.d)
+        _check_drift(c, c.heads)
+
+
+def _check_drift(c: "Configuration", heads: "RandomHeads") -> None:
+    """The deterministic limits move by the mean of V alone."""
+    if c.layers.kind in ("ballistic", "modified") and heads.mean_v is None and getattr(c.layers, "mlp", None) is None:
+        refuse(
+            "heads.mean_v",
+            f': missing with layers.kind = "{c.layers.kind}", where only the mean of V moves tokens: without one '
+            'nothing moves; give it, or take layers.kind = "homogenized"',
+        )
 
 
 def _check_random(heads: "RandomHeads", d: int) -> None:
@@ -90,7 +105,8 @@ def _check_random(heads: "RandomHeads", d: int) -> None:
     _check_shape("heads.mean_a", heads.mean_a, d, d)
 
 
-def _check_fixed(heads: "FixedHeads", d: int, n_heads: int) -> None:
+def _check_fixed(heads: "FixedHeads", d: int, n_layer: int | None) -> None:
+    """Shapes; as many heads as a layer has, or, with n_layer None, as many of each matrix as of the first."""
     matrices = {"value": heads.value, "query": heads.query, "key": heads.key}
     given = [name for name, matrix in matrices.items() if matrix is not None]
     if heads.file is not None:
@@ -103,12 +119,16 @@ def _check_fixed(heads: "FixedHeads", d: int, n_heads: int) -> None:
     rows = len(heads.query[0]) if heads.query else 0
     if rows > d:
         refuse("heads.query", f": a matrix of {rows} rows, must have between 1 and model.d = {d}")
+    n_heads = len(heads.value or ()) if n_layer is None else n_layer
+    if n_heads < 1:
+        refuse("heads.value", ": 0 given, must be at least 1")
     for name, height in (("value", d), ("query", rows), ("key", rows)):
         stack = matrices[name] or ()
         for index, matrix in enumerate(stack):
             _check_shape(f"heads.{name}[{index}]" if len(stack) > 1 else f"heads.{name}", matrix, height, d)
         if len(stack) != n_heads:
-            refuse(f"heads.{name}", f": {len(stack)} given, must be layers.heads = {n_heads}")
+            wanted = "as many as heads.value" if n_layer is None else "layers.heads"
+            refuse(f"heads.{name}", f": {len(stack)} given, must be {wanted} = {n_heads}")
 
 
 def _check_shape(path: str, matrix: tuple[tuple[float, ...], ...] | None, rows: int, columns: int) -> None:
@@ -171,8 +191,8 @@ def check_initial(c: "Configuration") -> None:
     elif initial.kind == "gaussian":
         _check_length("initial.mean", initial.mean, d)
         _check_shape("initial.covariance", initial.covariance, d, d)
-    elif initial.kind == "density" and d != 3:
-        refuse("model.d", f' = {d}: must be 3 with initial.kind = "density"')
+    elif initial.kind == "density" and d not in DENSITIES:
+        refuse("model.d", f' = {d}: must be 2 or 3 with initial.kind = "density"')
     elif initial.kind == "simplex":
         if n > d:
             refuse("simulate.tokens", f' = {n}: must be at most model.d = {d} with initial.kind = "simplex"')
@@ -186,20 +206,28 @@ def check_initial(c: "Configuration") -> None:
 def check_space(c: "Configuration") -> None:
     """On the sphere tokens are brought back to it, in R^d they are not; a causal mask leaves nothing to Sinkhorn."""
     model, retraction = c.model, c.layers.retraction
-    if model.space == "euclidean" and retraction != "translate":
-        refuse("layers.retraction", f' = "{retraction}": must be translate with model.space = "euclidean"')
-    if model.space == "sphere":
-        for path, value, special in (
-            ("layers.retraction", retraction, "translate"), ("initial.kind", c.initial.kind, "gaussian"),
-        ):  # fmt: skip
-            if value == special:
-                refuse(path, f' = "{value}": belongs to model.space = "euclidean", and model.space is "sphere"')
+    if model.space == "euclidean":
+        _check_euclidean(c, f'with model.space = "{model.space}"')
+    elif retraction == "translate":
+        refuse("layers.retraction", f' = "{retraction}": must be another one with model.space = "sphere"')
+    elif c.initial.kind == "gaussian":
+        refuse("initial.kind", f' = "{c.initial.kind}": must be another one with model.space = "sphere"')
     if model.causal and model.attention == "sinkhorn":
         refuse("model.causal", ' = true: must be false with model.attention = "sinkhorn"')
 
 
+def _check_euclidean(c: "Configuration", reason: str) -> None:
+    if c.layers.kind == "modified":
+        refuse("layers.kind", f' = "modified": must be another kind {reason}; the corrector is that of the sphere')
+    if c.layers.retraction != "translate":
+        refuse("layers.retraction", f' = "{c.layers.retraction}": must be translate {reason}')
+    mlp = getattr(c.layers, "mlp", None)
+    if mlp is not None and not mlp.width:
+        refuse("layers.mlp.width", f" = 0: must be at least 1 {reason}; the limit field is that of the sphere")
+
+
 def check_simulate(c: "Configuration") -> None:
-    """Methods of the sphere S^2 are asked for there only."""
+    """Methods of the circle and the sphere S^2 are asked for there only."""
     needs_sphere: dict[str, tuple[Any, str]] = {
         "simulate.field": (c.simulate.field, "spectral"),
         "simulate.sampling": (c.simulate.sampling, "quadrature"),
@@ -207,9 +235,9 @@ def check_simulate(c: "Configuration") -> None:
     for path, (value, special) in needs_sphere.items():
         if value == special and c.model.space != "sphere":
             refuse(path, f' = "{value}": must be another method with model.space = "{c.model.space}"')
-        if value == special and c.model.d != 3:
+        if value == special and c.model.d not in DENSITIES:
             refuse(
-                path, f' = "{value}": must be another method unless model.d = 3, and model.d is {c.model.d}'
+                path, f' = "{value}": must be another method unless model.d is 2 or 3, and model.d is {c.model.d}'
             )
 
 

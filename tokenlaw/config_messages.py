@@ -210,8 +210,6 @@ def _not_yet(path: str, value: str) -> str:
             for model in models_of(Configuration.model_fields[section].annotation)
             if key in model.model_fields
         )
-        if models_of(field.annotation):
-            return f"{path}: not available in this version; leave [{path}] out"
         available = allowed(field, path).removeprefix("one of ")
     return f"{path} = {value}: not available in this version; available: {available}"
 

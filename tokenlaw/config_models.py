@@ -40,7 +40,7 @@ class Model(Section):
     """What attends to what, and where the tokens live."""
 
     d: Annotated[int, Field(ge=2, le=65536)] = Field(
-        description="dimension; tokens live on the sphere S^(d-1) or in R^d, densities need S^2, d = 3"
+        description="dimension; tokens live on the sphere S^(d-1) or in R^d, densities need d = 2 or 3"
     )
     beta: NonNegative = Field(description="inverse temperature of the attention")
     attention: Literal["softmax", "linear", "l2", "sigmoid", "sinkhorn"] = Field(
@@ -83,8 +83,17 @@ class RandomHeads(Section):
         return matrix if matrix is not None and any(map(any, matrix)) else None
 
 
+class SmoothHeads(RandomHeads):
+    """Gaussian heads that vary smoothly with depth: every entry is a stationary Gaussian curve."""
+
+    kind: Literal["smooth"] = Field(description="law of the entries")  # type: ignore[assignment]
+    modes: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=4, description="frequencies 1, ..., modes (radians per unit of depth time) of a curve"
+    )
+
+
 class FixedHeads(Section):
-    """The same given heads in every layer: inline matrices (a list: one per head), or a file."""
+    """The same given heads at every depth: inline matrices (a list: one per head), or a file."""
 
     kind: Literal["fixed"] = Field(description="law of the entries")
     value: Matrices | None = Field(
@@ -151,9 +160,12 @@ class BallisticLayers(Section):
     kind: Literal["ballistic"] = Field(description="law of the layers")
     dt: Positive = Field(description="step in depth time")
     t_end: NonNegative = Field(description="depth time of the last state, rounded to whole steps")
-    nodes: Count = Field(default=16, description="heads that represent the law of the attention matrix")
-    scheme: Literal["euler", "rk4"] = Field(default="euler", description="time stepping")
+    nodes: Count = Field(
+        default=16, description="heads that represent the law of the attention matrix (fixed heads: not used)"
+    )
+    scheme: Literal["euler", "rk4"] = Field(default="rk4", description="time stepping")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
 class ModifiedLayers(Section):
@@ -163,10 +175,15 @@ class ModifiedLayers(Section):
     dt: Positive = Field(description="step in depth time")
     t_end: NonNegative = Field(description="depth time of the last state, rounded to whole steps")
     eta: Positive = Field(description="residual step whose effect the corrector adds")
-    noise_scale: Positive = Field(default=1.0, description="noise scale eps of the corrector")
-    nodes: Count = Field(default=16, description="heads that represent the law of the attention matrix")
-    scheme: Literal["euler", "rk4"] = Field(default="euler", description="time stepping")
-    retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    noise_scale: NonNegative = Field(
+        default=0.0, description="noise scale eps = eta/heads of the corrector; 0: infinitely many heads"
+    )
+    nodes: Count = Field(
+        default=16, description="heads that represent the law of the attention matrix (fixed heads: not used)"
+    )
+    scheme: Literal["euler", "rk4"] = Field(default="rk4", description="time stepping")
+    retraction: Literal["normalize", "geodesic"] = Field(default="normalize", description=RETRACTION_TEXT)
+    mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
 class RecordedLayers(Section):
@@ -268,7 +285,7 @@ class TokensFile(Section):
 
 
 class DensityFile(Section):
-    """Density from a file, d = 3."""
+    """Density from a file, d = 2 or 3."""
 
     kind: Literal["density"] = Field(description="law of the tokens at depth 0")
     file: File = Field(description="NetCDF density file; its last state is taken")
@@ -288,11 +305,14 @@ class Solve(Section):
     )
     carried_nodes: Annotated[tuple[int, int], Strict(False)] = Field(
         default=(24, 48),
-        description="latitudes and longitudes of the positive nodes",
+        description="latitudes and longitudes of positive nodes (d = 2: product)",
         json_schema_extra={"allowed": CARRIED_TEXT},
     )
     on_unresolved: Literal["warn", "stop"] = Field(
         default="warn", description="what to do when resolution is lost"
+    )
+    characteristics: bool = Field(
+        default=False, description="follow the density along the carried nodes: entropy, Lyapunov exponents, folds"
     )
 
     @field_validator("carried_nodes")
@@ -309,10 +329,10 @@ class Simulate(Section):
 
     tokens: Count = Field(default=1024, description="number of tokens (a tokens file brings its own)")
     field: Literal["auto", "direct", "spectral"] = Field(
-        default="auto", description="how the attention field is computed (spectral: d = 3)"
+        default="auto", description="how the attention field is computed (spectral: d = 2, 3)"
     )
     sampling: Literal["random", "quadrature"] = Field(
-        default="random", description="how tokens are drawn from the initial law (quadrature: d = 3)"
+        default="random", description="how tokens are drawn from the initial law (quadrature: d = 2, 3)"
     )
     replica: Seed = Field(
         default=0, description="number of the token sample; all share the noise of the layers"
@@ -337,7 +357,7 @@ class Output(Section):
     )
 
 
-Heads = Annotated[RandomHeads | FixedHeads, Field(discriminator="kind")]
+Heads = Annotated[RandomHeads | FixedHeads | SmoothHeads, Field(discriminator="kind")]
 Layers = Annotated[
     HomogenizedLayers | TransformerLayers | BallisticLayers | ModifiedLayers | RecordedLayers,
     Field(discriminator="kind"),

@@ -15,9 +15,12 @@ Array = npt.NDArray[np.float64]
 __all__ = [
     "certificates",
     "distances",
+    "entropy",
+    "exponents",
     "extremes",
     "layer_forms",
     "layer_mixing",
+    "node_densities",
     "overlap",
     "pairs",
     "spectrum",
@@ -113,6 +116,41 @@ def extremes(axes: Axes, depth: Array, largest: Array, smallest: Array) -> None:
         curve(axes, depth, modulus, "|min| where negative", color=ORANGE, marker="v", linestyle=":")
     over_depth(axes, depth, "density")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-10 * float(largest.max())))
+    finish_log(axes, True, "")
+
+
+def entropy(axes: Axes, depth: Array, values: Array) -> None:
+    """Entropy over depth, below that of the uniform law on S^2."""
+    axes.axhline(np.log(4 * np.pi), color=GREY, linewidth=0.8, linestyle="--", label=r"uniform, $\log 4\pi$")
+    curve(axes, depth, values, "", color=BLUE, marker="o")
+    over_depth(axes, depth, r"entropy  $-\int \rho \log \rho$")
+    axes.legend(loc="best", frameon=False)
+
+
+def exponents(axes: Axes, depth: Array, values: Array) -> None:
+    """Finite-time Lyapunov exponents (depth_time, exponent), mean over the mass; NaN at depth 0."""
+    axes.axhline(0.0, color=GREY, linewidth=0.8, linestyle="--")
+    for k, (color, marker) in zip(range(values.shape[1]), ((BLUE, "o"), (ORANGE, "s")), strict=False):
+        curve(axes, depth, values[:, k], rf"$\lambda_{k + 1}$", color=color, marker=marker)
+    over_depth(axes, depth, "Lyapunov exponents")
+    if not np.isfinite(values).any():
+        finish_log(axes, False, "none at depth 0")
+        return
+    axes.legend(loc="best", frameon=False)
+
+
+def node_densities(axes: Axes, depth: Array, log_density: Array, weights: Array, largest: Array) -> None:
+    """Density at the carried nodes (depth_time, node): largest, median and decile over the mass, beside the grid's."""
+    axes.set_yscale("log")
+    order = np.argsort(log_density, axis=1)
+    share = np.cumsum(weights[order], axis=1)
+    at = {q: order[np.arange(len(order)), (share < q).sum(axis=1).clip(max=len(weights) - 1)] for q in (0.1, 0.5)}
+    by_node = {text: log_density[np.arange(len(order)), at[q]] for q, text in ((0.5, "median"), (0.1, "lowest tenth"))}
+    curve(axes, depth, np.exp(log_density.max(axis=1)), "max, nodes", color=BLUE, marker="o")
+    curve(axes, depth, largest, "max, grid", color=GREY, linestyle="--", marker="x")
+    for (text, values), (color, marker) in zip(by_node.items(), ((GREEN, "s"), (ORANGE, "v")), strict=True):
+        curve(axes, depth, np.exp(values), text, color=color, marker=marker)
+    over_depth(axes, depth, "density at the mass")
     finish_log(axes, True, "")
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from tokenlaw import panels
 from tokenlaw.globes import DOTS, density_globes, token_globes
+from tokenlaw.rings import density_rings, token_rings
 
 Array = npt.NDArray[np.float64]
 
@@ -25,6 +26,7 @@ RECORDS = 6  # spheres of a figure
 WIDTH = 7.2  # inches: two columns of a journal
 GLOBE = 2.15  # inches, height of a row of spheres with its titles
 PANEL = 1.95  # inches, height of the curves
+ROW_GAP = 0.55  # inches between two rows of curves
 BELOW = 0.78  # inches: axis labels and the footnote
 STYLE: Any = {  # the types of the keys differ between versions of matplotlib
     "font.size": 8.0,
@@ -51,9 +53,11 @@ def plot(dataset: xr.Dataset) -> Figure:
     Returns
     -------
     Figure, 7.2 inches wide:
-        density : spheres at six depths, mean overlap, certificates, extremes of the density.
+        density : spheres at six depths, mean overlap, certificates, extremes of the density; with characteristics
+            a row more (in compare files too): entropy, Lyapunov exponents, density at the carried nodes.
         compare : the spheres with the tokens on them, mean overlap of both, distances.
-        token : spheres where d = 3, mean overlap, spectrum of the second moment, pairwise overlaps.
+        token : spheres where d = 3, circles where d = 2, mean overlap, spectrum of the second moment, pairwise
+            overlaps.
         layers : singular values of the mixing matrices, beta |A|.
 
     Raises
@@ -74,7 +78,7 @@ def plot(dataset: xr.Dataset) -> Figure:
         dataset = dataset.isel(realization=0)
     if dataset.sizes.get("depth_time") == 0:
         raise ValueError("the file holds no records yet (depth_time has size 0)")
-    on_sphere = "density" in dataset and {"depth_time", "lat", "lon"} == set(dataset["density"].dims)
+    on_sphere = "density" in dataset and frozenset(map(str, dataset["density"].dims)) in DENSITIES
     with mpl.rc_context(STYLE):
         if on_sphere and "tokens" in dataset:
             return _plot_compare(dataset)
@@ -86,7 +90,7 @@ def plot(dataset: xr.Dataset) -> Figure:
             return _plot_layers(dataset)
     held = ", ".join(sorted(map(str, dataset.data_vars))) or "no variables"
     raise ValueError(
-        "nothing in the file can be plotted; plots are made of density(depth_time, lat, lon), of "
+        "nothing in the file can be plotted; plots are made of density(depth_time, lat, lon) or (depth_time, lon), of "
         "tokens(depth_time, token, component), of both, or of mixing(layer, head, row, col) with query_key "
         f"or with query and key; the file has {held}"
     )
@@ -118,15 +122,38 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
         part.unlink(missing_ok=True)
 
 
+def _spheres(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
+    """Density on S^2 above the panels."""
+    figure, globes, below = _canvas(len(shown), n_panels, followed=_followed(dataset))
+    density_globes(figure, globes, _bar(figure, globes), dataset, shown)
+    return figure, below
+
+
+def _circles(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
+    """Density on S^1 above the panels."""
+    figure, places, below = _canvas(len(shown), n_panels, bar=0.0, followed=_followed(dataset))
+    density_rings(figure, places, dataset, shown)
+    return figure, below
+
+
+DENSITIES = {frozenset({"depth_time", "lat", "lon"}): _spheres, frozenset({"depth_time", "lon"}): _circles}
+TOKENS = {2: token_rings, 3: token_globes}
+
+
+def _with_density(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
+    """Figure with the density at the records shown, and the panels below, still empty."""
+    return DENSITIES[frozenset(map(str, dataset["density"].dims))](dataset, shown, n_panels)
+
+
 def _plot_compare(dataset: xr.Dataset) -> Figure:
     depth = _depth(dataset)
     shown = _records(depth)
-    figure, globes, (left, right) = _canvas(len(shown), 2)
-    density_globes(figure, globes, _bar(figure, globes), dataset, shown)
+    figure, (left, right, *below) = _with_density(dataset, shown, 2)
     n = dataset.sizes["token"]
     tokens_overlap = dataset["tokens_mean_overlap"].values
     panels.overlap(left, depth, {"density": dataset["mean_overlap"].values, f"{n:,} tokens": tokens_overlap})
     panels.distances(right, depth, dataset)
+    _characteristics(below, depth, dataset)
     _note(figure, _certificate(dataset) + (f"  ·  {DOTS:,} tokens drawn" if n > DOTS else ""))
     return figure
 
@@ -134,15 +161,35 @@ def _plot_compare(dataset: xr.Dataset) -> Figure:
 def _plot_density(dataset: xr.Dataset) -> Figure:
     depth = _depth(dataset)
     shown = _records(depth)
-    figure, globes, (left, middle, right) = _canvas(len(shown), 3)
-    density_globes(figure, globes, _bar(figure, globes), dataset, shown)
+    figure, (left, middle, right, *below) = _with_density(dataset, shown, 3)
     panels.overlap(left, depth, {"density": dataset["mean_overlap"].values})
     panels.certificates(middle, depth, dataset)
-    records = (dataset["density"].isel(depth_time=k).values for k in range(len(depth)))
-    extremes = np.array([(record.max(), record.min()) for record in records])
+    extremes = _extremes(dataset)
     panels.extremes(right, depth, extremes[:, 0], extremes[:, 1])
+    _characteristics(below, depth, dataset)
     _note(figure, _certificate(dataset))
     return figure
+
+
+def _extremes(dataset: xr.Dataset) -> Array:
+    """Largest and smallest density on the grid at every record, (depth_time, 2)."""
+    records = (dataset["density"].isel(depth_time=k).values for k in range(dataset.sizes["depth_time"]))
+    return np.array([(record.max(), record.min()) for record in records])
+
+
+def _followed(dataset: xr.Dataset) -> bool:
+    """Whether the density was followed along the carried nodes."""
+    return {"node_log_density", "node_weight", "entropy", "lyapunov"} <= set(map(str, dataset.variables))
+
+
+def _characteristics(below: list[Axes], depth: Array, dataset: xr.Dataset) -> None:
+    """The row of characteristics: entropy, Lyapunov exponents, density at the nodes; nothing without its axes."""
+    if not below:
+        return
+    panels.entropy(below[0], depth, dataset["entropy"].values)
+    panels.exponents(below[1], depth, dataset["lyapunov"].values)
+    at_nodes, weights = dataset["node_log_density"].values, dataset["node_weight"].values
+    panels.node_densities(below[2], depth, at_nodes, weights, _extremes(dataset)[:, 0])
 
 
 def _plot_tokens(dataset: xr.Dataset) -> Figure:
@@ -154,16 +201,16 @@ def _plot_tokens(dataset: xr.Dataset) -> Figure:
     shown = _records(depth)
     first, last = tokens[0].values, tokens[-1].values
     unit = all(bool(np.abs(np.linalg.norm(x, axis=1) - 1.0).max() < 1e-6) for x in (first, last))
-    on_sphere = unit and first.shape[1] == 3
-    figure, globes, (left, middle, right) = _canvas(len(shown) if on_sphere else 0, 3, bar=0.0)
+    draw = TOKENS.get(first.shape[1]) if unit else None
+    figure, globes, (left, middle, right) = _canvas(len(shown) if draw else 0, 3, bar=0.0)
     mean, second = _token_moments(dataset, tokens)
-    if on_sphere:
-        token_globes(globes, depth[shown].tolist(), [tokens[int(k)].values for k in shown], mean[shown])
+    if draw:
+        draw(globes, depth[shown].tolist(), [tokens[int(k)].values for k in shown], mean[shown])
     panels.overlap(left, depth, {"tokens": (mean**2).sum(axis=1)})
     panels.spectrum(middle, depth, second)
     panels.pairs(right, first, last, (depth[0], depth[-1]), unit)
     count = f"{len(first):,} tokens in dimension {first.shape[1]}"
-    _note(figure, count + (f"  ·  {DOTS:,} drawn" if on_sphere and len(first) > DOTS else ""))
+    _note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and len(first) > DOTS else ""))
     return figure
 
 
@@ -224,11 +271,14 @@ def _records(depth: Array) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, len(depth) - 1, RECORDS).round().astype(np.int64))
 
 
-def _canvas(n_globes: int, n_panels: int, bar: float = 0.7) -> tuple[Figure, list[Axes], list[Axes]]:
-    """Rows of three spheres above one row of panels; all sizes in inches, so that nothing overlaps."""
+def _canvas(
+    n_globes: int, n_panels: int, bar: float = 0.7, followed: bool = False
+) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Rows of three spheres above a row of panels, `followed` by one of three; in inches, so that nothing overlaps."""
     rows, columns = -(-n_globes // 3), min(n_globes, 3)
     above = 0.12 + GLOBE * rows
-    height = BELOW + PANEL + above + (0.15 if rows else 0.0)
+    lowest = BELOW + (PANEL + ROW_GAP if followed else 0.0)  # foot of the first row of panels
+    height = lowest + PANEL + above + (0.15 if rows else 0.0)
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
 
@@ -242,8 +292,11 @@ def _canvas(n_globes: int, n_panels: int, bar: float = 0.7) -> tuple[Figure, lis
         for k in range(n_globes)
     ]
     pad = 0.65
-    width = (WIDTH - 0.18) / n_panels - pad
-    return figure, globes, [axes(pad + k * (width + pad), BELOW, width, PANEL) for k in range(n_panels)]
+    row_axes = []
+    for count, foot in ((n_panels, lowest), *(((3, BELOW),) if followed else ())):
+        width = (WIDTH - 0.18) / count - pad
+        row_axes += [axes(pad + k * (width + pad), foot, width, PANEL) for k in range(count)]
+    return figure, globes, row_axes
 
 
 def _bar(figure: Figure, globes: list[Axes]) -> Axes:

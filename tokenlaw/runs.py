@@ -23,7 +23,6 @@ from particles.simulate import (
     token_static,
     token_variables,
 )
-from spde import DensityState
 from spde.solver import density_state
 from tokenlaw import config
 from tokenlaw.build import Experiment
@@ -61,11 +60,11 @@ def solve_job(experiment: Experiment) -> Job:
     density = experiment.density()
     flow = experiment.flow(density)
     return Job(
-        start=DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3))),
+        start=flow.start(density),
         advance=flow.advance,
         observe=flow.observe,
         restore=density_state,
-        static=flow.static(),
+        static=flow.static(density.nodes),
     )
 
 

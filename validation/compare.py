@@ -18,7 +18,7 @@ from particles.euclidean import AnyTokens
 from particles.simulate import Progress, TokenState, advance_tokens, run, token_state, token_static, token_variables
 from particles.tokens import Cloud
 from spde.density import Density
-from spde.solver import DensityFlow, DensityState, density_state
+from spde.solver import DensityFlow, DensityState, density_state, node_weights
 from validation.wasserstein import w1_geodesic, w2_chordal
 
 
@@ -65,10 +65,7 @@ class Comparison:
     def start(self, density: Density, tokens: AnyTokens, samples: tuple[Array, Array]) -> CompareState:
         """State at depth 0; samples are two independent draws (n, 3) of the density."""
         passive = np.concatenate([tokens.points, *samples])
-        return CompareState(
-            DensityState(0, density.coefficients, density.nodes, passive),
-            TokenState(0, tokens.points, tokens.weights),
-        )
+        return CompareState(self.flow.start(density, passive), TokenState(0, tokens.points, tokens.weights))
 
     def advance(self, state: CompareState, until: int, progress: Progress | None = None) -> CompareState:
         """Apply the layers state.step ... until - 1 to both, the density first."""
@@ -119,9 +116,8 @@ class Comparison:
 
     def static(self, state: CompareState) -> xr.Dataset:
         """What a compare file says once."""
-        weights = state.density.nodes.weights
-        nodes = xr.Dataset({"node_weight": ("node", weights, {"long_name": "weight of a carried node", "units": "1"})})
-        return xr.merge([self.flow.static(), token_static(state.tokens.weights), nodes])
+        nodes = state.density.nodes
+        return xr.merge([self.flow.static(nodes), token_static(state.tokens.weights), xr.Dataset(node_weights(nodes))])
 
 
 def distance_steps(save_steps: Sequence[int], count: int) -> frozenset[int]:

@@ -166,6 +166,19 @@ def test_l2_is_softmax_of_a_reweighted_measure():
         L2(1e4).reweighted(measure, key)
 
 
+@pytest.mark.parametrize("beta", [0.7, 30.0])
+def test_l2_derivative_is_the_slope_of_its_barycenter(beta):
+    rng = np.random.default_rng(11)
+    measure = cloud(rng, 60, 3)
+    query, key = rng.standard_normal((2, 2, 3))
+    points, step = rng.standard_normal((5, 3)), 1e-5
+    found = L2(beta).derivative(points, measure, query, key)
+    for j in range(3):
+        ends = [L2(beta).barycenter(points + sign * step * EYE[j], measure, query, key) for sign in (1, -1)]
+        assert np.abs(found[:, :, j] - (ends[0] - ends[1]) / (2 * step)).max() < 1e-6 * max(1, beta)
+    assert np.abs(found).max() > 0.1
+
+
 def test_memory_stays_bounded():
     rng = np.random.default_rng(7)
     measure = cloud(rng, 6000, 8)  # a dense matrix of scores alone is 288 MB

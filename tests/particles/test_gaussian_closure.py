@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm, sqrtm
 
-from particles import Linear, RecordedLayers, Softmax, SolverError, simulate
+from particles import Ballistic, FixedHeads, Linear, Noise, RecordedLayers, Softmax, SolverError, simulate
 from particles.attention_kernels import L2, Sigmoid
 from particles.euclidean import EuclideanTokens, Gaussian
 from particles.gaussian_closure import GaussianClosure
@@ -147,6 +147,22 @@ def test_layers_move_quadrature_tokens_as_the_closure_says(kernel):
     assert np.abs(mean - law.mean).max() < 1e-9
     assert np.abs(run.second_moment.values[-1] - np.outer(mean, mean) - law.covariance).max() < 1e-9
     assert np.abs(law.covariance - LAW.covariance).max() > 0.02
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_the_ballistic_limit_of_quadrature_tokens_is_the_closure(kernel):
+    """The PDE itself: fixed heads, fourth order in R^d, against the integrated closure; the error falls like dt^4."""
+    value, query, key = heads(7)
+    end = GaussianClosure(kernel, value, query, key).solve(LAW, 1.0, [1.0])
+    errors = []
+    for n_steps in (2, 4):
+        law = Ballistic(FixedHeads(2 * value, query, key), 1 / n_steps, 1, Noise(0), retraction=translate)  # mean of 2
+        run = simulate(gauss_hermite(LAW, 20), law, kernel, n_steps=n_steps, save_every=n_steps)
+        mean = run.mean_token.values[-1]
+        covariance = run.second_moment.values[-1] - np.outer(mean, mean)
+        errors.append(max(np.abs(mean - end.mean[0]).max(), np.abs(covariance - end.covariance[0]).max()))
+    assert errors[1] < 2e-5
+    assert errors[0] / errors[1] > 10
 
 
 def test_softmax_layer_is_the_published_one():

@@ -13,11 +13,12 @@ from particles import (
     Noise,
     Sigmoid,
     Tokens,
+    Uniform,
     VonMisesFisherMixture,
     simulate,
 )
 from particles.quadrature import gauss_grid
-from spde import Density, SpectralField, Sphere, solve
+from spde import CircleField, Density, DensityFlow, SpectralField, Sphere, solve
 
 START = VonMisesFisherMixture([2.0, 1.0], [[0, 0, 1.0], [1.0, 1.0, 0]], [2.0, 4.0])
 
@@ -40,6 +41,35 @@ def test_field_equals_direct_sums(kappa, beta):
     points /= np.linalg.norm(points, axis=1)[:, None]
     assert (field.degrees > 0).all()
     assert np.abs(field.at(points) - DirectField(L2(beta), push, tokens).at(points)).max() < 4e-6
+
+
+@pytest.mark.parametrize("beta", [0.5, 8.0])
+def test_field_on_the_circle_equals_direct_sums(beta):
+    rng = np.random.default_rng(1)
+    heads = GaussianHeads(2, 0.5, 0.7, 2).sample(rng, 4)
+    push = AttentionPush(heads.value, heads.query, heads.key)
+    angle = 2 * np.pi * np.arange(64) / 64
+    around = np.column_stack([np.cos(angle), np.sin(angle)])
+    weights = np.exp(np.cos(angle - 1))
+    tokens = Cloud(around, weights / weights.sum())
+    field = CircleField(L2(beta), push, tokens, 20_000)
+    points = Uniform(2).sample(rng, 300)
+    assert (field.degrees > 0).all()
+    assert np.abs(field.at(points) - DirectField(L2(beta), push, tokens).at(points)).max() < 4e-6
+    far = AttentionPush(np.eye(2)[None], np.full((1, 1, 2), 1e-3), np.array([[[40.0, 0.0]]]))
+    assert CircleField(L2(1.0), far, tokens, 20_000).degrees[0] == 0
+
+
+def test_characteristics_know_the_derivative():
+    """det DT along the nodes against the density on the grid: they share the layers and neither nodes nor series."""
+    start = VonMisesFisherMixture([1.0], [[0.6, 0.0, 0.8]], [1.0])
+    law = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.05, nodes=4, noise=Noise(5))
+    density = Density.from_law(start, Sphere(31), (16, 32))
+    flow = DensityFlow(density.sphere, law, L2(1.0), characteristics=True)
+    end = flow.advance(flow.start(density), 4)
+    followed = end.characteristics.log_density
+    assert np.abs(np.exp(followed) - flow.density(end).at(end.nodes.points)).max() < 1e-4
+    assert np.abs(followed - end.characteristics.log_start).max() > 0.05
 
 
 def test_weights_out_of_range_are_summed_directly():

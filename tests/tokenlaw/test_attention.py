@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.integrate import solve_ivp
 
 from particles import (
     L2,
@@ -23,7 +24,6 @@ from particles import (
     Tokens,
     translate,
 )
-from spde import SpectralField
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call
 from tokenlaw import plots
 from tokenlaw.build import build
@@ -75,8 +75,7 @@ def written(tmp_path, text):
 def test_names_choose_kernels(name, kernel):
     experiment = build(load_text(TRANSFORMER, [f"model.attention={name}"]))
     assert experiment.attention == kernel
-    field = experiment.token_field(100_000)
-    assert (getattr(field, "func", field) is SpectralField) == (name in ("softmax", "l2"))
+    assert (experiment.token_field(100_000) is DirectField) == (name not in ("softmax", "l2"))
     if name != "sinkhorn":
         masked = build(load_text(TRANSFORMER, [f"model.attention={name}", "model.causal=true"]))
         assert masked.attention == Causal(kernel)
@@ -143,6 +142,43 @@ def test_tokens_in_space_come_from_a_file(tmp_path):
     assert call("simulate", config, "--out", tmp_path / "t.nc", "--quiet", initial=given) == 0
     with xr.open_dataset(tmp_path / "t.nc") as run:
         assert np.array_equal(run["tokens"].values[0], points)
+
+
+def test_the_ballistic_limit_in_space_is_the_differential_equation(tmp_path):
+    """Linear attention of one head: tokens follow x' = V S A x, S their second moment, by scipy's integrator."""
+    fixed = "{kind='fixed', value=[[0.3,0.2],[-0.2,0.1]], query=[[0.5,0.0],[0.2,-0.4]], key=[[1.0,0.0],[0.0,1.0]]}"
+    layers = "{kind='ballistic', dt=0.1, t_end=1.0}"
+    settings = {"heads": fixed, "layers": layers, "model__attention": "linear", "output__save_every": 1.0}
+    config = written(tmp_path, EUCLIDEAN)
+    assert call("simulate", config, "--out", tmp_path / "t.nc", "--quiet", **settings) == 0
+    with xr.open_dataset(tmp_path / "t.nc") as run:
+        first, last = run["tokens"].values
+    matrix, form = np.array([[0.3, 0.2], [-0.2, 0.1]]), np.array([[0.5, 0.0], [0.2, -0.4]])
+
+    def velocity(_, flat):
+        x = flat.reshape(first.shape)
+        return (x @ (matrix @ (x.T @ x / len(x)) @ form).T).ravel()
+
+    want = solve_ivp(velocity, (0, 1), first.ravel(), rtol=1e-10, atol=1e-12).y[:, -1].reshape(first.shape)
+    assert np.abs(last - want).max() < 1e-5
+    assert np.abs(last - first).max() > 0.3
+    euler = layers.replace("1.0}", "1.0, scheme='euler'}")
+    assert call("simulate", config, "--out", tmp_path / "e.nc", "--quiet", **(settings | {"layers": euler})) == 0
+    with xr.open_dataset(tmp_path / "e.nc") as run:
+        assert 1e-4 < np.abs(run["tokens"].values[-1] - want).max() < 0.3
+
+
+def test_an_mlp_block_in_space_adds_its_field(tmp_path):
+    """With beta = 0 and V = 0 only the block moves: x + sqrt(dt) g(x), never brought back to the sphere."""
+    config = written(tmp_path, EUCLIDEAN)
+    settings = {"layers__mlp": "{width=8, activation='linear', sigma_w=0.1}", "heads__sigma_v": 0, "layers__depth": 1}
+    assert call("simulate", config, "--out", tmp_path / "t.nc", "--quiet", **settings) == 0
+    with xr.open_dataset(tmp_path / "t.nc") as run:
+        first, last = run["tokens"].values[[0, -1]]
+    ones = np.column_stack([first, np.ones(len(first))])  # a linear block is an affine map
+    affine = np.linalg.lstsq(ones, last - first, rcond=None)[0]
+    assert np.abs(ones @ affine - (last - first)).max() < 1e-13
+    assert np.abs(affine[:2]).max() > 0.01
 
 
 def test_a_picture_of_tokens_in_space_has_no_spheres(tmp_path):

@@ -40,6 +40,19 @@ def means(n_records):
     return directions(35 + 25 * t, -40 + 60 * t)
 
 
+def followed(dataset):
+    """A file with characteristics, of a density that gathers by the factor e in each record."""
+    n, rng = dataset.sizes["depth_time"], np.random.default_rng(0)
+    logs = rng.normal(-2, 1, 60) + np.arange(n)[:, None]
+    exponents = np.concatenate([np.full((1, 2), np.nan), np.linspace([-1.0, -3], [-2, -2.5], n - 1)])
+    return dataset.assign(
+        node_log_density=(("depth_time", "node"), logs),
+        node_weight=("node", rng.dirichlet(np.ones(60))),
+        entropy=("depth_time", -logs.mean(axis=1)),
+        lyapunov=(("depth_time", "exponent"), exponents),
+    )
+
+
 def density_file(n_records=21, kappas=None, lat=LAT, lon=LON):
     kappas = np.geomspace(1.0, 60.0, n_records) if kappas is None else np.asarray(kappas, float)
     depth = 0.1 * np.arange(n_records)
@@ -357,6 +370,9 @@ def test_nothing_to_plot():
         lambda: layers_file(True),
         lambda: density_file(2, kappas=[0, 0]),
         lambda: compare_file(1, kappas=[1.0]),
+        lambda: followed(density_file()),
+        lambda: followed(compare_file()),
+        lambda: followed(compare_file(1, kappas=[1.0])),
     ],
 )
 def test_nothing_overlaps_or_leaves_the_page(make):

@@ -1,0 +1,254 @@
+"""The grid on the circle S^1 and its Fourier transforms; at free points by ducc0's non-uniform FFT.
+
+Real functions are held as complex coefficients for k >= 0, orthonormal like those of the sphere, theta = arg x:
+f = a_0 e_0 + 2 Re sum_{k > 0} a_k e_k,  e_k(theta) = e^{i k theta}/sqrt(2 pi),  a_k = int f conj e_k.
+"""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import ducc0
+import numpy as np
+
+from particles.arrays import Array
+from particles.harmonics import PRECISION, Coefficients
+from spde.sphere import MAX_DEGREE, MIN_DEGREE, even_smooth
+
+ROOT = math.sqrt(2 * math.pi)
+FINEST_QUADRATURE = 1 << 21  # nodes beyond which an initial density counts as not integrable
+BLOCK = 1 << 18  # complex exponentials at once in direct sums: 4 MB
+
+
+def equispaced(n: int) -> Array:
+    """n points of the circle at angles 2 pi j/n, shape (n, 2)."""
+    angle = 2 * np.pi * np.arange(n) / n
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def resize(coefficients: Coefficients, degree: int) -> Coefficients:
+    """Truncate coefficients, or pad them with zeros, to another degree (last axis)."""
+    own = coefficients.shape[-1] - 1
+    if own >= degree:
+        return coefficients[..., : degree + 1]
+    return np.concatenate([coefficients, np.zeros((*coefficients.shape[:-1], degree - own))], axis=-1)
+
+
+def synthesis_at(coefficients: Coefficients, points: Array) -> Array:
+    """Values of functions at unit vectors.
+
+    Parameters
+    ----------
+    coefficients : (degree + 1,) or (K, degree + 1).   points : (N, 2) unit vectors.
+
+    Returns
+    -------
+    (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/test_circle.py).
+    """
+    rows = np.atleast_2d(coefficients)
+    modes = np.zeros((rows.shape[0], 2 * rows.shape[1]), dtype=np.complex128)  # in the order 0, 1, ..., -2, -1
+    modes[:, 0], modes[:, 1 : rows.shape[1]] = rows[:, 0].real / ROOT, 2 / ROOT * rows[:, 1:]
+    found = ducc0.nufft.u2nu(
+        grid=modes, coord=_angles(points)[:, None], forward=False, epsilon=PRECISION, nthreads=1, fft_order=True
+    )
+    out = np.ascontiguousarray(found.real)
+    return out if coefficients.ndim == 2 else out[0]
+
+
+def adjoint_at(values: Array, points: Array, degree: int) -> Coefficients:
+    """Coefficients a_k = sum_j values_j conj e_k(points_j), the adjoint of `synthesis_at`.
+
+    The mode k = 0 is summed exactly, so mass is conserved to rounding.
+
+    Parameters
+    ----------
+    values : (N,) or (K, N).   points : (N, 2) unit vectors.   degree : largest degree wanted.
+
+    Returns
+    -------
+    (degree + 1,) or (K, degree + 1).
+    """
+    rows = np.atleast_2d(values)
+    modes = np.empty((rows.shape[0], 2 * degree + 2), dtype=np.complex128)
+    ducc0.nufft.nu2u(
+        points=rows.astype(np.complex128), coord=_angles(points)[:, None], forward=True, epsilon=PRECISION,
+        nthreads=1, out=modes, fft_order=True,
+    )  # fmt: skip
+    out = modes[:, : degree + 1] / ROOT
+    out[:, 0] = rows.sum(axis=1) / ROOT
+    return out if values.ndim == 2 else out[0]
+
+
+def _angles(points: Array) -> Array:
+    return np.arctan2(points[:, 1], points[:, 0])
+
+
+def _sums_at(coefficients: Coefficients, points: Array) -> Array:
+    """`synthesis_at` of one function by direct sums."""
+    weights = np.where(np.arange(len(coefficients)) == 0, 1.0, 2.0) / ROOT * coefficients
+    return np.concatenate([(phases @ weights).real for _, phases in _phases(points, len(coefficients))])
+
+
+def _adjoint_sums_at(values: Array, points: Array, degree: int) -> Coefficients:
+    """`adjoint_at` of one measure by direct sums."""
+    total = np.zeros(degree + 1, dtype=np.complex128)
+    for part, phases in _phases(points, degree + 1):
+        total += values[part] @ phases.conj() / ROOT
+    total[0] = values.sum() / ROOT
+    return total
+
+
+def _phases(points: Array, n_modes: int) -> Iterator[tuple[slice, Coefficients]]:
+    """Blocks of points, and e^{i k theta} at them for k < n_modes."""
+    angle, height = _angles(points), max(1, BLOCK // n_modes)
+    for begin in range(0, max(len(angle), 1), height):
+        part = slice(begin, begin + height)
+        yield part, np.exp(1j * np.outer(angle[part], np.arange(n_modes)))
+
+
+class Circle:
+    """Equispaced grid on S^1 and the Fourier transforms up to degree lmax: the circle's `Sphere`.
+
+    Parameters
+    ----------
+    lmax : 2 ... 1023, the largest k.
+    backend : how free points are reached: "ducc0" (non-uniform FFT, the default) or "numpy" (direct sums, slow).
+        Both give the same numbers to 1e-12.
+
+    Attributes
+    ----------
+    nphi, shape : number of grid points, 3/2 rule: at least 3 (lmax + 1), even, no prime factor beyond 5.
+    points, weights : (nphi, 2) grid points, counter-clockwise from (1, 0); (nphi,) equal weights of sum 2 pi.
+    degrees, orders : (modes,) both k: a degree has one mode.
+
+    Examples
+    --------
+    >>> Circle(31).nphi
+    96
+    """
+
+    d = 2
+    volume = 2 * math.pi
+    dims: tuple[str, ...] = ("lon",)
+    series = "Fourier"
+
+    def __init__(self, lmax: int, backend: str | None = None) -> None:
+        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
+            raise TypeError(f"lmax must be an integer, got {lmax!r}")
+        if not MIN_DEGREE <= lmax <= MAX_DEGREE:
+            raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
+        if backend not in (None, "ducc0", "numpy"):
+            raise ValueError(f'backend on the circle must be "ducc0" or "numpy", got {backend!r}')
+        self.lmax = int(lmax)
+        self.backend = backend or "ducc0"
+        self.nphi = even_smooth(3 * (self.lmax + 1))
+        self.shape: tuple[int, ...] = (self.nphi,)
+        self.degrees, self.orders = self.mode_numbers(self.lmax)
+        self.points, self.weights = self.quadrature((1, self.nphi))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Circle, (self.lmax, self.backend))
+
+    def with_degree(self, lmax: int) -> "Circle":
+        """A finer or coarser grid."""
+        return Circle(lmax, self.backend)
+
+    @staticmethod
+    def mode_numbers(degree: int) -> "tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]":
+        """Degree and order of every coefficient: both k."""
+        return np.arange(degree + 1), np.arange(degree + 1)
+
+    @staticmethod
+    def degree_of(coefficients: Coefficients) -> int:
+        """Degree up to which a coefficient array (last axis) reaches."""
+        return int(coefficients.shape[-1]) - 1
+
+    @staticmethod
+    def power(coefficients: Coefficients) -> Array:
+        """Squared L^2 norm by degree, shape (..., degree + 1); sums to int f^2 (Parseval)."""
+        weight = np.where(np.arange(coefficients.shape[-1]) == 0, 1.0, 2.0)
+        power: Array = weight * (coefficients.real**2 + coefficients.imag**2)
+        return power
+
+    def resized(self, coefficients: Coefficients) -> Coefficients:
+        """Coefficients up to lmax."""
+        return resize(coefficients, self.lmax)
+
+    @staticmethod
+    def low_moments(coefficients: Coefficients) -> tuple[Array, Array]:
+        """Mean (2,) and second moment (2, 2) of a density; products by the double angle."""
+        mass, first, second = ROOT * resize(coefficients, 2)
+        mean = np.array([first.real, -first.imag])
+        xx, xy, yy = (mass.real + second.real) / 2, -second.imag / 2, (mass.real - second.real) / 2
+        return mean, np.array([[xx, xy], [xy, yy]])
+
+    @staticmethod
+    def quadrature(size: tuple[int, int]) -> tuple[Array, Array]:
+        """size[0] * size[1] equispaced nodes (n, 2) and their weights (n,); exact for degrees < n."""
+        n = size[0] * size[1]
+        return equispaced(n), np.full(n, 2 * math.pi / n)
+
+    def sizes(self, carried: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        """Finer and finer quadratures for an initial density; the first beyond doubt for lmax and carried nodes."""
+        half = max(2048, 4 * (self.lmax + 1), carried[0] * carried[1])
+        yield 2, half
+        while 4 * half <= FINEST_QUADRATURE:
+            half *= 2
+            yield 2, half
+
+    @staticmethod
+    def exact_size(degree: int) -> tuple[int, int]:
+        """A quadrature exact to a degree."""
+        return 2, max(4, degree // 2 + 1)
+
+    @staticmethod
+    def size_near(n: int) -> tuple[int, int]:
+        """The quadrature with about n nodes: n of them."""
+        return 1, n
+
+    def project(self, values: Array, size: tuple[int, int]) -> Coefficients:
+        """Coefficients up to lmax of values at the nodes of `quadrature(size)`."""
+        return resize(np.fft.rfft(values) * (ROOT / (size[0] * size[1])), self.lmax)
+
+    @cached_property
+    def longitude(self) -> Array:
+        """Angles in degrees from 0, shape (nphi,)."""
+        return 360.0 * np.arange(self.nphi) / self.nphi
+
+    def coordinates(self) -> dict[str, tuple[str, Array, dict[str, str]]]:
+        """Coordinates of the grid in files."""
+        east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "angle on the circle", "axis": "X"}
+        return {"lon": ("lon", self.longitude, east)}
+
+    def synthesis(self, coefficients: Coefficients) -> Array:
+        """Values on the grid, (nphi,), of coefficients of any degree (from nphi/2 on by sums at free points)."""
+        if coefficients.shape[-1] > self.nphi // 2:
+            return self.synthesis_at(coefficients, self.points)
+        return np.fft.irfft(coefficients, self.nphi) * (self.nphi / ROOT)
+
+    def analysis(self, values: Array) -> Coefficients:
+        """Coefficients up to lmax of grid values (nphi,); exact for functions of degree < nphi - lmax."""
+        return self.project(self._checked(values), (1, self.nphi))
+
+    def gradient(self, coefficients: Coefficients) -> Array:
+        """Derivative by the angle on the grid, (nphi, 1): the component along (-y, x)."""
+        return self.synthesis(1j * self.degrees * self.resized(coefficients))[:, None]
+
+    def divergence(self, field: Array) -> Coefficients:
+        """Coefficients of the divergence of a tangent field (nphi, 1)."""
+        return 1j * self.degrees * self.analysis(np.asarray(field)[:, 0])
+
+    def synthesis_at(self, coefficients: Coefficients, points: Array) -> Array:
+        """Values at free unit vectors (N, 2)."""
+        return synthesis_at(coefficients, points) if self.backend == "ducc0" else _sums_at(coefficients, points)
+
+    def adjoint_at(self, values: Array, points: Array) -> Coefficients:
+        """Coefficients up to lmax of the measure sum_j values_j delta(points_j)."""
+        adjoint = adjoint_at if self.backend == "ducc0" else _adjoint_sums_at
+        return adjoint(values, points, self.lmax)
+
+    def _checked(self, values: Array) -> Array:
+        if values.shape != self.shape:
+            raise ValueError(f"grid values must have shape {self.shape}, got {values.shape}")
+        return np.ascontiguousarray(values, dtype=np.float64)

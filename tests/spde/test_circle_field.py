@@ -1,0 +1,126 @@
+"""CircleField against direct sums: spread, collapsed and adversarial measures."""
+
+import dense
+import numpy as np
+import pytest
+
+from particles import AttentionPush, Cloud, DirectField, GaussianHeads, Linear, Softmax, Tokens, VonMisesFisherMixture
+from spde import Circle, CircleField, SpectralField, default_field, spectral_field
+from spde.circle import equispaced
+
+TOL = 1e-6
+TARGETS = dense.nrm(np.random.default_rng(0).standard_normal((1500, 2)))
+
+
+def mixture(*components, n=400):
+    shares, means, kappas = zip(*components, strict=True)
+    weights = VonMisesFisherMixture(shares, means, kappas).pdf(equispaced(n))
+    weights /= weights.sum()
+    kept = weights > 0  # as carried nodes are
+    return Cloud(equispaced(n)[kept], weights[kept])
+
+
+def push_of(form):
+    return AttentionPush(np.eye(2)[None], form[None], np.eye(2)[None])
+
+
+def random_form(rng, size):
+    form = rng.standard_normal((2, 2)) @ rng.standard_normal((2, 2))
+    return size * form / np.linalg.norm(form, 2)
+
+
+def tokens(seed, n, spread=None):
+    rng = np.random.default_rng(seed)
+    points = rng.standard_normal((n, 2)) if spread is None else [0, 1.0] + spread * rng.standard_normal((n, 2))
+    return dense.nrm(points)
+
+
+MEASURES = {
+    "spread": mixture((2.0, (0, 1), 2.0), (1.0, (1, 0), 3.0)),
+    "collapsed": mixture((1.0, (0.3, 1), 2000.0), n=2000),
+    "two antipodal clusters": mixture((0.5, (0.6, 0.8), 60.0), (0.5, (-0.6, -0.8), 60.0)),
+    "uneven antipodal clusters": mixture((1.0, (0, 1), 60.0), (1e-6, (0.1, -1), 60.0)),
+    "antipodal point masses": Tokens([[0, 1.0], [0, -1.0]]),
+    "point masses of weights 1 and 1e-12": Tokens([[0, 1.0], [0, -1.0]], [1.0, 1e-12]),
+    "one cluster": Tokens(tokens(3, 300, 1e-3)),
+    "one token": Tokens([[0.6, 0.8]]),
+    "weights over twelve orders": Tokens(tokens(4, 400), 10.0 ** np.random.default_rng(4).uniform(-12, 0, 400)),
+}
+FORMS = {
+    "I": np.eye(2),
+    "-I": -np.eye(2),
+    "rotation": np.array([[0.0, -1.0], [1.0, 0.0]]),
+    "rank one": np.outer([0.6, 0.8], [0.6, 0.8]),
+    "nilpotent": np.outer([0.6, 0.8], [-0.8, 0.6]),
+    "random": random_form(np.random.default_rng(5), 1.0),
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("form", FORMS)
+def test_never_a_wrong_number(name, form):
+    """V = I, so the error of the field is that of the barycentre; at targets, at the points and at their antipodes."""
+    measure, push = MEASURES[name], push_of(FORMS[form])
+    points = np.concatenate([TARGETS[:300], measure.points[:100], -measure.points[:100]])
+    for beta in (0.0, 0.5, 2.0, 5.0, 14.0, 20.0, 100.0, 1e4):
+        want = DirectField(Softmax(beta), push, measure).at(points)
+        for n_targets in (100, 20_000):
+            field = CircleField(Softmax(beta), push, measure, n_targets)
+            error = np.abs(field.at(points) - want).max()
+            assert error < TOL, (beta, n_targets, error, field.degree)
+
+
+def test_the_degrees_are_those_heads_need():
+    """Spectral, not direct, and small where little is needed; strengths beyond 300 are summed directly."""
+    rng = np.random.default_rng(1)
+    for strength, least, most in [(0.0, 1, 2), (1.0, 7, 17), (3.0, 13, 32), (10.0, 30, 100)]:
+        field = CircleField(Softmax(1.0), push_of(random_form(rng, strength)), MEASURES["spread"], 20_000)
+        assert least <= field.degree <= most, (strength, field.degree)
+    assert CircleField(Softmax(400.0), push_of(np.eye(2)), MEASURES["spread"], 20_000).degree == 0
+    assert CircleField(Softmax(1.0), push_of(np.eye(2)), MEASURES["spread"], 10).degree == 0
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
+def test_the_tolerance_is_kept_and_not_wasted(tol):
+    rng = np.random.default_rng(2)
+    for _ in range(6):
+        push = push_of(random_form(rng, 4.0))
+        field = CircleField(Softmax(1.0), push, MEASURES["spread"], 20_000, tol=tol)
+        error = np.abs(field.at(TARGETS) - DirectField(Softmax(1.0), push, MEASURES["spread"]).at(TARGETS)).max()
+        assert 1e-3 * tol < error < tol
+        assert 0 < field.tail < tol
+
+
+def test_heads_are_mixed_and_the_grid_gets_the_same_field():
+    rng, circle = np.random.default_rng(7), Circle(31)
+    heads = GaussianHeads(2, 0.7, 2**-0.5, 2).sample(rng, 5)
+    push = AttentionPush(heads.value, heads.query, heads.key)
+    for beta in (2.0, 12.0, 150.0):  # all spectral, degrees beyond the grid's, some direct
+        field = CircleField(Softmax(beta), push, MEASURES["spread"], 1000)
+        want = DirectField(Softmax(beta), push, MEASURES["spread"]).at(circle.points)
+        assert np.abs(field.at(circle.points) - want).max() < 5 * TOL
+        assert np.abs(field.on_grid(circle) - field.at(circle.points)).max() < 1e-11
+    assert (field.degrees == 0).any()
+    assert (field.degrees > 0).any()
+
+
+def test_factories_choose_by_dimension_and_kernel():
+    measure = Tokens(tokens(0, 50))
+    assert isinstance(default_field(Softmax(1.0), push_of(np.eye(2)), measure, 100), CircleField)
+    assert isinstance(spectral_field(1e-3)(Softmax(1.0), push_of(np.eye(2)), measure, 100), CircleField)
+    assert isinstance(default_field(Linear(), push_of(np.eye(2)), measure, 100), DirectField)
+    for d, kind in ((3, SpectralField), (4, DirectField)):
+        push = AttentionPush(*(np.eye(d)[None] for _ in range(3)))
+        assert isinstance(default_field(Softmax(1.0), push, Tokens(np.eye(d)), 100), kind)
+
+
+def test_bad_arguments_are_refused():
+    measure, push = Tokens(tokens(0, 5)), push_of(np.eye(2))
+    with pytest.raises(TypeError, match="needs softmax or L2 attention, got Linear"):
+        CircleField(Linear(), push, measure, 10)
+    with pytest.raises(ValueError, match="tol must lie in"):
+        CircleField(Softmax(1.0), push, measure, 10, tol=float("nan"))
+    with pytest.raises(ValueError, match=r"CircleField lives on S\^1 \(d = 2\), got d = 3"):
+        CircleField(Softmax(1.0), AttentionPush(*(np.eye(3)[None] for _ in range(3))), Tokens(np.eye(3)), 10)
+    broken = CircleField(Softmax(1.0), push_of(np.full((2, 2), np.nan)), measure, 20_000)
+    assert np.isnan(broken.at(TARGETS[:3])).all()  # carried on to where the run is stopped

@@ -1,0 +1,210 @@
+"""`tokenlaw theory`: names, keys and numbers; every refusal is one line with exit code 2."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from particles.reduced import Simplex
+from tokenlaw import cli, theory
+from tokenlaw.theory_arguments import REQUIRED, Argument, File, Real, Whole, Word, read_arguments
+
+KEYS = {  # fixed: scripts depend on them
+    "values-only": (["d", "beta", "u0"], ["critical_beta", "antipodal_probability"]),
+    "mlp-kernel": (["activation", "d", "sigma_r", "sigma_w"], ["k", "dk", "lambda_1", "lambda_bar"]),
+    "low-temperature": (["d", "head_dim"], ["kappa", "exponent"]),
+    "cosine-lemma": (["d", "head_dim", "overlap"], ["one_factor", "two_factor"]),
+    "two-token": (["d", "beta", "sigma_a", "head_dim", "overlap"], ["drift", "diffusion", "exponent"]),
+    "simplex": (["d", "n", "beta", "sigma_a", "head_dim", "overlap"],
+                ["f", "h", "drift_finite_d", "drift_infinite_d", "standard_error"]),
+}  # fmt: skip
+
+
+def asked(capsys, *words):
+    """Result of a command with --json."""
+    assert cli.run(["theory", *words, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.count("\n") == 1
+    return json.loads(captured.out)
+
+
+def refused(capsys, *words):
+    """The line of a refusal."""
+    assert cli.run(["theory", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+CASES = [  # numbers of an independent program or closed forms, with the tolerance their digits allow
+    (["values-only", "d=3", "beta=1"], {"critical_beta": (0.0, 0), "antipodal_probability": (0.22242256, 6e-9)}),
+    (["values-only", "d=4", "beta=1.5", "u0=0"], {"critical_beta": (0.658479, 5e-7),
+                                                  "antipodal_probability": (0.18113843, 6e-9)}),
+    (["mlp-kernel", "activation=sigmoid", "d=64"], {"k": (0.2509690, 5e-8), "dk": (9.690356e-4, 5e-10),
+                                                    "lambda_1": (-7.875968, 5e-7), "lambda_bar": (-15.24806, 5e-6)}),
+    (["mlp-kernel", "activation=relu", "d=5", "sigma_r=.1", "sigma_w=1e-1"],
+     {"k": (0.115, 1e-15), "dk": (0.1, 1e-15), "lambda_1": (-0.13, 1e-15), "lambda_bar": (0.17, 1e-15)}),
+    (["low-temperature", "d=16"], {"kappa": (2.0, 0), "exponent": (-0.0048, 5e-5)}),
+    (["low-temperature", "d=16", "head_dim=4"], {"kappa": (3.5, 0), "exponent": (0.368, 5e-4)}),
+    (["cosine-lemma", "d=8", "overlap=0.5"], {"one_factor": (0.5 - 0.375 * 0.5130 / 8, 3e-6),
+                                              "two_factor": (0.5 - 0.375 * 0.8979 / 8, 3e-6)}),
+    (["cosine-lemma", "d=8", "head_dim=1", "overlap=0.5"], {"one_factor": (0.5 - 0.375 * 0.5130 / 8, 3e-6),
+                                                            "two_factor": (1 / 3, 1e-15)}),
+    (["two-token", "d=5", "beta=0", "overlap=-0.5"], {"drift": (0.75 * 3.5 / 10, 1e-15),
+                                                      "diffusion": (0.75 / 5**0.5, 1e-15), "exponent": (-0.8, 1e-15)}),
+    (["simplex", "d=8", "n=4", "beta=3", "overlap=0.3", "seed=2"], {"drift_finite_d": (0.23319, 3e-4)}),
+    (["simplex", "d=8", "n=4", "beta=10", f"sigma_a={8**-0.25}", "head_dim=8", "overlap=0.7", "samples=100000"],
+     {"drift_finite_d": (0.12593, 1.2e-3)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "wanted"), CASES, ids=lambda case: " ".join(case) if isinstance(case, list) else "")
+def test_numbers(capsys, words, wanted):
+    found = asked(capsys, *words)
+    assert list(found) == KEYS[words[0]][1]
+    for key, (want, tolerance) in wanted.items():
+        assert abs(found[key] - want) <= tolerance, key
+
+
+def test_simplex_says_its_error(capsys):
+    """Two seeds differ by their standard error; four times the samples halve it."""
+    words = ["simplex", "d=8", "n=4", "beta=3", "sigma_a=0.6", "overlap=0.3"]
+    few, other = (asked(capsys, *words, "samples=20000", f"seed={seed}") for seed in (0, 1))
+    more = asked(capsys, *words, "samples=80000")
+    gap = abs(few["drift_finite_d"] - other["drift_finite_d"])
+    assert 0 < gap < 4 * math.sqrt(2) * few["standard_error"]
+    assert abs(few["standard_error"] / more["standard_error"] - 2) < 0.1
+    assert asked(capsys, *words, "samples=20000", "seed=0") == few
+    found = Simplex(8, 4, 3.0, 0.6, 8, 0.3).statistics(samples=20_000, seed=0)
+    assert few["standard_error"] == found.drift_finite_d.standard_error != found.f.standard_error
+
+
+def test_what_is_infinite_is_null_in_json_and_inf_in_text(capsys):
+    assert asked(capsys, "low-temperature", "d=16", "head_dim=2") == {"kappa": 5.5, "exponent": None}
+    assert cli.run(["theory", "low-temperature", "d=16", "head_dim=2"]) == 0
+    assert "exponent  inf" in capsys.readouterr().out
+
+
+def test_text_has_every_key_with_its_meaning(capsys):
+    assert cli.run(["theory", "values-only", "d=3", "beta=1", "u0=0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    for line, (key, meaning) in zip(lines, theory.ENTRIES["values-only"].results.items(), strict=True):
+        assert line.startswith(key)
+        assert line.endswith(meaning)
+    assert " 0.222422563062 " in lines[1]
+
+
+def test_names_and_keys_are_the_fixed_ones():
+    for name, (arguments, results) in KEYS.items():
+        entry = theory.ENTRIES[name]
+        known = [argument.name for argument in entry.arguments]
+        assert known[: len(arguments)] == arguments
+        assert all(argument.default is not REQUIRED for argument in entry.arguments[len(arguments) :])
+        assert list(entry.results) == results
+
+
+def test_list_explains_every_entry(capsys):
+    assert cli.run(["theory", "--list"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for entry in theory.ENTRIES.values():
+        assert f"{entry.name} {entry.summary}" in text
+        assert all(f"{argument.name}=" in text for argument in entry.arguments)
+        assert all(f"-> {key}" in text for key in entry.results)
+    assert "default d^-1/2" in text
+    assert "default 0" in text
+    assert cli.run(["theory", "cosine-lemma", "--list"]) == 0
+    text = capsys.readouterr().out
+    assert "-> two_factor" in text
+    assert "simplex" not in text
+
+
+def test_list_is_there_for_programs_too(capsys):
+    assert cli.run(["theory", "--list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert list(listed) == list(theory.ENTRIES)
+    sigma = listed["mlp-kernel"]["arguments"]["sigma_r"]
+    assert sigma["meaning"] == "standard deviation of the inner bias"
+    assert (sigma["allowed"], sigma["default"]) == ("a finite number >= 0", "0")
+    assert listed["two-token"]["arguments"]["d"]["default"] == "required"
+    assert listed["two-token"]["results"]["drift"] == "drift of R"
+
+
+REFUSALS = [
+    ([], "theory: give a NAME or --list; names: values-only, mlp-kernel"),
+    (["simplx"], 'theory: unknown name "simplx"; did you mean simplex?'),
+    (["quux"], 'theory: unknown name "quux"; names: values-only, mlp-kernel'),
+    (["quux", "--list"], 'theory: unknown name "quux"'),
+    (["two-token", "bet=1"], 'theory two-token: unknown key "bet"; did you mean beta?'),
+    (["two-token", "zz=1"], 'theory two-token: unknown key "zz"; keys: d, beta, sigma_a, head_dim, overlap'),
+    (["two-token", "d"], 'theory two-token: "d" must be key=value; keys: d, beta'),
+    (["two-token", "d=3", "d=4"], "theory two-token: d is given twice"),
+    (["two-token", "d=3", "beta=1"], "theory two-token: overlap is missing: overlap R of the two tokens, a number"),
+    (["two-token", "d=3.0"], 'theory two-token: d must be a whole number between 2 and 1000000, got "3.0"'),
+    (["two-token", "d=1"], "theory two-token: d must be a whole number between 2 and 1000000"),
+    (["two-token", "d=1" + 5000 * "0"], "theory two-token: d must be a whole number between 2 and 1000000"),
+    (["two-token", "beta=nan"], 'theory two-token: beta must be a finite number >= 0, got "nan"'),
+    (["two-token", "beta=inf"], 'theory two-token: beta must be a finite number >= 0, got "inf"'),
+    (["two-token", "beta=-1"], 'theory two-token: beta must be a finite number >= 0, got "-1"'),
+    (["two-token", "overlap=1.2"], 'theory two-token: overlap must be a number between -1 and 1, got "1.2"'),
+    (["two-token", "d=3", "beta=1", "head_dim=4", "overlap=0"], "two-token: head_dim must be between 1 and d = 3"),
+    (["values-only", "u0=1"], 'theory values-only: u0 must be a number strictly between -1 and 1, got "1"'),
+    (["mlp-kernel", "activation=rely"],
+     'activation must be one of relu, erf, tanh, sigmoid, silu, gelu, linear, got "rely"; did you mean relu?'),
+    (["simplex", "d=8", "n=4", "beta=1", "overlap=-0.5"],
+     "theory simplex: overlap must lie between -1/(n - 1) = -0.333333 and 1, got -0.5"),
+    (["low-temperature", "d=2"], "theory low-temperature: d must be a whole number between 3 and"),
+    (["two-token", "\x1b[2J=1"], r'unknown key "\U0000001B[2J"'),
+    (["two-token", "d=3", "--list"], "theory: --list takes a NAME or nothing"),
+    (["two-token", "--lst"], "No such option: --lst"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "text"), REFUSALS, ids=range(len(REFUSALS)))
+def test_refusals_are_one_line(capsys, words, text):
+    assert text in refused(capsys, *words)
+
+
+def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_path):
+    """What another entry needs: the object in the table, nothing else."""
+
+    def mean(file: Path, power: int, kind: str):
+        values = [float(line) ** power for line in file.read_text(encoding="utf-8").split()]
+        return {"mean": sum(values) / len(values), "values": [*values, math.inf], "name": kind, "none": math.nan}
+
+    entry = theory.Entry(
+        "mean", "Mean of the numbers in a file.",
+        (Argument("file", "numbers", File()), Argument("power", "exponent", Whole(1), 1),
+         Argument("kind", "kind", Word(("one", "two")), "one")),
+        {"mean": "their mean", "values": "all", "name": "kind", "none": "nothing"}, "arithmetic", mean,
+    )  # fmt: skip
+    monkeypatch.setattr(theory, "ENTRIES", {**theory.ENTRIES, "mean": entry})
+    (tmp_path / "numbers.txt").write_text("1 2\n6", encoding="utf-8")
+    found = asked(capsys, "mean", f"file={tmp_path}/numbers.txt", "power=2")
+    assert found == {"mean": 41 / 3, "values": [1, 4, 36, None], "name": "one", "none": None}
+    assert 'file must be the name of an existing file, got "nowhere"' in refused(capsys, "mean", "file=nowhere")
+    assert cli.run(["theory", "mean", "--list"]) == 0
+    assert "default one" in capsys.readouterr().out
+
+
+def test_equal_signs_belong_to_the_value_and_reals_may_be_unbounded():
+    arguments = (Argument("name", "any", Word(("a=b",))), Argument("x", "any", Real(), -2.5))
+    assert read_arguments(arguments, ["name=a=b"], "here") == {"name": "a=b", "x": -2.5}
+    with pytest.raises(ValueError, match='here: x must be a finite number, got "1e999"'):
+        read_arguments(arguments, ["x=1e999"], "here")
+
+
+def test_explaining_needs_no_numerical_package():
+    code = (
+        "import sys; from tokenlaw import cli; code = cli.run(['theory', '--list', '--json']); "
+        "sys.exit(code or any(name in sys.modules for name in ('numpy', 'scipy', 'particles', 'rich.table')))"
+    )
+    home = Path(cli.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=home)
+    assert done.returncode == 0, done.stderr

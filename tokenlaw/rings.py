@@ -1,0 +1,115 @@
+"""Densities on the circle drawn as curves over the angle, tokens as a rug below them or around the circle itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tokenlaw.globes import DOTS, NEGATIVE, NEGATIVE_SHARE, SPREAD
+from tokenlaw.panels import BLUE, GREY, ORANGE
+
+Array = npt.NDArray[np.float64]
+
+__all__ = ["density_rings", "token_rings"]
+
+RUG = 0.09  # height of the rug under a curve, share of the largest density
+ROOM = 1.08  # of the panel above its largest density
+BINS = 90  # of the histogram around the circle
+LIFT = 0.38  # height of its largest bin, in radii
+
+
+def density_rings(
+    figure: Figure, places: Sequence[Axes], dataset: xr.Dataset, shown: npt.NDArray[np.int64]
+) -> None:
+    """Draw the records `shown` of density(depth_time, lon) over the angle, the tokens below where the file has them.
+
+    All share one scale where their largest densities are comparable, else each has its own.  Negative values, which
+    a run has once it no longer resolves its density, have a colour of their own and are named.
+    """
+    fields = [dataset["density"].isel(depth_time=k).values.astype(np.float64) for k in shown]
+    largest = [float(field.max()) for field in fields]
+    alike = max(largest) <= SPREAD * min(largest)
+    lowest = min(box.get_position().y0 for box in places)
+    leftmost = min(box.get_position().x0 for box in places)
+    angle = np.append(dataset["lon"].values, 360.0 + dataset["lon"].values[0])
+    for axes, k, field in zip(places, shown, fields, strict=True):
+        box = axes.get_position()
+        _inset(figure, axes)
+        axes.set_title(f"depth {float(dataset['depth_time'][int(k)]):.3g}", pad=3)
+        values = np.append(field, field[0])
+        axes.plot(angle, values, color=BLUE, linewidth=1.0, zorder=2)
+        axes.fill_between(angle, values, color=BLUE, alpha=0.2, linewidth=0)
+        top = max(largest) if alike else float(field.max())
+        low = min(0.0, float(field.min()))
+        if low < -NEGATIVE_SHARE * field.max():
+            axes.plot(angle, np.where(values < 0, values, np.nan), color=NEGATIVE, linewidth=1.2, zorder=3)
+            axes.text(0.5, 0.98, f"negative: min \u2212{-low:.2g}", transform=axes.transAxes, ha="center", va="top",
+                      color=NEGATIVE, fontsize=7)  # fmt: skip
+        if "tokens" in dataset:
+            points = dataset["tokens"].isel(depth_time=int(k)).transpose("token", "component").values
+            _rug(axes, points, low - RUG * top, low - 0.25 * RUG * top)
+            low -= 1.3 * RUG * top
+        axes.set_ylim(low, ROOM * top)
+        axes.set_xlim(0.0, 360.0)
+        axes.set_xticks([0, 90, 180, 270, 360], labels=["0°", "", "180°", "", "360°"])
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        axes.grid(True, linewidth=0.4, alpha=0.35)
+        if box.x0 == leftmost:
+            axes.set_ylabel("density", labelpad=2)
+        if box.y0 == lowest:
+            axes.set_xlabel("angle", labelpad=1)
+
+
+def token_rings(places: Sequence[Axes], depths: Sequence[float], tokens: Sequence[Array], means: Array) -> None:
+    """Draw tokens (n, 2) on the circle, a histogram of their angles around it, their mean as a cross inside."""
+    turn = np.linspace(0, 2 * np.pi, 361)
+    for axes, depth, points, mean in zip(places, depths, tokens, means, strict=True):
+        axes.set_aspect("equal")
+        axes.set_xlim(-1.42, 1.42)
+        axes.set_ylim(-1.42, 1.42)
+        axes.set_axis_off()
+        axes.set_title(f"depth {depth:.3g}", pad=3)
+        axes.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.6, zorder=1)
+        counts, edges = np.histogram(_angles(points), bins=BINS, range=(0, 2 * np.pi))
+        radius = np.repeat(1 + LIFT * counts / counts.max(), 2)
+        around = np.stack([edges[:-1], edges[1:]], axis=1).ravel()
+        outline = np.stack([radius * np.cos(around), radius * np.sin(around)])
+        axes.fill(*outline, color=BLUE, alpha=0.25, linewidth=0, zorder=1)
+        axes.fill(np.cos(turn), np.sin(turn), color="white", linewidth=0, zorder=1)
+        axes.plot(*np.append(outline, outline[:, :1], axis=1), color=BLUE, linewidth=0.5, zorder=2)
+        drawn = _some(points)
+        axes.scatter(drawn[:, 0], drawn[:, 1], s=3.0, color="#0b4f8a", linewidths=0, zorder=3)
+        axes.plot(mean[0], mean[1], marker="x", color=ORANGE, markersize=5, zorder=4)
+    places[0].text(0.0, -1.2, "\u00d7 mean", color=ORANGE, fontsize=7, ha="center", va="top")
+
+
+def _inset(figure: Figure, axes: Axes) -> None:
+    """Room for tick labels inside the place of a sphere, in inches."""
+    box = axes.get_position()
+    width, height = figure.get_size_inches()
+    axes.set_position(
+        (box.x0 + 0.38 / width, box.y0 + 0.26 / height, box.width - 0.52 / width, box.height - 0.28 / height)
+    )
+
+
+def _rug(axes: Axes, points: Array, low: float, high: float) -> None:
+    axes.vlines(np.degrees(_angles(_some(points))), low, high, color=ORANGE, linewidth=0.3, alpha=0.6, zorder=1)
+
+
+def _some(points: Array) -> Array:
+    """An even choice where there are too many."""
+    n = len(points)
+    some: Array = points[np.linspace(0, n - 1, min(n, DOTS)).round().astype(int)]
+    return some
+
+
+def _angles(points: Array) -> Array:
+    """Angles in [0, 2 pi)."""
+    angle: Array = np.arctan2(points[:, 1], points[:, 0]) % (2 * np.pi)
+    return angle
