@@ -7,6 +7,7 @@ from particles.characteristics import Characteristics, tangent_move
 from particles.drift import Ballistic, Modified
 from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
 from particles.gaussian_closure import ClosureSolution, GaussianClosure
+from particles.gradients import backward, gradient_norms, trajectory
 from particles.heads import (
     FixedHeads,
     GaussianHeads,
@@ -35,9 +36,11 @@ from particles.low_temperature import (
 )
 from particles.mlp import JointPush, MLPBlock, WithMLP
 from particles.output import Recorder
+from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import AttentionPush, DifferentiableField, Field, FieldPush, Push, VelocityPush
 from particles.random_fields import FourierField, HarmonicField
 from particles.randomness import Noise, Stream
+from particles.residual import PreNorm, ResidualPush
 from particles.retraction import flow, geodesic, normalize, translate
 from particles.scaling import Scaling
 from particles.schemes import Euler, RungeKutta4, Scheme
@@ -62,6 +65,7 @@ __all__ = [
     "ConvergenceError",
     "DifferentiableAttention",
     "DifferentiableField",
+    "Diffusion",
     "DirectField",
     "DualKernel",
     "Empirical",
@@ -91,11 +95,13 @@ __all__ = [
     "Measure",
     "Modified",
     "Noise",
+    "PreNorm",
     "Push",
     "RademacherHeads",
     "RandomTransformer",
     "RecordedLayers",
     "Recorder",
+    "ResidualPush",
     "RungeKutta4",
     "Scaling",
     "Scheme",
@@ -114,8 +120,11 @@ __all__ = [
     "VelocityPush",
     "VonMisesFisherMixture",
     "WithMLP",
+    "WithPrivateNoise",
+    "backward",
     "flow",
     "geodesic",
+    "gradient_norms",
     "mean_token",
     "normalize",
     "record",
@@ -123,6 +132,7 @@ __all__ = [
     "simulate",
     "tangent_move",
     "top_projection",
+    "trajectory",
     "translate",
     "uniform_barycenter",
     "zero_temperature_flow",

@@ -75,7 +75,7 @@ class FiniteWidthField:
     def at(self, points: Array) -> Array:
         """U at points (N, d)."""
         velocity = np.tile(self._outer_bias(), (len(points), 1))
-        for inner, bias, out in self._units():
+        for inner, bias, out in self.units():
             for part in _rows(len(points), len(bias)):
                 velocity[part] += self.block.activation.function(points[part] @ inner + bias) @ out
         return velocity
@@ -83,7 +83,7 @@ class FiniteWidthField:
     def jacobian(self, points: Array) -> Array:
         """DU at points (N, d), shape (N, d, d)."""
         total = np.zeros((len(points), self.d, self.d))
-        for inner, bias, out in self._units():
+        for inner, bias, out in self.units():
             for part in _rows(len(points), len(bias)):
                 slopes = self.block.activation.derivative(points[part] @ inner + bias)
                 total[part] += np.einsum("nu,ui,ju->nij", slopes, out, inner, optimize=True)
@@ -93,7 +93,7 @@ class FiniteWidthField:
         rng = self.noise.generator(Stream.MLP, self.step)
         return self.scale * self.block.sigma_w * rng.standard_normal(self.d)
 
-    def _units(self) -> Iterator[tuple[Array, Array, Array]]:
+    def units(self) -> Iterator[tuple[Array, Array, Array]]:
         """Weights of some hidden units at a time: inner (d, size), bias (size,), outer (size, d)."""
         rng, block = self.noise.generator(Stream.MLP, self.step), self.block
         rng.standard_normal(self.d)  # the outer bias

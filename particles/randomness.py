@@ -17,6 +17,7 @@ class Stream(IntEnum):
     MIXING = 1
     MLP = 2
     TOKENS = 3
+    PRIVATE = 4
 
 
 @dataclass(frozen=True)

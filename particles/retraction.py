@@ -33,7 +33,7 @@ def flow(points: Array, velocity: Array) -> Array:
 
 
 def translate(points: Array, velocity: Array) -> Array:
-    """x + U, for tokens in R^d: no sphere and no normalisation."""
+    """x + U, for tokens in R^d and for streams that are not brought back to the sphere."""
     return points + velocity
 
 

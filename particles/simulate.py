@@ -7,11 +7,12 @@ import numpy as np
 import xarray as xr
 
 from particles import output
-from particles.arrays import Array, ConvergenceError, SolverError
+from particles.arrays import Array, ConvergenceError, SolverError, unit
 from particles.attention import Attention, DirectField, FieldFactory, field_of
 from particles.euclidean import AnyTokens
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field, FieldPush
+from particles.residual import PreNorm, start_points
 from particles.tokens import Cloud, mean_token, second_moment
 
 Progress = Callable[[int], None]
@@ -136,6 +137,17 @@ def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str
     }
 
 
+def token_record(law: LayerLaw, state: TokenState) -> xr.Dataset:
+    """The record of tokens; in a residual stream their directions, with the radius beside them."""
+    if not isinstance(law, PreNorm):
+        return output.record(state.step, law, token_variables(Cloud(state.points, state.weights)))
+    radius = np.sqrt(np.einsum("ij,ij->i", state.points, state.points))
+    variables = token_variables(Cloud(unit(state.points), state.weights))
+    return output.record(
+        state.step, law, {**variables, "radius": (("token",), radius, "length of the tokens in the residual stream")}
+    )
+
+
 def token_static(weights: Array) -> xr.Dataset:
     """Variables of a token file that do not change."""
     return xr.Dataset({"weight": ("token", weights, {"long_name": "weight of a token", "units": "1"})})
@@ -149,6 +161,7 @@ def simulate(
     n_steps: int,
     save_every: int = 1,
     field: FieldFactory = DirectField,
+    radius: float = 1.0,
     checkpoint: output.Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -161,12 +174,14 @@ def simulate(
     attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field; `DirectField` sums over all pairs, `spde.default_field` is O(n) for d = 2, 3.
+    radius : length of the tokens at depth 0 in a residual stream (`PreNorm`); 1 elsewhere.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 
     Returns
     -------
-    xarray.Dataset with tokens(depth_time, token, component), weight(token), mean_token, mean_overlap, second_moment.
+    xarray.Dataset with tokens(depth_time, token, component), weight(token), mean_token, mean_overlap, second_moment;
+    in a residual stream tokens are the directions, and radius(depth_time, token) stands beside them.
 
     Examples
     --------
@@ -181,13 +196,11 @@ def simulate(
         raise ValueError(f"tokens have dimension {tokens.d}, the layers {law.d}")
     recorder = checkpoint if checkpoint is not None else output.Recorder(static=token_static(tokens.weights))
     run(
-        TokenState(0, tokens.points, tokens.weights),
+        TokenState(0, start_points(tokens, law, radius), tokens.weights),
         advance=lambda state, until: advance_tokens(
             state, until, law=law, attention=attention, field=field, progress=progress
         ),
-        observe=lambda state: output.record(
-            state.step, law, token_variables(Cloud(state.points, state.weights))
-        ),
+        observe=lambda state: token_record(law, state),
         save_steps=schedule(n_steps, save_every),
         recorder=recorder,
     )

@@ -1,5 +1,6 @@
 """What a transformer becomes for infinitely many tokens: densities on S^2 and S^1, and the equation they solve."""
 
+from spde.annealed import anneal, two_point
 from spde.circle import Circle
 from spde.circle_field import CircleField
 from spde.density import Density, SeriesLaw
@@ -18,8 +19,10 @@ __all__ = [
     "SeriesLaw",
     "SpectralField",
     "Sphere",
+    "anneal",
     "default_field",
     "solve",
     "spectral_field",
+    "two_point",
     "unit_sphere",
 ]

@@ -20,11 +20,14 @@ from particles.attention_kernels import Spectral
 from particles.characteristics import Characteristics, characteristics_of, jacobian, tangent_move
 from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
+from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import AttentionPush, Field, FieldPush
+from particles.residual import PreNorm
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, Measure
 from spde.circle_field import CircleField
 from spde.density import Density
+from spde.diffusion import heat, nodes_anew
 from spde.domain import SPHERES, Domain
 from spde.field import SpectralField
 
@@ -151,6 +154,7 @@ class DensityFlow:
     remap_every : layers between two remaps of the coefficients; 0 never: the carried nodes alone.
     on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
     characteristics : whether `start` follows the density along the carried nodes.
+    carried : latitudes and longitudes of the nodes that private noise makes anew in each step.
     """
 
     sphere: Domain
@@ -160,6 +164,7 @@ class DensityFlow:
     remap_every: int = 1
     on_unresolved: str = "warn"
     characteristics: bool = False
+    carried: tuple[int, int] = (24, 48)
     _said: set[str] = dataclass_field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -168,10 +173,16 @@ class DensityFlow:
             raise ValueError(
                 f"densities live on {known}; the density has d = {self.sphere.d}, the layers have d = {self.law.d}"
             )
-        if self.on_unresolved not in ("warn", "stop"):
-            raise ValueError(f'on_unresolved must be "warn" or "stop", got {self.on_unresolved!r}')
-        if self.remap_every < 0:
-            raise ValueError(f"remap_every must be >= 0, got {self.remap_every}")
+        if self._diffuses and self.remap_every != 1:
+            raise ValueError(f"remap_every must be 1 with private noise, got {self.remap_every}")
+        if self._diffuses and self.characteristics:
+            raise ValueError("characteristics follow a flow, and private noise has none: choose one of the two")
+        if isinstance(self.law, PreNorm):
+            raise ValueError("layers of a residual stream (PreNorm) move no density: directions are not Markov")
+
+    @property
+    def _diffuses(self) -> bool:
+        return isinstance(self.law, WithPrivateNoise) and self.law.nu > 0
 
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
         """State at depth 0, with points (P, 3) that ride on the flow."""
@@ -211,8 +222,14 @@ class DensityFlow:
             fields.append(_WatchedField(field, self.sphere, measure.points))
             return fields[-1]
 
+        diffusion = None
         for push in self.law.layer(state.step):
-            if along is None:
+            if isinstance(push, Diffusion):
+                diffusion = push
+                riders = (push.scatter(riders[0]), *riders[1:])
+            elif diffusion is not None:
+                raise ValueError("the private step must be the last push of a layer that moves a density")
+            elif along is None:
                 nodes, riders = push.move(nodes, riders, make)
             else:
                 nodes, riders, along = tangent_move(push, nodes, riders, make, along)
@@ -239,8 +256,19 @@ class DensityFlow:
             if (state.step + 1) % self.remap_every == 0:
                 coefficients = self.sphere.adjoint_at(moving.weights, moving.points)
                 moving = None
+        if diffusion is not None:
+            coefficients = heat(self.sphere, coefficients, diffusion.strength)
+            nodes = self._made_anew(coefficients, state)
         degree = max((field.degree for field in fields), default=0)
         return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree, along)
+
+    def _made_anew(self, coefficients: Coefficients, state: DensityState) -> Cloud:
+        """Carried nodes of a density that was smoothed; SolverError where it is negative."""
+        try:
+            return nodes_anew(self.sphere, coefficients, self.carried)
+        except ValueError as error:
+            depth = state.step * self.law.dt
+            raise SolverError(str(error), step=state.step, depth_time=depth, state=state) from None
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
@@ -262,11 +290,13 @@ class DensityFlow:
         density = self.density(state)
         unresolved = self.unresolved(density)
         if unresolved and self.remap_every and self.on_unresolved == "warn":
+            still = "come from the carried nodes and stay right; raise lmax for pointwise values"
+            if self._diffuses:
+                still = "are those of the same coefficients; raise lmax"
             self._warn(
                 "unresolved",
                 f"the pointwise density is not resolved at depth time {state.step * self.law.dt:g} "
-                f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments come from the carried nodes "
-                "and stay right; raise lmax for pointwise values",
+                f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments {still}",
             )
         if self.remap_every and density.moment_defect > DEFECT_HINT and density.tail <= TAIL_LIMIT:
             self._warn(
@@ -344,6 +374,7 @@ def solve(
     remap_every: int = 1,
     on_unresolved: str = "warn",
     characteristics: bool = False,
+    carried: tuple[int, int] = (24, 48),
     checkpoint: output.Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -360,6 +391,8 @@ def solve(
     remap_every, on_unresolved : see `DensityFlow`.
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
         node_weight, entropy, area_defect, lyapunov and folds.
+    passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
+    remap_every, on_unresolved, carried : see `DensityFlow`.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 
@@ -372,6 +405,8 @@ def solve(
     ------
     SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop".
     TypeError, ValueError : characteristics of layers or densities that have none.
+    SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop", or negative where
+        private noise makes nodes anew.
 
     Examples
     --------

@@ -31,6 +31,7 @@ from particles import (
     MLPBlock,
     Modified,
     Noise,
+    PreNorm,
     RademacherHeads,
     RandomTransformer,
     RecordedLayers,
@@ -48,6 +49,7 @@ from particles import (
     UniformHeads,
     VonMisesFisherMixture,
     WithMLP,
+    WithPrivateNoise,
 )
 from particles.attention_kernels import Spectral
 from particles.kernels import ACTIVATIONS
@@ -105,6 +107,13 @@ class Experiment:
         """Initial density on S^(d-1), d = 2 or 3."""
         c = self.configuration
         _refuse_density(c)
+        if isinstance(self.law, WithPrivateNoise):
+            if c.solve.remap_every != 1:
+                raise ConfigError(f"solve.remap_every = {c.solve.remap_every}: must be 1 with layers.private_noise")
+            if c.solve.characteristics:
+                raise ConfigError("solve.characteristics = true: must be false with layers.private_noise: no flow")
+            if isinstance(self.initial, Empirical):
+                raise ConfigError('initial.kind = "tokens": must have a density with layers.private_noise')
         sphere = unit_sphere(c.model.d, c.solve.lmax)
         try:
             if isinstance(self.initial, Empirical):
@@ -129,13 +138,16 @@ class Experiment:
         c = self.configuration.solve
         return DensityFlow(
             density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
-            c.characteristics,
+            c.characteristics, c.carried_nodes,
         )  # fmt: skip
 
     def tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""
         tokens, notes = self._tokens()
-        most = self.law.most_points if isinstance(self.law, WithMLP) else None
+        law = self.law
+        while isinstance(law, PreNorm | WithPrivateNoise):
+            law = law.law
+        most = law.most_points if isinstance(law, WithMLP) else None
         if most is not None and len(tokens) > most:
             raise ConfigError(f"layers.mlp.{too_many(len(tokens), self.law.d)}")
         return tokens, notes
@@ -172,13 +184,21 @@ class Experiment:
 
 def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
-    law = _with_mlp(c, _law(c))
+    recorded = _law(c)
+    law = _with_mlp(c, recorded)
+    nu = getattr(c.layers, "private_noise", 0.0)
+    if nu:
+        noise, retraction = Noise(c.noise.seed, c.noise.member), RETRACTIONS[c.layers.retraction]
+        law = WithPrivateNoise(law, nu, noise, c.simulate.replica, retraction)
+    norm = getattr(c.layers, "norm", "post")
+    if norm != "post":
+        law = PreNorm(law, 1.0 if norm == "pre" else law.d**0.5)
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
-    if isinstance(law, RecordedLayers):
-        if law.beta != c.model.beta:
-            raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {law.beta:g}")
-        plan = config.steps(c, len(law))
+    if isinstance(recorded, RecordedLayers):
+        if recorded.beta != c.model.beta:
+            raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {recorded.beta:g}")
+        plan = config.steps(c, len(recorded))
     else:
         plan = config.steps(c)
     return Experiment(c, law, _attention(c), _initial(c), plan)
@@ -197,6 +217,12 @@ def _refuse_density(c: Configuration) -> None:
     model, instead = c.model, "tokenlaw simulate takes it"
     if model.space != "sphere":
         raise ConfigError(f'model.space = "{model.space}": densities live on the sphere; {instead}')
+    norm = getattr(c.layers, "norm", "post")
+    if norm != "post":
+        raise ConfigError(
+            f'layers.norm = "{norm}": must be "post" for densities: directions alone do not say '
+            f"how they move on; {instead}"
+        )
     if model.d not in SPHERES:
         raise ConfigError(f"model.d = {model.d}: must be 2 or 3 for densities; tokenlaw simulate takes any d")
     if model.causal:

@@ -219,6 +219,11 @@ def check_space(c: "Configuration") -> None:
 def _check_euclidean(c: "Configuration", reason: str) -> None:
     if c.layers.kind == "modified":
         refuse("layers.kind", f' = "modified": must be another kind {reason}; the corrector is that of the sphere')
+    norm, nu = getattr(c.layers, "norm", "post"), getattr(c.layers, "private_noise", 0.0)
+    if norm != "post":
+        refuse("layers.norm", f' = "{norm}": must be "post" {reason}; residual streams have model.space = "sphere"')
+    if nu:
+        refuse("layers.private_noise", f" = {nu}: must be 0 {reason}; it is a noise on the sphere")
     if c.layers.retraction != "translate":
         refuse("layers.retraction", f' = "{c.layers.retraction}": must be translate {reason}')
     mlp = getattr(c.layers, "mlp", None)
@@ -241,10 +246,25 @@ def check_simulate(c: "Configuration") -> None:
             )
 
 
+def check_stream(c: "Configuration") -> None:
+    """Keys of the sphere and keys of a residual stream exclude each other."""
+    layers, radius, norm = c.layers, getattr(c.initial, "radius", 1.0), getattr(c.layers, "norm", "post")
+    if norm == "post":
+        if radius != 1:
+            refuse("initial.radius", f' = {radius}: must be 1 unless layers.norm is "pre" or "rms"')
+    elif getattr(layers, "private_noise", 0.0):
+        refuse("layers.norm", f' = "{norm}": must be "post" with layers.private_noise, a noise on the sphere')
+    elif layers.retraction != "normalize":
+        refuse("layers.retraction", f' = "{layers.retraction}": not used with layers.norm = "{norm}"; leave it out')
+    elif layers.kind == "ballistic" and layers.scheme != "euler":
+        refuse("layers.scheme", f' = "{layers.scheme}": must be "euler" with layers.norm = "{norm}"')
+
+
 CHECKS: Final[tuple[Callable[["Configuration"], None], ...]] = (
     check_heads,
     check_layers,
     check_initial,
     check_space,
     check_simulate,
+    check_stream,
 )

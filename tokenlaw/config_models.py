@@ -34,6 +34,10 @@ Retraction = Literal["normalize", "geodesic", "flow", "translate"]
 RETRACTION_TEXT: Final = (
     "how a layer's displacement moves a token on the sphere (flow: for tests), or in euclidean space (translate)"
 )
+Norm = Literal["post", "pre", "rms"]
+NORM_TEXT: Final = "where tokens are normalised: behind each block; before it, to length 1 or d**0.5 (rms)"
+PRIVATE_TEXT: Final = "strength nu of each token's own noise, nu times the Laplacian in the equation"
+RADIUS_TEXT: Final = "length of the tokens at depth 0 in a residual stream (layers.norm pre or rms)"
 
 
 class Model(Section):
@@ -140,6 +144,8 @@ class HomogenizedLayers(Section):
         default=False, description="whether all steps share one draw of attention matrices"
     )
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    norm: Norm = Field(default="post", description=NORM_TEXT)
+    private_noise: NonNegative = Field(default=0.0, description=PRIVATE_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
@@ -151,6 +157,8 @@ class TransformerLayers(Section):
     heads: Count = Field(description="heads per layer")
     depth: CountOrZero = Field(description="number of layers")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    norm: Norm = Field(default="post", description=NORM_TEXT)
+    private_noise: NonNegative = Field(default=0.0, description=PRIVATE_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
 
 
@@ -166,6 +174,7 @@ class BallisticLayers(Section):
     scheme: Literal["euler", "rk4"] = Field(default="rk4", description="time stepping")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
+    norm: Norm = Field(default="post", description=NORM_TEXT)
 
 
 class ModifiedLayers(Section):
@@ -192,6 +201,7 @@ class RecordedLayers(Section):
     kind: Literal["recorded"] = Field(description="law of the layers")
     file: File = Field(description="NetCDF layers file")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
+    norm: Norm = Field(default="post", description=NORM_TEXT)
 
 
 class Component(Section):
@@ -209,6 +219,7 @@ class VonMisesFisher(Section):
     """Mixture of von Mises-Fisher densities."""
 
     kind: Literal["von_mises_fisher"] = Field(description="law of the tokens at depth 0")
+    radius: Positive = Field(default=1.0, description=RADIUS_TEXT)
     components: Annotated[tuple[Component, ...], Strict(False)] = Field(
         description="components of the mixture, each {weight, mean, kappa}",
         json_schema_extra={"allowed": "a list of at least one table {weight, mean, kappa}"},
@@ -238,12 +249,14 @@ class Uniform(Section):
     """Uniform law on the sphere."""
 
     kind: Literal["uniform"] = Field(description="law of the tokens at depth 0")
+    radius: Positive = Field(default=1.0, description=RADIUS_TEXT)
 
 
 class Conformal(Section):
     """The conformal family, mathematics E1."""
 
     kind: Literal["conformal"] = Field(description="law of the tokens at depth 0")
+    radius: Positive = Field(default=1.0, description=RADIUS_TEXT)
     a: Vector = Field(
         description="parameter of the family in the open unit ball",
         json_schema_extra={"allowed": "a list of model.d numbers of length below 1"},
@@ -261,6 +274,7 @@ class Simplex(Section):
     """simulate.tokens tokens with the same overlap between any two."""
 
     kind: Literal["simplex"] = Field(description="law of the tokens at depth 0")
+    radius: Positive = Field(default=1.0, description=RADIUS_TEXT)
     overlap: Annotated[float, Field(ge=-1, lt=1)] = Field(
         description="overlap of any two of n = simulate.tokens tokens, at least -1/(n-1), n <= model.d"
     )
@@ -281,6 +295,7 @@ class TokensFile(Section):
     """Tokens from a file; their number replaces simulate.tokens."""
 
     kind: Literal["tokens"] = Field(description="law of the tokens at depth 0")
+    radius: Positive = Field(default=1.0, description=RADIUS_TEXT)
     file: File = Field(description="NetCDF file with tokens(token, component) and, if wanted, weight(token)")
 
 
@@ -288,6 +303,7 @@ class DensityFile(Section):
     """Density from a file, d = 2 or 3."""
 
     kind: Literal["density"] = Field(description="law of the tokens at depth 0")
+    radius: Positive = Field(default=1.0, description=RADIUS_TEXT)
     file: File = Field(description="NetCDF density file; its last state is taken")
 
 

@@ -11,6 +11,7 @@ WORTH_TELLING = (
     ("mass", "mass"),
     ("mean_overlap", "mean overlap"),
     ("tokens_mean_overlap", "mean overlap of the tokens"),
+    ("radius", "radius, r.m.s."),
     ("moment_defect", "moment defect"),
     ("tail", "tail"),
     ("min_density", "smallest density"),
@@ -49,6 +50,8 @@ def describe(dataset: xr.Dataset, path: Path) -> str:
         for name, text in WORTH_TELLING:
             if name in dataset:
                 values = np.asarray(dataset[name].values, dtype=float)
+                if values.ndim > 1:  # a number for each token
+                    values = np.sqrt(np.mean(values**2, axis=1))
                 finite = values[np.isfinite(values)]
                 if finite.size:
                     numbers = (finite[0], finite[-1], finite.max())

@@ -210,6 +210,9 @@ def _plot_tokens(dataset: xr.Dataset) -> Figure:
     panels.spectrum(middle, depth, second)
     panels.pairs(right, first, last, (depth[0], depth[-1]), unit)
     count = f"{len(first):,} tokens in dimension {first.shape[1]}"
+    if "radius" in dataset:
+        ends = [float(np.sqrt(np.mean(dataset["radius"][k].values ** 2))) for k in (0, -1)]
+        count += f", directions of a residual stream  ·  radius (r.m.s.) from {ends[0]:.3g} to {ends[1]:.3g}"
     _note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and len(first) > DOTS else ""))
     return figure
 

@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from particles import Cloud, LayerLaw, Recorder, record
+from particles import Recorder, record
 from particles import output as records
 from particles.layer_files import write_layers
 from particles.output import read_state
+from particles.residual import start_points
 from particles.simulate import (
     Progress,
     State,
     TokenState,
     advance_tokens,
     run,
+    token_record,
     token_state,
     token_static,
-    token_variables,
 )
 from spde.solver import density_state
 from tokenlaw import config
@@ -72,6 +73,7 @@ def simulate_job(experiment: Experiment) -> Job:
     """Tokens through the layers."""
     tokens, notes = experiment.tokens()
     law, field = experiment.law, experiment.token_field(len(tokens))
+    radius = getattr(experiment.configuration.initial, "radius", 1.0)
 
     def advance(state: TokenState, until: int, progress: Progress | None) -> TokenState:
         return advance_tokens(
@@ -79,17 +81,13 @@ def simulate_job(experiment: Experiment) -> Job:
         )
 
     return Job(
-        start=TokenState(0, tokens.points, tokens.weights),
+        start=TokenState(0, start_points(tokens, law, radius), tokens.weights),
         advance=advance,
-        observe=partial(_observe_tokens, law),
+        observe=partial(token_record, law),
         restore=token_state,
         static=token_static(tokens.weights),
         notes=notes,
     )
-
-
-def _observe_tokens(law: LayerLaw, state: TokenState) -> xr.Dataset:
-    return records.record(state.step, law, token_variables(Cloud(state.points, state.weights)))
 
 
 def compare_job(experiment: Experiment) -> Job:

@@ -107,6 +107,18 @@ def test_permuting_tokens_permutes_and_rotating_everything_rotates(kernel):
     assert np.abs(kernel.barycenter(turned.points, turned, query @ turn.T, key @ turn.T) - found @ turn.T).max() < 1e-13
 
 
+@pytest.mark.parametrize("kernel", [*KERNELS, Softmax(1.0), Linear(1.0), Sinkhorn(1.0)], ids=str)
+def test_a_scale_of_the_tokens_goes_to_the_matrices(kernel):
+    """m[g mu](g x) with Query, Key is g m[mu](x) with g Query, g Key: what residual streams of another norm use."""
+    rng = np.random.default_rng(12)
+    measure, scale = cloud(rng, 25, 3), 1.7
+    query, key = rng.standard_normal((2, 2, 3))
+    wide = Cloud(scale * measure.points, measure.weights)
+    found = kernel.barycenter(wide.points, wide, query, key)
+    want = scale * kernel.barycenter(measure.points, measure, scale * query, scale * key)
+    assert np.abs(found - want).max() < 1e-9 * np.abs(want).max()
+
+
 def test_causal_attention_depends_on_the_order_and_rotates():
     rng = np.random.default_rng(3)
     measure = cloud(rng, 20, 3)

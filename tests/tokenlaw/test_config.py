@@ -215,6 +215,8 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ([EUCLIDEAN, "layers.retraction=normalize"], 'layers.retraction = "normalize": must be translate with'),
         ([EUCLIDEAN, "simulate.field=spectral"], 'simulate.field = "spectral": must be another method with'),
         ([EUCLIDEAN, "simulate.sampling=quadrature"], 'simulate.sampling = "quadrature": must be another'),
+        ([EUCLIDEAN, "layers.norm=pre"], 'layers.norm = "pre": must be "post" with model.space = "euclidean"'),
+        ([EUCLIDEAN, "layers.private_noise=0.1"], "layers.private_noise = 0.1: must be 0 with model.space = "),
         ([EUCLIDEAN, "layers.mlp={width=0}"], "layers.mlp.width = 0: must be at least 1 with model.space = "),
         ([EUCLIDEAN, MEAN, "layers={kind='modified', dt=0.1, t_end=1, eta=0.1}"], 'layers.kind = "modified": must be'),
         (["model.attention=sinkhorn", "model.causal=true"], "model.causal = true: must be false with model.att"),

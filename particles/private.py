@@ -1,0 +1,111 @@
+"""Private noise: every token takes Brownian steps of its own beside the common noise of the layers.
+
+The generator gains nu times the Laplace-Beltrami operator, and (5) the term nu Lap rho dt (mathematics, section 8):
+tokens step by sqrt(2 nu dt) P_x xi with independent normal xi, the density is smoothed by the heat kernel.  Common
+noise moves mu_t as a whole; private noise does not make it random at all.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from particles.arrays import Array
+from particles.layers import Layer, LayerLaw
+from particles.pushes import MakeField, Riders
+from particles.randomness import Noise, Stream
+from particles.retraction import Retraction, normalize
+from particles.tokens import Cloud
+
+
+@dataclass(frozen=True, eq=False)
+class Diffusion:
+    """x -> T(x, sqrt(2 strength) P_x xi), xi standard normal in R^d, independent from token to token.
+
+    Attributes
+    ----------
+    strength : nu dt; a smooth density is multiplied by exp(-strength l (l + d - 2)) in degree l.
+    noise, step, replica : whose numbers; those of a token depend on its place among the points, not on their number.
+    retraction : `geodesic` or `normalize`; both have weak order 1.
+    """
+
+    strength: float
+    noise: Noise
+    step: int
+    replica: int = 0
+    retraction: Retraction = normalize
+
+    def increments(self, points: Array) -> Array:
+        """sqrt(2 strength) xi at points (N, d), before the projection."""
+        rng = self.noise.generator(Stream.PRIVATE, self.step, self.replica)
+        return math.sqrt(2 * self.strength) * rng.standard_normal(points.shape)
+
+    def scatter(self, points: Array) -> Array:
+        """Points (N, d) after independent steps; the first of more points take the steps that fewer would take."""
+        increments = self.increments(points)
+        increments -= np.einsum("ij,ij->i", points, increments)[:, None] * points
+        return self.retraction(points, increments)
+
+    def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
+        """One step of the tokens and of riders, all independent of each other."""
+        parts = [measure.points, *riders]
+        moved = np.split(self.scatter(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1])
+        return Cloud(moved[0], measure.weights), tuple(moved[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class WithPrivateNoise:
+    """The layers of a law with a private Brownian step of variance 2 nu dt per tangent direction behind each.
+
+    Parameters
+    ----------
+    law : any law of layers on the sphere.
+    nu : strength >= 0; 0 leaves the law as it is.
+    noise, replica : source of the private numbers (stream PRIVATE); replicas share the common noise, not the private.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from particles import GaussianHeads, Homogenized, Noise, Softmax, Tokens, Uniform, WithPrivateNoise, simulate
+    >>> common = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(7))
+    >>> law = WithPrivateNoise(common, nu=0.1, noise=Noise(7))
+    >>> tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 100))
+    >>> simulate(tokens, law, Softmax(2.0), n_steps=10, save_every=5).sizes["depth_time"]
+    3
+    """
+
+    law: LayerLaw
+    nu: float
+    noise: Noise
+    replica: int = 0
+    retraction: Retraction = normalize
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.nu < math.inf:  # written so that NaN is caught
+            raise ValueError(f"nu must be finite and >= 0, got {self.nu}")
+        if isinstance(self.law, WithPrivateNoise):
+            raise ValueError("the layers have private noise already; add the strengths instead")
+        if isinstance(self.replica, bool) or not isinstance(self.replica, int | np.integer) or self.replica < 0:
+            raise ValueError(f"replica must be an integer >= 0, got {self.replica!r}")
+
+    @property
+    def dt(self) -> float:
+        """Depth time of a layer."""
+        return self.law.dt
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.law.d
+
+    @property
+    def noise_scale(self) -> float | None:
+        """eps of the common noise."""
+        return self.law.noise_scale
+
+    def layer(self, step: int) -> Layer:
+        """Layer number `step`: the law's pushes, then the private step."""
+        if self.nu == 0:
+            return self.law.layer(step)
+        private = Diffusion(self.nu * self.dt, self.noise, step, self.replica, self.retraction)
+        return (*self.law.layer(step), private)

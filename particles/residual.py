@@ -1,0 +1,158 @@
+"""Residual streams that are normalised before each block, not behind it: pre-norm and RMSNorm.  mathematics, section 8.
+
+    x -> x + B(gain nrm(x)) in R^d,    direction nrm(x) on the sphere, radius |x|
+
+B is the velocity of a block of any law, and its measure the law of gain nrm(x): gain 1 on the unit sphere, gain
+d^(1/2) for RMSNorm.  A step moves the direction like a post-norm block of strength 1/|x|, and as the radius grows the
+stream slows down.
+"""
+
+import math
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property, singledispatch
+from typing import Any
+
+from particles.arrays import Array, unit
+from particles.euclidean import AnyTokens
+from particles.layers import Layer, LayerLaw
+from particles.mlp import FiniteWidthField
+from particles.private import Diffusion
+from particles.pushes import AttentionPush, FieldPush, MakeField, Push, Riders
+from particles.tokens import Cloud
+
+
+def velocity_alone(points: Array, velocity: Array) -> Array:
+    """U in place of a retraction of x and U."""
+    return velocity
+
+
+@singledispatch
+def block(push: Push, gain: float) -> Push:
+    """The push that takes nrm(x) to its velocity at gain nrm(x); TypeError where there is none.
+
+    Register a function here for a kind of push whose velocity depends on the length of x.
+    """
+    changes: dict[str, Any] = {"retraction": velocity_alone}
+    if is_dataclass(push) and not isinstance(push, type) and "retraction" in {one.name for one in fields(push)}:
+        if gain == 1:
+            return replace(push, **changes)
+        raise TypeError(f"{type(push).__name__} is known on the unit sphere alone: gain must be 1, got {gain:g}")
+    raise TypeError(f"{type(push).__name__} has no velocity that a residual stream could add")
+
+
+@block.register
+def _(push: AttentionPush, gain: float) -> Push:
+    """Scores and values are linear in queries, keys and values: the gain goes to the matrices."""
+    return AttentionPush(gain * push.mixing, gain * push.query, gain * push.key, velocity_alone)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled:
+    """x -> U(gain x)."""
+
+    field: FiniteWidthField
+    gain: float
+    degree: int = 0
+
+    def at(self, points: Array) -> Array:
+        return self.field.at(self.gain * points)
+
+    def jacobian(self, points: Array) -> Array:
+        return self.gain * self.field.jacobian(self.gain * points)
+
+
+@block.register
+def _(push: FieldPush, gain: float) -> Push:
+    if gain != 1 and isinstance(push.velocity, FiniteWidthField):
+        return FieldPush(_Scaled(push.velocity, gain), velocity_alone)
+    if gain != 1:
+        raise TypeError(f"the limit field of an MLP is known on the unit sphere alone: gain must be 1, got {gain:g}")
+    return FieldPush(push.velocity, velocity_alone)
+
+
+@block.register
+def _(push: Diffusion, gain: float) -> Push:
+    raise TypeError("private noise is a diffusion on the sphere and has no place in a residual stream")
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualPush:
+    """x -> x + B(gain nrm(x)), B the velocity of a push of the sphere under the law of gain nrm(x).
+
+    Attributes
+    ----------
+    push : the push on the sphere; its retraction is not used.   gain : length of what the block sees.
+    """
+
+    push: Push
+    gain: float = 1.0
+
+    @cached_property
+    def block(self) -> Push:
+        """nrm(x) to B(gain nrm(x)), a push of unit vectors."""
+        return block(self.push, self.gain)
+
+    def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
+        """One step of the points x of a measure, and of riders, all in R^d."""
+        directions = Cloud(unit(measure.points), measure.weights)
+        added, more = self.block.move(directions, tuple(unit(points) for points in riders), make)
+        moved = Cloud(measure.points + added.points, measure.weights)
+        return moved, tuple(points + one for points, one in zip(riders, more, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class PreNorm:
+    """The layers of a law as blocks of a residual stream: each push adds its velocity at gain nrm(x) to x in R^d.
+
+    Parameters
+    ----------
+    law : any law of layers; the retractions of its pushes are not used.
+    gain : length of the normalised tokens, 1 (the unit sphere) or d^(1/2) (RMSNorm).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from particles import GaussianHeads, Noise, PreNorm, RandomTransformer, Softmax, Tokens, Uniform, simulate
+    >>> tokens = Tokens(Uniform(4).sample(np.random.default_rng(0), 16))
+    >>> law = PreNorm(RandomTransformer(GaussianHeads(4, 0.5, 0.5, 4), eta=0.5, n_heads=2, noise=Noise(7)), gain=2.0)
+    >>> run = simulate(tokens, law, Softmax(2.0), n_steps=10, radius=3.0)
+    >>> run.radius.values[0, 0], run.tokens.shape
+    (np.float64(3.0), (11, 16, 4))
+    """
+
+    law: LayerLaw
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gain < math.inf:  # written so that NaN is caught
+            raise ValueError(f"gain must be positive and finite, got {self.gain}")
+
+    @property
+    def dt(self) -> float:
+        """Depth time of a layer."""
+        return self.law.dt
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.law.d
+
+    @property
+    def noise_scale(self) -> float | None:
+        """eps of the law."""
+        return self.law.noise_scale
+
+    def layer(self, step: int) -> Layer:
+        """Layer number `step`."""
+        return tuple(ResidualPush(push, self.gain) for push in self.law.layer(step))
+
+
+def start_points(tokens: AnyTokens, law: LayerLaw, radius: float) -> Array:
+    """Points (n, d) that a run begins with: the tokens, in a residual stream of the given length."""
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius must be positive and finite, got {radius}")
+    if isinstance(law, PreNorm):
+        return radius * tokens.points
+    if radius != 1:
+        raise ValueError(f"radius must be 1 unless the layers are PreNorm, got {radius:g}")
+    return tokens.points
