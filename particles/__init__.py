@@ -1,9 +1,12 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
-from particles.arrays import SolverError
+from particles.arrays import ConvergenceError, SolverError
 from particles.attention import Attention, DifferentiableAttention, DirectField, FieldFactory, Linear, Softmax
+from particles.attention_kernels import L2, Causal, Sigmoid
 from particles.characteristics import Characteristics, tangent_move
 from particles.drift import Ballistic, Modified
+from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
+from particles.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.gradients import backward, gradient_norms, trajectory
 from particles.heads import (
     FixedHeads,
@@ -42,30 +45,39 @@ from particles.retraction import flow, geodesic, normalize, translate
 from particles.scaling import Scaling
 from particles.schemes import Euler, RungeKutta4, Scheme
 from particles.simulate import simulate
+from particles.sinkhorn import Sinkhorn
 from particles.smooth import SmoothHeads, SmoothTransformer
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 
 __all__ = [
     "ACTIVATIONS",
+    "L2",
     "Activation",
+    "AnyTokens",
     "Attention",
     "AttentionPush",
     "Ballistic",
+    "Causal",
     "Characteristics",
+    "ClosureSolution",
     "Cloud",
     "Conformal",
+    "ConvergenceError",
     "DifferentiableAttention",
     "DifferentiableField",
     "Diffusion",
     "DirectField",
     "DualKernel",
     "Empirical",
+    "EuclideanTokens",
     "Euler",
     "Field",
     "FieldFactory",
     "FieldPush",
     "FixedHeads",
     "FourierField",
+    "Gaussian",
+    "GaussianClosure",
     "GaussianHeads",
     "HarmonicField",
     "HeadLaw",
@@ -93,7 +105,9 @@ __all__ = [
     "RungeKutta4",
     "Scaling",
     "Scheme",
+    "Sigmoid",
     "Simplex",
+    "Sinkhorn",
     "SmoothHeads",
     "SmoothTransformer",
     "Softmax",

@@ -25,6 +25,10 @@ class SolverError(RuntimeError):
         self.state = state
 
 
+class ConvergenceError(ArithmeticError):
+    """An iteration that has not converged within the number of steps allowed."""
+
+
 def as_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Array:
     """Return `value` as a finite, native, C-contiguous float64 array of the given shape (None: any length)."""
     raw = np.asarray(value)

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import special, stats
 
 from particles.arrays import Array, as_array, unit
+from particles.euclidean import AnyTokens
 from particles.retraction import flow
-from particles.tokens import Tokens
 
 
 class InitialLaw(Protocol):
@@ -169,7 +169,7 @@ class Simplex:
 class Empirical:
     """The law of given weighted tokens: sampling draws among them with replacement."""
 
-    tokens: Tokens
+    tokens: AnyTokens
 
     def sample(self, rng: np.random.Generator, n: int) -> Array:
         """Draw n tokens, shape (n, d)."""

@@ -1,11 +1,13 @@
 """Files of recorded layers and of tokens (NetCDF)."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from particles.arrays import Array
+from particles.euclidean import AnyTokens
 from particles.heads import FixedHeads
 from particles.layers import RecordedLayers
 from particles.output import versions
@@ -54,15 +56,18 @@ def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayer
     raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {_names(dataset)}")
 
 
-def read_tokens(path: Path) -> Tokens:
-    """Read tokens(token, component) and optional weight(token); of a token file of a run, the last record."""
+def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) -> AnyTokens:
+    """Read tokens(token, component) and optional weight(token); of a token file of a run, the last record.
+
+    `make` is what holds them: `Tokens` on the sphere, or `EuclideanTokens`.
+    """
     with _open(path) as dataset:
         if "tokens" in dataset and "depth_time" in dataset["tokens"].dims:
             dataset = dataset.isel(depth_time=-1)
         points = _variable(dataset, "tokens", path)
         weights = _variable(dataset, "weight", path) if "weight" in dataset else np.zeros(0)
         try:
-            return Tokens(points, weights)
+            return make(points, weights)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
 

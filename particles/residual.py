@@ -13,11 +13,12 @@ from functools import cached_property, singledispatch
 from typing import Any
 
 from particles.arrays import Array, unit
+from particles.euclidean import AnyTokens
 from particles.layers import Layer, LayerLaw
 from particles.mlp import FiniteWidthField
 from particles.private import Diffusion
 from particles.pushes import AttentionPush, FieldPush, MakeField, Push, Riders
-from particles.tokens import Cloud, Tokens
+from particles.tokens import Cloud
 
 
 def velocity_alone(points: Array, velocity: Array) -> Array:
@@ -146,8 +147,8 @@ class PreNorm:
         return tuple(ResidualPush(push, self.gain) for push in self.law.layer(step))
 
 
-def start_points(tokens: Tokens, law: LayerLaw, radius: float) -> Array:
-    """Points (n, d) that a run begins with: tokens on the sphere, of the given length in a residual stream."""
+def start_points(tokens: AnyTokens, law: LayerLaw, radius: float) -> Array:
+    """Points (n, d) that a run begins with: the tokens, in a residual stream of the given length."""
     if not 0 < radius < math.inf:
         raise ValueError(f"radius must be positive and finite, got {radius}")
     if isinstance(law, PreNorm):

@@ -1,4 +1,4 @@
-"""Retractions x, U -> T(x) that bring a moved point back to the sphere.  mathematics (2) and section 5."""
+"""Retractions x, U -> T(x): back to the sphere, or none in R^d.  mathematics (2), sections 5 and 6."""
 
 from collections.abc import Callable
 
@@ -23,11 +23,6 @@ def geodesic(points: Array, velocity: Array) -> Array:
     return unit(np.cos(length) * points + np.sinc(length / np.pi) * tangent)
 
 
-def translate(points: Array, velocity: Array) -> Array:
-    """x + U, the step of a stream that is not brought back to the sphere."""
-    return points + velocity
-
-
 def flow(points: Array, velocity: Array) -> Array:
     """Unit-time flow of x' = P_x h with h = U(x) frozen; the exact solution E1 when U is constant (tests only)."""
     strength = np.sqrt(np.einsum("...i,...i->...", velocity, velocity))[..., None]
@@ -37,4 +32,14 @@ def flow(points: Array, velocity: Array) -> Array:
     return unit(moved)
 
 
-RETRACTIONS: dict[str, Retraction] = {"normalize": normalize, "geodesic": geodesic, "flow": flow}
+def translate(points: Array, velocity: Array) -> Array:
+    """x + U, for tokens in R^d and for streams that are not brought back to the sphere."""
+    return points + velocity
+
+
+RETRACTIONS: dict[str, Retraction] = {
+    "normalize": normalize,
+    "geodesic": geodesic,
+    "flow": flow,
+    "translate": translate,
+}

@@ -11,7 +11,7 @@ import numpy as np
 
 from particles.arrays import Array, unit
 from particles.pushes import Riders
-from particles.retraction import Retraction
+from particles.retraction import Retraction, translate
 from particles.tokens import Cloud
 
 Velocity = Callable[[Cloud, Riders], tuple[Array, Riders]]
@@ -59,7 +59,8 @@ class RungeKutta4:
     """The classical scheme in ambient space, order 4 (tests/particles/test_drift.py).
 
     The tangent field is continued to |y| != 1 by its value at nrm(y); its flow keeps |y|, so the stages see points and
-    measures on the sphere and normalising the result costs no order.  The retraction plays no part.
+    measures on the sphere and normalising the result costs no order.  With the retraction `translate` the space is R^d
+    and the field is taken as it is; no other retraction plays a part.
     """
 
     order: ClassVar[int] = 4
@@ -68,14 +69,22 @@ class RungeKutta4:
         self, velocity: Velocity, measure: Cloud, riders: Riders, retraction: Retraction
     ) -> tuple[Cloud, Riders]:
         """Four stages; the measure of a stage is that of its points, and riders have stages of their own."""
+        on_sphere = retraction is not translate
+
+        def settle(points: Array) -> Array:
+            return unit(points) if on_sphere else points
+
+        def project(points: Array, vectors: Array) -> Array:
+            return tangent(points, vectors) if on_sphere else vectors
+
         start = (measure.points, *riders)
         slopes: list[tuple[Array, ...]] = []
         for share in (0.0, 0.5, 0.5, 1.0):
-            stage = start if not share else tuple(unit(x + share * k) for x, k in zip(start, slopes[-1], strict=True))
+            stage = start if not share else tuple(settle(x + share * k) for x, k in zip(start, slopes[-1], strict=True))
             moves, rides = velocity(Cloud(stage[0], measure.weights), stage[1:])
-            slopes.append(tuple(tangent(x, u) for x, u in zip(stage, (moves, *rides), strict=True)))
+            slopes.append(tuple(project(x, u) for x, u in zip(stage, (moves, *rides), strict=True)))
         moved = [
-            unit(x + (first + 2 * second + 2 * third + fourth) / 6)
+            settle(x + (first + 2 * second + 2 * third + fourth) / 6)
             for x, first, second, third, fourth in zip(start, *slopes, strict=True)
         ]
         return Cloud(moved[0], measure.weights), tuple(moved[1:])

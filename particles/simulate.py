@@ -7,14 +7,16 @@ import numpy as np
 import xarray as xr
 
 from particles import output
-from particles.arrays import Array, SolverError, unit
+from particles.arrays import Array, ConvergenceError, SolverError, unit
 from particles.attention import Attention, DirectField, FieldFactory, field_of
+from particles.euclidean import AnyTokens
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field, FieldPush
 from particles.residual import PreNorm, start_points
-from particles.tokens import Cloud, Tokens, mean_token, second_moment
+from particles.tokens import Cloud, mean_token, second_moment
 
 Progress = Callable[[int], None]
+LARGEST = 1e150  # a coordinate whose square, in the moments, is still a number
 
 
 class State(Protocol):
@@ -110,8 +112,12 @@ def advance_tokens(
 ) -> TokenState:
     """Apply the layers state.step ... until - 1 to the tokens; SolverError when they stop being finite."""
     for step in range(state.step, until):
-        cloud = push_tokens(Cloud(state.points, state.weights), law, step, attention, field)
-        if not np.isfinite(cloud.points).all():
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # tokens in R^d may leave the range of numbers: below
+                cloud = push_tokens(Cloud(state.points, state.weights), law, step, attention, field)
+        except ConvergenceError as error:
+            raise SolverError(str(error), step=step, depth_time=step * law.dt, state=state) from None
+        if not np.abs(cloud.points).max() <= LARGEST:
             raise SolverError("the tokens are no longer finite", step=step, depth_time=step * law.dt, state=state)
         state = TokenState(step + 1, cloud.points, cloud.weights)
         if progress is not None:
@@ -124,7 +130,7 @@ def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str
     mean = mean_token(cloud)
     short = "tokens_mean" if prefix else "mean_token"
     return {
-        "tokens": (("token", "component"), cloud.points, "positions of the tokens on the sphere"),
+        "tokens": (("token", "component"), cloud.points, "positions of the tokens"),
         short: (("component",), mean, "mean token"),
         f"{prefix}mean_overlap": ((), mean @ mean, "squared length of the mean token"),
         f"{prefix}second_moment": (("component", "component2"), second_moment(cloud), "second moment of the tokens"),
@@ -148,7 +154,7 @@ def token_static(weights: Array) -> xr.Dataset:
 
 
 def simulate(
-    tokens: Tokens,
+    tokens: AnyTokens,
     law: LayerLaw,
     attention: Attention,
     *,
@@ -163,12 +169,11 @@ def simulate(
 
     Parameters
     ----------
-    tokens : tokens on S^(d-1).
+    tokens : tokens on S^(d-1), or in R^d for layers whose retraction is `translate`.
     law : law of the layers; law.layer(k) is applied at step k.
     attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field; `DirectField` sums over all pairs, `spde.default_field` is O(n) for d = 2, 3.
-    field : factory of the velocity field; `DirectField` sums over all pairs, `spde.SpectralField` is O(n) on S^2.
     radius : length of the tokens at depth 0 in a residual stream (`PreNorm`); 1 elsewhere.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.

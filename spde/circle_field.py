@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from particles.arrays import Array
-from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField, Softmax
+from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
+from particles.attention_kernels import Spectral, as_softmax
 from particles.harmonics import Coefficients
 from particles.pushes import AttentionPush
 from particles.tokens import Cloud, Measure
@@ -27,7 +28,7 @@ class CircleField:
 
     Parameters
     ----------
-    attention : must be `Softmax`.
+    attention : `Softmax`, or `L2`, whose heads are softmax of a reweighted measure each.
     push : mixing (M, 2, 2), query and key (M, head_dim, 2).
     measure : positive weighted points on S^1.
     n_targets : at how many points the field will be wanted; a head for which direct sums at that many points are
@@ -48,20 +49,24 @@ class CircleField:
     def __init__(
         self, attention: Attention, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
     ) -> None:
-        if not isinstance(attention, Softmax):
-            raise TypeError(f"CircleField needs softmax attention, got {type(attention).__name__}")
+        if not isinstance(attention, Spectral):
+            raise TypeError(f"CircleField needs softmax or L2 attention, got {type(attention).__name__}")
         if push.mixing.shape[-1] != 2:
             raise ValueError(f"CircleField lives on S^1 (d = 2), got d = {push.mixing.shape[-1]}")
         if not 0 < tol <= 0.1:
             raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
         self._measure = Cloud(measure.points, measure.weights)
         self._columns = np.ascontiguousarray(measure.points.T)
-        self._table = np.column_stack([measure.points * measure.weights[:, None], measure.weights])
         self.tail = 0.0
-        heads = [
-            self._head(attention.beta * (key.T @ query), n_targets, GUARD * tol)
-            for query, key in zip(push.query, push.key, strict=True)
-        ]
+        heads: list[Coefficients | None] = []
+        for query, key in zip(push.query, push.key, strict=True):
+            head = as_softmax(attention, self._measure, key)
+            if head is None:
+                heads.append(None)  # summed directly, with the weights in the exponent
+                continue
+            weights = head[1].weights
+            table = np.column_stack([measure.points * weights[:, None], weights])
+            heads.append(self._head(head[0] * (key.T @ query), table, n_targets, GUARD * tol))
         self.degrees = np.array([0 if a is None else a.shape[-1] - 1 for a in heads])
         self.degree = int(self.degrees.max(initial=0))
         self._coefficients: Coefficients = np.zeros((2, self.degree + 1), dtype=np.complex128)
@@ -84,14 +89,17 @@ class CircleField:
         velocity = np.stack([sphere.synthesis(a) for a in self._coefficients], axis=1)
         return velocity if self._direct is None else velocity + self._direct.at(sphere.points)
 
-    def _head(self, form: Array, n_targets: int, tolerance: float) -> Coefficients | None:
-        """Coefficients (2, degree + 1) of one barycentre, or None where direct sums are cheaper; form = beta A."""
+    def _head(self, form: Array, table: Array, n_targets: int, tolerance: float) -> Coefficients | None:
+        """Coefficients (2, degree + 1) of one barycentre, or None where direct sums are cheaper; form = beta A.
+
+        table : (n, 3), the points of the measure times their weights, and the weights.
+        """
         if not np.isfinite(form).all():
             return None  # direct sums carry the NaN on to where the run is stopped
         strength = float(np.linalg.norm(form, 2))
         half = int(np.ceil(4.0 * strength + 12))
         while strength <= PLAIN_LIMIT and ANTIPODE_COST * 2 * half < n_targets:
-            spectrum = np.fft.rfft(self._around(form, half), axis=0).T[:, :-1] / (2 * half)
+            spectrum = np.fft.rfft(self._around(form, table, half), axis=0).T[:, :-1] / (2 * half)
             size = 2 * np.sqrt(np.sum(spectrum.real**2 + spectrum.imag**2, axis=0))
             beyond = np.cumsum(size[::-1])[::-1]  # bound of the sup norm of degrees k, k + 1, ...
             fallen = np.flatnonzero(beyond <= tolerance)
@@ -102,9 +110,9 @@ class CircleField:
             half *= 2
         return None
 
-    def _around(self, form: Array, half: int) -> Array:
+    def _around(self, form: Array, table: Array, half: int) -> Array:
         """Barycentres at 2 half equispaced points, (2 half, 2); e^{-s} of the antipode is taken as 1/e^s."""
-        rows, columns, table = _half_circle(half) @ form.T, self._columns, self._table
+        rows, columns = _half_circle(half) @ form.T, self._columns
         sums = np.empty((2, half, 3))
         height = max(1, BLOCK // columns.shape[1])
         for start in range(0, half, height):

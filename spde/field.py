@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from particles.arrays import Array
-from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField, Softmax
+from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
+from particles.attention_kernels import L2, Spectral, as_softmax
 from particles.harmonics import Coefficients, degree_of, gradient_at, n_modes, power, resize, synthesis_at
 from particles.pushes import AttentionPush
 from particles.quadrature import gauss_grid
@@ -29,7 +30,7 @@ class SpectralField:
 
     Parameters
     ----------
-    attention : must be `Softmax`.
+    attention : `Softmax`, or `L2`, whose heads are softmax of a reweighted measure each.
     push : mixing (M, 3, 3), query and key (M, head_dim, 3).
     measure : positive weighted points on S^2.
     n_targets : at how many points the field will be wanted; a head for which direct sums at that many points are
@@ -50,8 +51,8 @@ class SpectralField:
     def __init__(
         self, attention: Attention, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
     ) -> None:
-        if not isinstance(attention, Softmax):
-            raise TypeError(f"SpectralField needs softmax attention, got {type(attention).__name__}")
+        if not isinstance(attention, Spectral):
+            raise TypeError(f"SpectralField needs softmax or L2 attention, got {type(attention).__name__}")
         if push.mixing.shape[-1] != 3:
             raise ValueError(f"SpectralField lives on S^2 (d = 3), got d = {push.mixing.shape[-1]}")
         if not 0 < tol <= 0.1:
@@ -62,7 +63,12 @@ class SpectralField:
         choice = SourceChoice(measure, GUARD * tol)
         coefficients: list[Coefficients | None] = []
         for query, key in zip(push.query, push.key, strict=True):
-            coefficients.append(self._head(attention.beta * (key.T @ query), choice, n_targets, GUARD * tol))
+            head = as_softmax(attention, self._measure, key)
+            if head is None:
+                coefficients.append(None)  # summed directly, with the weights in the exponent
+                continue
+            sources = SourceChoice(head[1], GUARD * tol) if isinstance(attention, L2) else choice
+            coefficients.append(self._head(head[0] * (key.T @ query), sources, n_targets, GUARD * tol))
         self.degrees = np.array([0 if a is None else degree_of(a) for a in coefficients])
         self.degree = int(self.degrees.max(initial=0))
         self._coefficients: Coefficients = np.zeros((3, n_modes(self.degree)), dtype=np.complex128)

@@ -15,7 +15,8 @@ import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError, as_array
-from particles.attention import Attention, DirectField, FieldFactory, Softmax, field_of
+from particles.attention import Attention, DirectField, FieldFactory, field_of
+from particles.attention_kernels import Spectral
 from particles.characteristics import Characteristics, characteristics_of, jacobian, tangent_move
 from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
@@ -48,7 +49,7 @@ class GridField(Protocol):
 
 
 def default_field(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-    """`SpectralField` or `CircleField` for softmax attention in d = 3 or 2, `DirectField` for everything else."""
+    """`SpectralField` or `CircleField` for softmax and L2 attention in d = 3 or 2, `DirectField` else."""
     return spectral_field(1e-6)(attention, push, measure, n_targets)
 
 
@@ -57,7 +58,7 @@ def spectral_field(tol: float) -> FieldFactory:
 
     def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
         kind = SPECTRAL.get(push.mixing.shape[-1])
-        if kind is not None and isinstance(attention, Softmax):
+        if kind is not None and isinstance(attention, Spectral):
             return kind(attention, push, measure, n_targets, tol)
         return DirectField(attention, push, measure, n_targets)
 

@@ -8,14 +8,19 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from particles import (
+    L2,
+    AnyTokens,
     Attention,
     Ballistic,
+    Causal,
     Conformal,
     DirectField,
     Empirical,
+    EuclideanTokens,
     Euler,
     FieldFactory,
     FixedHeads,
+    Gaussian,
     GaussianHeads,
     Homogenized,
     IndependentEntries,
@@ -32,7 +37,9 @@ from particles import (
     RecordedLayers,
     RungeKutta4,
     Scheme,
+    Sigmoid,
     Simplex,
+    Sinkhorn,
     SmoothHeads,
     SmoothTransformer,
     Softmax,
@@ -44,6 +51,7 @@ from particles import (
     WithMLP,
     WithPrivateNoise,
 )
+from particles.attention_kernels import Spectral
 from particles.kernels import ACTIVATIONS
 from particles.layer_files import read_heads, read_layers, read_tokens
 from particles.mlp import too_many
@@ -63,6 +71,14 @@ ENTRIES: dict[str, type[IndependentEntries]] = {
     "uniform": UniformHeads,
 }
 SCHEMES: dict[str, Scheme] = {"euler": Euler(), "rk4": RungeKutta4()}
+KERNELS: dict[str, Callable[[float], Softmax | Linear | L2 | Sigmoid | Sinkhorn]] = {
+    "softmax": Softmax,
+    "linear": Linear,
+    "l2": L2,
+    "sigmoid": Sigmoid,
+    "sinkhorn": Sinkhorn,
+}
+WITH_DENSITY = ("softmax", "linear", "l2")
 SPECTRAL_FROM = 512  # tokens from which the spectral field is the faster one
 
 
@@ -90,14 +106,7 @@ class Experiment:
     def density(self) -> Density:
         """Initial density on S^(d-1), d = 2 or 3."""
         c = self.configuration
-        norm = getattr(c.layers, "norm", "post")
-        if norm != "post":
-            raise ConfigError(
-                f'layers.norm = "{norm}": must be "post" for densities: directions alone do not say '
-                "how they move on; tokenlaw simulate takes it"
-            )
-        if c.model.d not in SPHERES:
-            raise ConfigError(f"model.d = {c.model.d}: must be 2 or 3 for densities; tokenlaw simulate takes any d")
+        _refuse_density(c)
         if isinstance(self.law, WithPrivateNoise):
             if c.solve.remap_every != 1:
                 raise ConfigError(f"solve.remap_every = {c.solve.remap_every}: must be 1 with layers.private_noise")
@@ -110,6 +119,7 @@ class Experiment:
             if isinstance(self.initial, Empirical):
                 if c.solve.characteristics:
                     raise ConfigError("solve.characteristics = true: needs an initial density; tokens have none")
+                assert isinstance(self.initial.tokens, Tokens)  # on the sphere, where densities are
                 return Density.from_tokens(self.initial.tokens, sphere)
             if isinstance(self.initial, Simplex):
                 raise ConfigError('initial.kind = "simplex": has no density; tokenlaw simulate takes it')
@@ -131,7 +141,7 @@ class Experiment:
             c.characteristics, c.carried_nodes,
         )  # fmt: skip
 
-    def tokens(self) -> tuple[Tokens, tuple[str, ...]]:
+    def tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""
         tokens, notes = self._tokens()
         law = self.law
@@ -142,13 +152,14 @@ class Experiment:
             raise ConfigError(f"layers.mlp.{too_many(len(tokens), self.law.d)}")
         return tokens, notes
 
-    def _tokens(self) -> tuple[Tokens, tuple[str, ...]]:
+    def _tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
         c = self.configuration.simulate
         if isinstance(self.initial, Empirical):
             return self.initial.tokens, ()
         if c.sampling == "quadrature":
             return _quadrature_tokens(self.initial, self.configuration.model.d, c.tokens)
-        return Tokens(self.sample(0, c.tokens)), ()
+        make = Tokens if self.configuration.model.space == "sphere" else EuclideanTokens
+        return make(self.sample(0, c.tokens)), ()
 
     def sample(self, which: int, n: int) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
         """Independent samples (n, d) of the initial law: 0 the tokens', 1 and 2 for comparison."""
@@ -160,13 +171,13 @@ class Experiment:
         c = self.configuration
         kind = c.simulate.field
         if kind == "auto":
-            suits = c.model.d in SPECTRAL and isinstance(self.attention, Softmax) and n >= SPECTRAL_FROM
+            on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere"
+            suits = on_sphere and isinstance(self.attention, Spectral) and n >= SPECTRAL_FROM
             kind = "spectral" if suits else "direct"
         if kind == "spectral":
-            if not isinstance(self.attention, Softmax):
-                raise ConfigError(
-                    f'simulate.field = "spectral": needs softmax attention, got {c.model.attention!r}; use "auto"'
-                )
+            if not isinstance(self.attention, Spectral):
+                got = f"causal {c.model.attention}" if c.model.causal else c.model.attention
+                raise ConfigError(f'simulate.field = "spectral": needs softmax or l2 attention, got {got}; use "auto"')
             return spectral_field(c.solve.field_tol)
         return DirectField
 
@@ -190,8 +201,35 @@ def build(c: Configuration) -> Experiment:
         plan = config.steps(c, len(recorded))
     else:
         plan = config.steps(c)
-    attention: Attention = Softmax(c.model.beta) if c.model.attention == "softmax" else Linear(c.model.beta)
-    return Experiment(c, law, attention, _initial(c), plan)
+    return Experiment(c, law, _attention(c), _initial(c), plan)
+
+
+def _attention(c: Configuration) -> Attention:
+    kernel = KERNELS[c.model.attention](c.model.beta)
+    if not c.model.causal:
+        return kernel
+    assert not isinstance(kernel, Sinkhorn)  # refused with the configuration
+    return Causal(kernel)
+
+
+def _refuse_density(c: Configuration) -> None:
+    """Densities live on S^1 and S^2, and need weights that any point may have."""
+    model, instead = c.model, "tokenlaw simulate takes it"
+    if model.space != "sphere":
+        raise ConfigError(f'model.space = "{model.space}": densities live on the sphere; {instead}')
+    norm = getattr(c.layers, "norm", "post")
+    if norm != "post":
+        raise ConfigError(
+            f'layers.norm = "{norm}": must be "post" for densities: directions alone do not say '
+            f"how they move on; {instead}"
+        )
+    if model.d not in SPHERES:
+        raise ConfigError(f"model.d = {model.d}: must be 2 or 3 for densities; tokenlaw simulate takes any d")
+    if model.causal:
+        raise ConfigError(f"model.causal = true: must be false for densities, whose points have no order; {instead}")
+    if model.attention not in WITH_DENSITY:
+        known = " or ".join(WITH_DENSITY)
+        raise ConfigError(f'model.attention = "{model.attention}": must be {known} for densities; {instead}')
 
 
 def _law(c: Configuration) -> LayerLaw:
@@ -272,8 +310,14 @@ def _initial(c: Configuration) -> InitialLaw:
                 f"initial.file = {initial.file}: holds a density with d = {series.sphere.d}, model.d is {d}"
             )
         return series
+    if initial.kind == "gaussian":
+        try:
+            return Gaussian(np.array(initial.mean), np.array(initial.covariance))
+        except ValueError as error:
+            raise ConfigError(f"initial.{error}") from None
     if initial.kind == "tokens":
-        tokens = _told("initial.file", read_tokens, Path(initial.file))
+        make = Tokens if c.model.space == "sphere" else EuclideanTokens
+        tokens = _told("initial.file", read_tokens, Path(initial.file), make)
         if tokens.d != d:
             raise ConfigError(f"initial.file = {initial.file}: tokens have d = {tokens.d}, model.d is {d}")
         return Empirical(tokens)

@@ -11,12 +11,7 @@ from tokenlaw.config_io import show
 if TYPE_CHECKING:
     from tokenlaw.config_models import Configuration, FixedHeads, HomogenizedLayers, RandomHeads
 
-NOT_YET: Final[Mapping[str, frozenset[object]]] = {
-    "model.attention": frozenset({"l2", "sigmoid", "sinkhorn"}),
-    "model.causal": frozenset({True}),
-    "model.space": frozenset({"euclidean"}),
-    "initial.kind": frozenset({"gaussian"}),
-}
+NOT_YET: Final[Mapping[str, frozenset[object]]] = {}
 """Planned values that this version refuses, key path to values. Whoever adds one deletes it here."""
 
 LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
@@ -48,10 +43,13 @@ def refuse_not_yet(data: object) -> None:
 
 
 def fill_derived(data: object) -> object:
-    """Copy of raw data with the defaults of [heads] that depend on model.d filled in."""
+    """Copy of raw data with the defaults that depend on [model] filled in: those of [heads], and the retraction."""
     if not isinstance(data, Mapping):
         return data
-    model, heads = data.get("model"), data.get("heads")
+    model, heads, layers = data.get("model"), data.get("heads"), data.get("layers")
+    if isinstance(model, Mapping) and model.get("space") == "euclidean" and isinstance(layers, Mapping):
+        if layers.get("kind") != "modified":  # refused there, for another reason
+            data = {**data, "layers": {"retraction": "translate", **layers}}
     if not isinstance(heads, Mapping) or heads.get("kind") == "fixed":
         return data
     d = model.get("d") if isinstance(model, Mapping) else None
@@ -205,6 +203,34 @@ def check_initial(c: "Configuration") -> None:
             )
 
 
+def check_space(c: "Configuration") -> None:
+    """On the sphere tokens are brought back to it, in R^d they are not; a causal mask leaves nothing to Sinkhorn."""
+    model, retraction = c.model, c.layers.retraction
+    if model.space == "euclidean":
+        _check_euclidean(c, f'with model.space = "{model.space}"')
+    elif retraction == "translate":
+        refuse("layers.retraction", f' = "{retraction}": must be another one with model.space = "sphere"')
+    elif c.initial.kind == "gaussian":
+        refuse("initial.kind", f' = "{c.initial.kind}": must be another one with model.space = "sphere"')
+    if model.causal and model.attention == "sinkhorn":
+        refuse("model.causal", ' = true: must be false with model.attention = "sinkhorn"')
+
+
+def _check_euclidean(c: "Configuration", reason: str) -> None:
+    if c.layers.kind == "modified":
+        refuse("layers.kind", f' = "modified": must be another kind {reason}; the corrector is that of the sphere')
+    norm, nu = getattr(c.layers, "norm", "post"), getattr(c.layers, "private_noise", 0.0)
+    if norm != "post":
+        refuse("layers.norm", f' = "{norm}": must be "post" {reason}; residual streams have model.space = "sphere"')
+    if nu:
+        refuse("layers.private_noise", f" = {nu}: must be 0 {reason}; it is a noise on the sphere")
+    if c.layers.retraction != "translate":
+        refuse("layers.retraction", f' = "{c.layers.retraction}": must be translate {reason}')
+    mlp = getattr(c.layers, "mlp", None)
+    if mlp is not None and not mlp.width:
+        refuse("layers.mlp.width", f" = 0: must be at least 1 {reason}; the limit field is that of the sphere")
+
+
 def check_simulate(c: "Configuration") -> None:
     """Methods of the circle and the sphere S^2 are asked for there only."""
     needs_sphere: dict[str, tuple[Any, str]] = {
@@ -212,6 +238,8 @@ def check_simulate(c: "Configuration") -> None:
         "simulate.sampling": (c.simulate.sampling, "quadrature"),
     }
     for path, (value, special) in needs_sphere.items():
+        if value == special and c.model.space != "sphere":
+            refuse(path, f' = "{value}": must be another method with model.space = "{c.model.space}"')
         if value == special and c.model.d not in DENSITIES:
             refuse(
                 path, f' = "{value}": must be another method unless model.d is 2 or 3, and model.d is {c.model.d}'
@@ -236,6 +264,7 @@ CHECKS: Final[tuple[Callable[["Configuration"], None], ...]] = (
     check_heads,
     check_layers,
     check_initial,
+    check_space,
     check_simulate,
     check_stream,
 )

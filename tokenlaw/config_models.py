@@ -30,8 +30,10 @@ CARRIED_TEXT: Final = (
     "[latitudes, longitudes], latitudes at least 2, longitudes even and at least 4, "
     f"at most {MAX_CARRIED} nodes in all"
 )
-Retraction = Literal["normalize", "geodesic", "flow"]
-RETRACTION_TEXT: Final = "how a layer's displacement moves a token on the sphere (flow: for tests)"
+Retraction = Literal["normalize", "geodesic", "flow", "translate"]
+RETRACTION_TEXT: Final = (
+    "how a layer's displacement moves a token on the sphere (flow: for tests), or in euclidean space (translate)"
+)
 Norm = Literal["post", "pre", "rms"]
 NORM_TEXT: Final = "where tokens are normalised: behind each block; before it, to length 1 or d**0.5 (rms)"
 PRIVATE_TEXT: Final = "strength nu of each token's own noise, nu times the Laplacian in the equation"
@@ -42,7 +44,7 @@ class Model(Section):
     """What attends to what, and where the tokens live."""
 
     d: Annotated[int, Field(ge=2, le=65536)] = Field(
-        description="dimension; tokens live on the sphere S^(d-1), densities need d = 2 or 3"
+        description="dimension; tokens live on the sphere S^(d-1) or in R^d, densities need d = 2 or 3"
     )
     beta: NonNegative = Field(description="inverse temperature of the attention")
     attention: Literal["softmax", "linear", "l2", "sigmoid", "sinkhorn"] = Field(

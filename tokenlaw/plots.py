@@ -200,7 +200,7 @@ def _plot_tokens(dataset: xr.Dataset) -> Figure:
     depth = tokens["depth_time"].values.astype(np.float64)
     shown = _records(depth)
     first, last = tokens[0].values, tokens[-1].values
-    unit = bool(np.abs(np.linalg.norm(first, axis=1) - 1.0).max() < 1e-6)
+    unit = all(bool(np.abs(np.linalg.norm(x, axis=1) - 1.0).max() < 1e-6) for x in (first, last))
     draw = TOKENS.get(first.shape[1]) if unit else None
     figure, globes, (left, middle, right) = _canvas(len(shown) if draw else 0, 3, bar=0.0)
     mean, second = _token_moments(dataset, tokens)

@@ -14,8 +14,9 @@ import xarray as xr
 from particles import output
 from particles.arrays import Array, SolverError
 from particles.attention import FieldFactory
+from particles.euclidean import AnyTokens
 from particles.simulate import Progress, TokenState, advance_tokens, run, token_state, token_static, token_variables
-from particles.tokens import Cloud, Tokens
+from particles.tokens import Cloud
 from spde.density import Density
 from spde.solver import DensityFlow, DensityState, density_state, node_weights
 from validation.wasserstein import w1_geodesic, w2_chordal
@@ -61,7 +62,7 @@ class Comparison:
     token_field: FieldFactory
     distance_steps: frozenset[int]
 
-    def start(self, density: Density, tokens: Tokens, samples: tuple[Array, Array]) -> CompareState:
+    def start(self, density: Density, tokens: AnyTokens, samples: tuple[Array, Array]) -> CompareState:
         """State at depth 0; samples are two independent draws (n, 3) of the density."""
         passive = np.concatenate([tokens.points, *samples])
         return CompareState(self.flow.start(density, passive), TokenState(0, tokens.points, tokens.weights))

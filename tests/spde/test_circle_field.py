@@ -116,7 +116,7 @@ def test_factories_choose_by_dimension_and_kernel():
 
 def test_bad_arguments_are_refused():
     measure, push = Tokens(tokens(0, 5)), push_of(np.eye(2))
-    with pytest.raises(TypeError, match="needs softmax attention, got Linear"):
+    with pytest.raises(TypeError, match="needs softmax or L2 attention, got Linear"):
         CircleField(Linear(), push, measure, 10)
     with pytest.raises(ValueError, match="tol must lie in"):
         CircleField(Softmax(1.0), push, measure, 10, tol=float("nan"))

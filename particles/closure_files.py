@@ -1,0 +1,66 @@
+"""A Gaussian closure from a NetCDF file with V, Q, K, mean, covariance and t_end."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from particles.arrays import SolverError
+from particles.attention import Linear, Softmax
+from particles.attention_kernels import L2
+from particles.euclidean import Gaussian
+from particles.gaussian_closure import ClosedAttention, GaussianClosure
+from particles.layer_files import _open, _variable
+from particles.sinkhorn import Sinkhorn
+
+CLOSED: dict[str, type[ClosedAttention]] = {"softmax": Softmax, "l2": L2, "sinkhorn": Sinkhorn, "linear": Linear}
+
+
+def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str, Any]:
+    """Mean and covariance at t_end of Gaussian tokens, and the blow-up time.  mathematics, section 6.
+
+    Parameters
+    ----------
+    path : NetCDF file with the variables V (row, col), Q and K (head_row, col), each with a leading axis `head` for
+        several heads, mean (component), covariance (component, component2); t_end and, if wanted, beta (default 1) as
+        variables or attributes.
+    attention : softmax, l2, sinkhorn or linear.
+
+    Returns
+    -------
+    dict with mean (list), covariance (list of lists), blow_up_time (number, or None when there is none up to t_end).
+    mean and covariance are None when the blow-up comes before t_end.
+
+    Raises
+    ------
+    ValueError : one sentence that names the file and what is wrong.
+    """
+    if attention not in CLOSED:
+        raise ValueError(f'attention must be one of {", ".join(CLOSED)}, got "{attention}"')
+    path = Path(path)
+    with _open(path) as dataset:
+        arrays = {name: _variable(dataset, name, path) for name in ("V", "Q", "K", "mean", "covariance")}
+        t_end, beta = _number(dataset, "t_end", path), _number(dataset, "beta", path, 1.0)
+    try:
+        closure = GaussianClosure(CLOSED[attention](beta), arrays["V"], arrays["Q"], arrays["K"])
+        path_of_laws = closure.solve(Gaussian(arrays["mean"], arrays["covariance"]), t_end, [t_end])
+    except (ValueError, TypeError, SolverError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    reached = path_of_laws.blow_up_time is None
+    return {
+        "mean": path_of_laws.mean[-1].tolist() if reached else None,
+        "covariance": path_of_laws.covariance[-1].tolist() if reached else None,
+        "blow_up_time": path_of_laws.blow_up_time,
+    }
+
+
+def _number(dataset: xr.Dataset, name: str, path: Path, default: float | None = None) -> float:
+    """A number that stands in the file as a variable or as an attribute."""
+    value = dataset[name].values if name in dataset else dataset.attrs.get(name, default)
+    if value is None:
+        raise ValueError(f"{path}: {name} is missing, as a variable or as an attribute")
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: {name} must be one number, got {str(value)[:60]!r}")
+    return float(array.reshape(()))
