@@ -277,7 +277,7 @@ def _on_the_sphere(path):
     sphere = Density.from_law(Uniform(3), Sphere(15))
     law = Homogenized(GaussianHeads(3, 1.0, 1.0, 3), 0.02, 1, Noise(0))
     made = DensityFlow(sphere.sphere, law, Softmax(1.0))
-    solve(sphere, law, Softmax(1.0), n_steps=1, checkpoint=Recorder(path, static=made.static(density.nodes))).close()
+    solve(sphere, law, Softmax(1.0), n_steps=1, checkpoint=Recorder(path, static=made.static(sphere.nodes))).close()
     return path
 
 
