@@ -113,7 +113,7 @@ def sinkhorn_divergence(x: Measure, y: Measure, regularisation: float) -> float:
 
 def _entropic_cost(x: Measure, y: Measure, regularisation: float) -> float:
     costs = chordal(x.points, y.points) ** 2
-    options = {"method": "sinkhorn_log", "numItermax": 20_000, "stopThr": 1e-8}
+    options = {"method": "sinkhorn_log", "numItermax": 20_000, "stopThr": 1e-7}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

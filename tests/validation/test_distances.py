@@ -72,12 +72,12 @@ def test_sinkhorn_divergence_tends_to_the_exact_cost_and_vanishes_for_equal_meas
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((60, 3)), rng.standard_normal((60, 3)) + np.array([1.0, 0, 0])
     exact = transport(x, y).cost
-    gaps = [abs(sinkhorn_divergence(cloud(x), cloud(y), r) - exact) for r in (2.0, 0.3)]
+    gaps = [abs(sinkhorn_divergence(cloud(x), cloud(y), r) - exact) for r in (2.0, 0.5)]
     assert gaps[1] < 0.1 * exact
     assert gaps[1] < gaps[0]
-    assert abs(sinkhorn_divergence(cloud(x), cloud(x), 0.3)) < 1e-7
-    with pytest.raises(TransportError, match="regularisation 1e-06: Sinkhorn did not converge"):
-        sinkhorn_divergence(cloud(x), cloud(y), 1e-6)
+    assert abs(sinkhorn_divergence(cloud(x), cloud(x), 0.5)) < 1e-7
+    with pytest.raises(TransportError, match="regularisation 0.01: Sinkhorn did not converge"):
+        sinkhorn_divergence(cloud(x), cloud(y), 0.01)
 
 
 def test_nested_distance_sees_common_noise():
