@@ -96,7 +96,9 @@ def sobolev_tail(degree: int, s: float = 2.0) -> float:
     return float(np.sqrt(edge ** (1 - s) / (np.pi * (s - 1))))
 
 
-def sinkhorn_divergence(x: Measure, y: Measure, regularisation: float) -> float:
+def sinkhorn_divergence(
+    x: Measure, y: Measure, regularisation: float, *, max_iterations: int = 20_000
+) -> float:
     """Debiased cost of entropic transport, squared chordal ground cost, in the units of W_2^2; 0 for equal measures.
 
     <P_xy, c> - (<P_xx, c> + <P_yy, c>)/2 with entropic plans P (Genevay, Peyre and Cuturi 2018), by POT.
@@ -107,13 +109,13 @@ def sinkhorn_divergence(x: Measure, y: Measure, regularisation: float) -> float:
     """
     if not regularisation > 0:
         raise ValueError(f"regularisation must be positive, got {regularisation}")
-    cross, own, other = (_entropic_cost(a, b, regularisation) for a, b in ((x, y), (x, x), (y, y)))
+    cross, own, other = (_entropic_cost(a, b, regularisation, max_iterations) for a, b in ((x, y), (x, x), (y, y)))
     return cross - (own + other) / 2
 
 
-def _entropic_cost(x: Measure, y: Measure, regularisation: float) -> float:
+def _entropic_cost(x: Measure, y: Measure, regularisation: float, max_iterations: int) -> float:
     costs = chordal(x.points, y.points) ** 2
-    options = {"method": "sinkhorn_log", "numItermax": 20_000, "stopThr": 1e-7}
+    options = {"method": "sinkhorn_log", "numItermax": max_iterations, "stopThr": 1e-7}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
