@@ -116,6 +116,31 @@ def info(file: File) -> None:
         typer.echo(describe(dataset, file))
 
 
+@app.command()
+def validate(
+    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM ...]", help="claims; all if left out")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="folder to write")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="small sizes: minutes in all")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="list the claims and end")] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="seed of all random numbers")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Studies of published claims, with verdicts computed from the numbers."""
+    with _held():
+        from tokenlaw import validate as studies
+
+    if list_:
+        studies.tell_claims(studies.chosen(claims or ()))
+        return
+    if out is None:
+        raise ValueError("validate: give --out DIR, or --list")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: is a file, must be the name of a folder")
+    studies.execute(
+        claims or (), out, quick=quick, seed=seed, tell=lambda text: None if quiet else typer.echo(text, err=True)
+    )
+
+
 @app.command("config")
 def config_(
     defaults: Annotated[bool, typer.Option("--defaults", help="print every key with its default, as TOML")] = False,
