@@ -45,6 +45,13 @@ CLAIMS: dict[str, Claim] = {
     claim.name: claim
     for claim in (
         Claim(
+            "D1",
+            "weak error of the chain",
+            "expectations of the chain differ from those of its diffusive limit by O(eta) at fixed noise scale with "
+            "drift, and by O(eta^2/H) for centred heads",
+            HOMOGENIZED,
+        ),
+        Claim(
             "P1",
             "propagation of chaos",
             "n random tokens stay within n^(-1/2) of the flow of the limit law, in root mean square: the coupled "
