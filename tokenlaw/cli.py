@@ -141,6 +141,29 @@ def validate(
     )
 
 
+@app.command()
+def converge(
+    config: Config,
+    vary: Annotated[str, typer.Option("--vary", metavar="KEY=A,B,C", help="key and its values, the finest last")],
+    observable: Annotated[str, typer.Option("--observable", metavar="NAME", help="what is looked at, at the end")],
+    members: Annotated[int, typer.Option("--members", metavar="N", help="realizations of the noise")] = 8,
+    json_: Annotated[bool, typer.Option("--json", help="print numbers as JSON")] = False,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    set_: Set = None,
+) -> None:
+    """How an observable converges in one key: slope, interval, sampling floor."""
+    import json
+
+    with _held():
+        from tokenlaw import converge as study
+
+    overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
+    tell = (lambda value: None) if quiet or json_ else (lambda value: typer.echo(f"{vary}: {value:g} done", err=True))
+    result = study.converge(config, vary, observable, members=members, overrides=overrides, progress=tell)
+    typer.echo(json.dumps(result.as_json()) if json_ else study.table(result))
+
+
 @app.command("config")
 def config_(
     defaults: Annotated[bool, typer.Option("--defaults", help="print every key with its default, as TOML")] = False,

@@ -51,7 +51,7 @@ def study(quick: bool, seed: int) -> Findings:
         x, name = (eta, "eta") if case == "drift" else (h, "eta^2/H")
         fit: Slope = slope(x, gaps, errors)
         parts[case] = Part(
-            f"slope of the weak error in {name}, {case} heads: eps = {ensemble.eps:.4g}, {len(ensemble.start)} tokens on S^2",
+            f"slope of the weak error in {name}, {case} heads, eps = {ensemble.eps:.4g}, {len(ensemble.start)} tokens",
             fit.value, fit.error, 1.0, bias=0.15, effect=0.5,
         )  # fmt: skip
         series.append(Series(f"{case} heads, against {name}", x, gaps, errors))
