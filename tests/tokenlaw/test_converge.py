@@ -7,7 +7,6 @@ import pytest
 from tests.tokenlaw.commands import HOMOGENIZED, call
 from tokenlaw.converge import converge
 
-
 TAIL = ("--observable", "tail")
 
 
