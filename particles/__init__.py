@@ -13,6 +13,7 @@ from particles.heads import (
     ValuesApart,
 )
 from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
+from particles.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
 from particles.layers import (
     Homogenized,
     Layer,
@@ -29,11 +30,14 @@ from particles.simulate import simulate
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
 
 __all__ = [
+    "ACTIVATIONS",
+    "Activation",
     "Attention",
     "AttentionPush",
     "Cloud",
     "Conformal",
     "DirectField",
+    "DualKernel",
     "Empirical",
     "Field",
     "FieldFactory",
@@ -47,6 +51,7 @@ __all__ = [
     "InitialLaw",
     "Layer",
     "LayerLaw",
+    "LegendreSeries",
     "Linear",
     "Measure",
     "Noise",

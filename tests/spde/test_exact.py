@@ -18,27 +18,10 @@ from particles import (
     flow,
 )
 from particles.harmonics import power
+from particles.reduced import angular_gaussian, conformal_mean, conformal_step
 from spde import Density, Sphere, solve
 
 START = np.array([0.3, -0.1, 0.2])
-
-
-def conformal_mean(a):
-    """Mean of rho_a on S^2."""
-    r = np.linalg.norm(a)
-    if r < 0.1:
-        size = 4 * r / 3 - sum(4 * r ** (2 * j - 1) / ((2 * j + 1) * (2 * j - 1) * (2 * j - 3)) for j in range(2, 12))
-    else:
-        size = (1 + r**2) / (2 * r) - (1 - r**2) ** 2 / (4 * r**2) * np.log((1 + r) / (1 - r))
-    return size * a / r
-
-
-def conformal_step(a, h):
-    """Parameter after the unit-time flow of x' = P_x h: b (+) a, b = tanh(|h|/2) h/|h|."""
-    size = np.linalg.norm(h)
-    b = np.tanh(size / 2) * h / size
-    ab, aa, bb = a @ b, a @ a, b @ b
-    return ((1 + 2 * ab + aa) * b + (1 - bb) * a) / (1 + 2 * ab + aa * bb)
 
 
 def conformal_path(law, n_steps):
@@ -93,12 +76,6 @@ def test_normalized_steps_converge_at_order_one_half():
     rms = np.sqrt(squares / n_paths)
     slope = np.polyfit(np.log(factors), np.log(rms), 1)[0]
     assert 0.35 <= slope <= 0.65, (slope, rms)
-
-
-def angular_gaussian(points, q):
-    """|S|^-1 det(Q)^-1/2 (x^T Q^-1 x)^-3/2 on S^2."""
-    square = np.einsum("ij,jk,ik->i", points, np.linalg.inv(q), points)
-    return square**-1.5 / np.sqrt(np.linalg.det(q)) / (4 * np.pi)
 
 
 def test_linear_attention_gives_the_angular_central_gaussian():

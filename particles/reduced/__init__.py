@@ -1,0 +1,60 @@
+"""Exact one-dimensional and closed-form laws of random transformers.  mathematics, sections 4 and 5."""
+
+from particles.reduced.exact import (
+    angular_gaussian,
+    angular_gaussian_second_moment,
+    conformal_mean,
+    conformal_step,
+    equiangular_overlap,
+    equiangular_rate,
+    linear_step,
+)
+from particles.reduced.frozen import FrozenUniform, frozen_uniform
+from particles.reduced.isotropic import IsotropicNoise, Kernel, angle_exponent, mean_exponent
+from particles.reduced.low_temperature import (
+    LowTemperatureLimit,
+    kappa,
+    low_temperature_exponent,
+    mean_over_sample_correlation,
+    one_factor_cosine,
+    two_factor_cosine,
+)
+from particles.reduced.mean_overlap import logistic_overlap, mean_overlap_drift, mean_overlap_variance
+from particles.reduced.overlap import OverlapDiffusion, collapse_exponent, overlap_drift, overlap_variance
+from particles.reduced.simplex import Estimate, Simplex, SimplexStatistics
+from particles.reduced.two_token import TwoTokens
+from particles.reduced.values_only import ValuesOnly
+
+__all__ = [
+    "Estimate",
+    "FrozenUniform",
+    "IsotropicNoise",
+    "Kernel",
+    "LowTemperatureLimit",
+    "OverlapDiffusion",
+    "Simplex",
+    "SimplexStatistics",
+    "TwoTokens",
+    "ValuesOnly",
+    "angle_exponent",
+    "angular_gaussian",
+    "angular_gaussian_second_moment",
+    "collapse_exponent",
+    "conformal_mean",
+    "conformal_step",
+    "equiangular_overlap",
+    "equiangular_rate",
+    "frozen_uniform",
+    "kappa",
+    "linear_step",
+    "logistic_overlap",
+    "low_temperature_exponent",
+    "mean_exponent",
+    "mean_over_sample_correlation",
+    "mean_overlap_drift",
+    "mean_overlap_variance",
+    "one_factor_cosine",
+    "overlap_drift",
+    "overlap_variance",
+    "two_factor_cosine",
+]
