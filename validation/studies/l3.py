@@ -86,5 +86,5 @@ def study(quick: bool, seed: int) -> Findings:
         parts,
         Figure("head_dim", "d times the exponent of log(1 - R)", series),
         {"head_dim": head_dims, "exponent_times_d": values, "error": errors},
-        ("positive exponents mean that near tokens part; from head_dim = d - 1 down they do",),
+        ("positive exponents mean that near tokens part: below head_dim = d - 1 there is no collapse",),
     )

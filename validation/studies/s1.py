@@ -96,7 +96,7 @@ def compare(name: str, simplex: Simplex, measured: Estimate, seed: int, samples:
 
 def study(quick: bool, seed: int) -> Findings:
     """Drift at three sets of parameters, and the slope in d of the difference."""
-    size, samples, few = (150_000, 500_000, 12_000) if quick else (3_000_000, 8_000_000, 250_000)
+    size, samples, few = (300_000, 1_000_000, 20_000) if quick else (3_000_000, 8_000_000, 250_000)
     rng = np.random.default_rng([seed, 4])
     parts = {
         name: compare(name, simplex, drift(rng, simplex, size), seed, samples) for name, simplex in CASES.items()
