@@ -71,8 +71,8 @@ CLAIMS: dict[str, Claim] = {
         Claim(
             "S2",
             "logistic law of the mean overlap",
-            "at beta = 0 the mean overlap follows w' = w (1 - w) as d -> infinity: its mean within O(1/d), single paths "
-            "within O(d^-1/2)",
+            "at beta = 0 the mean overlap follows w' = w (1 - w) as d -> infinity: its mean within O(1/d), single "
+            "paths within O(d^-1/2)",
             HOMOGENIZED,
         ),
         Claim(

@@ -1,7 +1,7 @@
 """L1, the cosine lemma at low temperature: E<nrm(Ax), nrm(Ay)> = R + c (R^3 - R)/d + O(d^-2) for A = W W'^T.
 
-As reported c = 1/2, whatever head_dim.  Both factors bend the cosine, each as a single one does: c = (1 + d/head_dim)/2.
-c is measured at several d and extrapolated linearly in 1/d.
+As reported c = 1/2, whatever head_dim.  Both factors bend the cosine, each as a single one does, so that
+c = (1 + d/head_dim)/2.  c is measured at several d and extrapolated linearly in 1/d.
 """
 
 import numpy as np

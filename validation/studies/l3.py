@@ -1,9 +1,10 @@
 """L3, collapse at low temperature: the exponent of log(1 - R) of two near tokens, A = W W'^T.
 
 As reported (kappa = 1, see L2) tokens meet whatever head_dim, at the rate (2 kappa - 4)/d = -2/d.  Derived here:
-(1/d) [(d - 3) J - (d - 1)], J = (d - 1)(head_dim - 1)/((d - 2)(head_dim - 2)): hardly negative at head_dim = d, zero at
-d - 1, positive below, where tokens do not collapse.  Measured on the tangent of one layer x -> nrm(x + sqrt(h) V nrm(Ax)):
-1 - R is half the square of a small difference w of tokens, so its exponent is E log|w'|^2/h.
+(1/d) [(d - 3) J - (d - 1)], J = (d - 1)(head_dim - 1)/((d - 2)(head_dim - 2)): hardly negative at head_dim = d, zero
+at d - 1, positive below, where tokens do not collapse.  Measured on the tangent of one layer
+x -> nrm(x + sqrt(h) V nrm(Ax)): 1 - R is half the square of a small difference w of tokens, so its
+exponent is E log|w'|^2/h.
 """
 
 import numpy as np

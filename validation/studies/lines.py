@@ -23,7 +23,7 @@ class Line:
     Attributes
     ----------
     coefficients : (intercept, slope).
-    covariance : (2, 2), widened by chi^2 per degree of freedom where the points miss the line by more than their errors.
+    covariance : (2, 2), widened by chi^2 per degree of freedom where points miss the line by more than their errors.
     """
 
     coefficients: Array
@@ -41,7 +41,7 @@ class Line:
         covariance = np.linalg.inv(design.T @ design)
         coefficients = covariance @ design.T @ (ys / errors)
         chi = float(np.sum((ys / errors - design @ coefficients) ** 2)) / (len(xs) - 2)
-        return cls(coefficients, covariance * max(chi, 1.0))
+        return cls(coefficients, np.asarray(covariance * max(chi, 1.0)))
 
     def at(self, x: float) -> Estimate:
         """Value at x; at(0) extrapolates points in 1/d to d = infinity."""

@@ -1,8 +1,8 @@
 """S1, the simplex equation: the overlap g0 of n equiangular tokens under Gaussian heads with centred values.
 
-As reported g0' = s_ij - g0 s_ii, from n, beta and the attention statistics f and h alone.  This is the limit d -> infinity;
-at finite d the drift is ((d - 2 + g0^2) s_ij - (d - 1) g0 s_ii)/d, lower by O(1/d).  Measured on one layer of one head,
-x_i -> nrm(x_i + sqrt(h) V m_A(x_i)), with V, W, W' drawn whole.
+As reported g0' = s_ij - g0 s_ii, from n, beta and the attention statistics f and h alone.  That is the limit
+d -> infinity; at finite d the drift is ((d - 2 + g0^2) s_ij - (d - 1) g0 s_ii)/d, lower by O(1/d).  Measured on one
+layer of one head, x_i -> nrm(x_i + sqrt(h) V m_A(x_i)), with V, W, W' drawn whole.
 """
 
 from dataclasses import replace

@@ -1,9 +1,10 @@
 """S2, the logistic law: at beta = 0 the mean overlap w = |mean token|^2 follows w' = w (1 - w) as d -> infinity.
 
-Every token gets the same push sqrt(h) V m, m the mean token.  Measured: E w at diffusive time 2 leaves the logistic law by
-O(1/d), single paths by d^-1/2.  The step has an effect of its own, of order h at every d; so paths are held against
-the same chain at d = infinity, where |V m|^2 = w and everything else averages out: w -> w + h w (1 - w)/(1 + h w), which
-tends to the logistic law as h -> 0.  At d = 6 the drift of actual layers is held against the exact one.
+Every token gets the same push sqrt(h) V m, m the mean token.  Measured: E w at diffusive time 2 leaves the logistic
+law by O(1/d), single paths by d^-1/2.  The step has an effect of its own, of order h at every d; so paths are held
+against the same chain at d = infinity, where |V m|^2 = w and everything else averages out:
+w -> w + h w (1 - w)/(1 + h w), which tends to the logistic law as h -> 0.  At d = 6 the drift of actual layers is held
+against the exact one.
 """
 
 import numpy as np
@@ -35,8 +36,8 @@ def limit_chain(start: float, step: float, steps: int) -> Array:
 def paths(rng: np.random.Generator, d: int, size: int) -> tuple[Array, Array]:
     """Mean overlap at the end less that of the chain at d = infinity (S,), and a control of mean zero (S,).
 
-    V m is drawn as |m| d^-1/2 times a Gaussian vector.  The control adds up the linear parts of all moves, each grown to
-    the end by the logistic flow, by w (1 - w) at the end over that at the move.
+    V m is drawn as |m| d^-1/2 times a Gaussian vector.  The control adds up the linear parts of all moves, each
+    grown to the end by the logistic flow, by w (1 - w) at the end over that at the move.
     """
     step = TIME / STEPS
     state = np.broadcast_to(tokens(N, d, 0.0), (size, N, d)).copy()

@@ -1,8 +1,8 @@
 """V1, values only: two tokens under heads with A = I and random values end opposite each other or together.
 
-As reported (Fedorov et al.) antipodal pairs attract iff cosh(2 beta) > d - 2.  Measured on actual tokens: the probability
-to end opposite each other, from paths with steps h and 2h on the same values, extrapolated in h; and the exponent of
-log(1 + R) next to opposite points, from one layer, whose zero in beta is the critical beta.
+As reported (Fedorov et al.) antipodal pairs attract iff cosh(2 beta) > d - 2.  Measured on actual tokens: the
+probability to end opposite each other, from paths with steps h and 2h on the same values, extrapolated in h; and the
+exponent of log(1 + R) next to opposite points, from one layer, whose zero in beta is the critical beta.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def gaps(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def endings(rng: np.random.Generator, law: ValuesOnly, replicas: int) -> tuple[Array, Array]:
-    """Whether paths with steps h and 2h end opposite each other: 1, 0, or NaN where they have not arrived; (R,) each."""
+    """Whether paths with steps h and 2h end opposite each other: 1, 0, NaN where not arrived; (R,) each."""
     d, h = law.d, FINE_STEP
     x, y = (np.repeat(np.eye(d)[:, k, None], replicas, axis=1) for k in (0, 1))
     levels = [(x, y), (x, y)]
@@ -117,7 +117,7 @@ def study(quick: bool, seed: int) -> Findings:
     replicas, size = (30_000, 300_000) if quick else (500_000, 5_000_000)
     rng = np.random.default_rng([seed, 6])
     parts: dict[str, Part] = {}
-    series: list[Series] = []  # effect of the probabilities: what a tenth of beta makes
+    series: list[Series] = []
     table: dict[str, list[float]] = {"d": [], "beta": [], "exponent": [], "error": []}
     for d in (5, 4):
         parts[f"critical_d{d}"], betas, values, errors = critical(rng, d, size)
@@ -131,6 +131,7 @@ def study(quick: bool, seed: int) -> Findings:
         measured, bias = antipodal(rng, law, replicas)
         parts[f"probability_{name}"] = Part(
             f"probability to end opposite each other, d = {law.d}, beta = {law.beta:g}, from orthogonal tokens",
-            measured.value, measured.error, law.antipodal_probability(0.0), bias=bias, effect=0.025,
+            measured.value, measured.error, law.antipodal_probability(0.0),
+            bias=bias, effect=0.025,  # about what a tenth of beta makes
         )  # fmt: skip
     return Findings(parts, Figure("beta", "exponent of log(1 + R)", tuple(series)), table)
