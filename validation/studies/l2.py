@@ -56,4 +56,5 @@ def study(quick: bool, seed: int) -> Findings:
         series.append(Series(f"exact, to {derived:g}", 1 / FINE, [exact(int(d), ratio) for d in FINE], dashed=True))
         table |= {case: drift, f"{case}_error": drift_error}
         table |= {f"{case}_noise": square, f"{case}_noise_error": square_error}
-    return Findings(parts, Figure("1/d", "-d E dR/(h R (1 - R^2)); 1 as reported", tuple(series)), table)
+    series.append(Series("1, as reported", np.array([0.0, inverse[0]]), [1.0, 1.0], dashed=True))
+    return Findings(parts, Figure("1/d", "-d E dR/(h R (1 - R^2))", tuple(series)), table)
