@@ -28,6 +28,11 @@ def near(found, want, sigmas=4.0, more=0.0):
     return abs(found.value - want) < sigmas * found.error + more
 
 
+def centred(controls):
+    """Controls have mean zero.  What they assume of the heads they would hide when it is wrong."""
+    return np.all(np.abs(controls.mean(axis=0)) < 4.5 * controls.std(axis=0) / math.sqrt(len(controls)))
+
+
 def whole_heads(rng, d, head_dim, size):
     """A = W W'^T with all entries drawn, (size, d, d)."""
     left, right = rng.standard_normal((2, size, d, head_dim))
@@ -94,7 +99,7 @@ def test_cosines_have_the_law_of_whole_heads(d, head_dim):
         gap = np.mean(short**power) - np.mean(whole**power)
         assert abs(gap) < 4 * np.hypot(np.std(short**power), np.std(whole**power)) / math.sqrt(size)
     assert abs(whole.mean() - want) < 4 * whole.std() / math.sqrt(size)
-    assert np.all(np.abs(controls.mean(axis=0)) < 4.5 * controls.std(axis=0) / math.sqrt(size))
+    assert centred(controls)
 
 
 @pytest.mark.parametrize(("ratio", "want"), [(1, 0.9729), (4, None), (None, 0.5045)])
@@ -127,7 +132,7 @@ def test_one_layer_is_a_layer_with_whole_matrices():
     for whole, short in zip((drift, square), sample.values.T, strict=True):
         assert abs(whole.mean() - short.mean()) < 4 * math.hypot(whole.std(), short.std()) / math.sqrt(size)
         assert abs(whole.std() / short.std() - 1) < 0.05
-    assert np.all(np.abs(sample.controls.mean(axis=0)) < 4.5 * sample.controls.std(axis=0) / math.sqrt(size))
+    assert centred(sample.controls)
 
 
 @pytest.mark.parametrize("ratio", [1, 4, None])
@@ -154,7 +159,7 @@ def test_tangents_are_those_of_whole_heads():
         assert abs(sample.mean() - want) < 4 * sample.std() / math.sqrt(size)
     quantiles = np.linspace(0.1, 0.9, 9)
     assert np.abs(np.quantile(turned, quantiles) / np.quantile(whole, quantiles) - 1).max() < 0.03
-    assert np.all(np.abs(controls.mean(axis=0)) < 4.5 * controls.std(axis=0) / math.sqrt(size))
+    assert centred(controls)
 
 
 def test_growth_is_that_of_two_near_tokens_in_a_layer():
@@ -169,7 +174,9 @@ def test_growth_is_that_of_two_near_tokens_in_a_layer():
         moved /= np.linalg.norm(moved, axis=2, keepdims=True)
         distance = np.sum((moved[:, 1] - moved[:, 0]) ** 2, axis=1)
         total += 0.5 * np.log(distance / np.sum((start[1] - start[0]) ** 2))
-    whole, short = d * total / cold.STEP, l3.growth(RNG(10), d, k, size).values[:, 0]
+    sample = l3.growth(RNG(10), d, k, size)
+    whole, short = d * total / cold.STEP, sample.values[:, 0]
+    assert centred(sample.controls)
     assert abs(whole.mean() - short.mean()) < 4 * math.hypot(whole.std(), short.std()) / math.sqrt(size)
     quantiles = np.linspace(0.1, 0.9, 9)
     assert np.abs(np.quantile(whole, quantiles) - np.quantile(short, quantiles)).max() < 0.05 * short.std()
@@ -194,6 +201,7 @@ def test_the_drift_of_a_simplex_is_the_one_of_finite_d():
     assert s1.compare("", main, found, 0, 50_000).verdict == "corrected"
     wrong = s1.compare("", replace(main, sigma_a=2**0.5 * main.sigma_a), found, 0, 50_000)
     assert wrong.verdict == "fails"
+    assert centred(s1.layers(RNG(22), main, 20_000).controls)
     start = s1.tokens(4, 8, 0.3)
     assert np.abs(start @ start.T - (0.3 + 0.7 * np.eye(4))).max() < 1e-14
 
@@ -224,6 +232,7 @@ def test_the_deviation_of_one_step_is_the_exact_drift():
     square = (4 + 12 * 0.04) / 16  # tr Sigma^2
     exact = w / 6 * (5 * (1 - w) - (1 - square))
     assert near(found, exact)
+    assert centred(s2.one_layer(RNG(23), start, 20_000).controls)
     assert Part("", found.value, found.error, w * (1 - w), exact).verdict == "corrected"
 
 
@@ -253,6 +262,7 @@ def test_the_antipodal_exponent_and_its_zero():
     for d, beta in ((5, 0.7), (8, 1.5)):
         law = ValuesOnly(d, beta)
         assert near(v1.exponent(RNG(20), law, 20_000), law.antipodal_exponent)
+        assert centred(v1.one_layer(RNG(24), law, 20_000).controls)
     part, betas, values, errors = v1.critical(RNG(21), 4, 20_000)
     assert np.all(np.diff(values) < 0)
     assert part.verdict == "holds"

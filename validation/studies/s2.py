@@ -65,23 +65,23 @@ def deviation(rng: np.random.Generator, d: int, size: int) -> tuple[Estimate, Es
     return control_mean(gaps, controls, 0.0), Estimate(spread, spread * float(np.sqrt((fourth - 1) / (4 * size))))
 
 
+def one_layer(rng: np.random.Generator, start: Array, size: int) -> Sample:
+    """dw/h of tokens (n, d) in one layer with V drawn whole, averaged over V and -V."""
+    d, mean = start.shape[1], start.mean(axis=0)
+    w, found = float(mean @ mean), np.zeros(size)
+    push = rng.standard_normal((size, d, d)) @ mean / np.sqrt(d)
+    for sign in (1.0, -1.0):
+        moved = start + sign * np.sqrt(STEP) * push[:, None, :]
+        moved /= np.linalg.norm(moved, axis=2, keepdims=True)
+        found += 0.5 * mean_overlap(moved)
+    control = np.einsum("sd,sd->s", push, push) - w
+    return Sample((found - w)[:, None] / STEP, control[:, None])
+
+
 def first_step(rng: np.random.Generator, start: Array, size: int) -> Estimate:
-    """Drift of w from tokens (n, d): one layer with V drawn whole, averaged over V and -V."""
+    """Drift of w from tokens (n, d)."""
     n, d = start.shape
-    mean = start.mean(axis=0)
-    w = float(mean @ mean)
-
-    def draw(count: int) -> Sample:
-        push = rng.standard_normal((count, d, d)) @ mean / np.sqrt(d)
-        found = np.zeros(count)
-        for sign in (1.0, -1.0):
-            moved = start + sign * np.sqrt(STEP) * push[:, None, :]
-            moved /= np.linalg.norm(moved, axis=2, keepdims=True)
-            found += 0.5 * mean_overlap(moved)
-        control = np.einsum("sd,sd->s", push, push) - w
-        return Sample((found - w)[:, None] / STEP, control[:, None])
-
-    return means(draw, size, 2 * d * (d + n))[0]
+    return means(lambda count: one_layer(rng, start, count), size, 2 * d * (d + n))[0]
 
 
 def study(quick: bool, seed: int) -> Findings:

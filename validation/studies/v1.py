@@ -81,22 +81,22 @@ def antipodal(rng: np.random.Generator, law: ValuesOnly, replicas: int) -> tuple
     return replica_mean(2 * fine - coarse), bias
 
 
-def exponent(rng: np.random.Generator, law: ValuesOnly, size: int) -> Estimate:
-    """Mean of d log(1 + R)/h of one layer next to opposite points, averaged over V and -V."""
+def one_layer(rng: np.random.Generator, law: ValuesOnly, size: int) -> Sample:
+    """d log(1 + R)/h of one layer next to opposite points, averaged over V and -V."""
     d = law.d
+    x = np.repeat(np.eye(d)[:, :1], size, axis=1)
+    y = -np.cos(NEAR) * x + np.sin(NEAR) * np.eye(d)[:, 1:2]
+    value = rng.standard_normal((d, d, size)) / np.sqrt(d)
+    before, rate = gaps(x, y)[1], np.zeros(size)
+    for sign in (1, -1):
+        rate += 0.5 * np.log(gaps(*pushed(x, y, sign * value, law.beta, STEP))[1] / before) / STEP
+    controls = [np.sum(value[:, k] ** 2, axis=0) - 1 for k in (0, 1)]  # |V x|^2, and for the direction of x + y
+    return Sample(rate[:, None], np.stack(controls, axis=1))
 
-    def draw(count: int) -> Sample:
-        x = np.repeat(np.eye(d)[:, :1], count, axis=1)
-        side = np.eye(d)[:, 1:2]
-        y = -np.cos(NEAR) * x + np.sin(NEAR) * side
-        value = rng.standard_normal((d, d, count)) / np.sqrt(d)
-        before, rate = gaps(x, y)[1], np.zeros(count)
-        for sign in (1, -1):
-            rate += 0.5 * np.log(gaps(*pushed(x, y, sign * value, law.beta, STEP))[1] / before) / STEP
-        controls = [np.sum(value[:, k] ** 2, axis=0) - 1 for k in (0, 1)]  # |V x|^2 and |V side|^2
-        return Sample(rate[:, None], np.stack(controls, axis=1))
 
-    return means(draw, size, 4 * d * d)[0]
+def exponent(rng: np.random.Generator, law: ValuesOnly, size: int) -> Estimate:
+    """Exponent of log(1 + R) next to opposite points."""
+    return means(lambda count: one_layer(rng, law, count), size, 4 * law.d**2)[0]
 
 
 def critical(rng: np.random.Generator, d: int, size: int) -> tuple[Part, Array, Array, Array]:
