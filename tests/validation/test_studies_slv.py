@@ -68,7 +68,8 @@ def test_lines():
         assert 0.9 < values.std() / np.median(errors) < 1.02  # chi^2 > 1 widens a third of the errors
     bent = Line.through([1, 2, 3], [1, 4, 9], [0.01, 0.01, 0.01])
     assert bent.at(2.0).error > 0.1  # a parabola within 1 % is no line
-    assert abs(parabola_zero([0, 1, 3], [2, 0, 2], near=1.2) - 1) < 1e-12
+    for near_to, want in ((1.2, 1.0), (1.8, 2.0)):  # (x - 1)(x - 2)
+        assert abs(parabola_zero([0, 1, 3], [2, 0, 2], near_to) - want) < 1e-12
     assert math.isnan(parabola_zero([0, 1, 2], [2, 1, 2], near=1.0))
 
 
@@ -84,6 +85,17 @@ def test_lines():
 def test_lines_refuse(arguments, text):
     with pytest.raises(ValueError, match=text):
         Line.through(*arguments)
+
+
+def test_means_over_chunks_are_as_good_as_those_of_one(monkeypatch):
+    whole = l3.exponent(RNG(25), 12, 9, 10_300)
+    monkeypatch.setattr(cold, "CHUNK", 2500)
+    monkeypatch.setattr(cold, "BLOCK", 30_000)
+    chunked = [l3.exponent(RNG(26 + k), 12, 9, 10_300) for k in range(12)]
+    values, errors = columns(chunked)
+    assert np.all(np.abs(errors / whole.error - 1) < 0.2)
+    assert 0.5 < values.std(ddof=1) / whole.error < 1.7
+    assert abs(values.mean() - 12 * low_temperature_exponent(12, 9)) < 4 * whole.error / math.sqrt(12)
 
 
 @pytest.mark.parametrize(("d", "head_dim"), [(6, 6), (8, 3), (7, None)])

@@ -14,8 +14,10 @@ import numpy as np
 from particles.arrays import Array
 from validation.distances import Estimate
 from validation.statistics import control_mean
+from validation.studies.lines import columns
 
 BLOCK = 1 << 21  # numbers drawn at a time
+CHUNK = 1 << 19  # samples kept at a time
 STEP = 1e-6  # h of one layer: its drift is that of the limit up to O(h), which is below every error of a study
 
 
@@ -85,7 +87,20 @@ def one_layer(rng: np.random.Generator, overlap: float, d: int, head_dim: int | 
 
 
 def means(draw: Callable[[int], Sample], size: int, width: int) -> list[Estimate]:
-    """Means of the observables over `size` samples, drawn in blocks of about BLOCK numbers, `width` a sample."""
+    """Means of the observables over `size` samples, drawn in blocks of about BLOCK numbers, `width` a sample.
+
+    Coefficients of the controls are fitted anew for each CHUNK samples, so that memory is bounded.
+    """
+    chunks = [_chunk(draw, min(CHUNK, size - start), width) for start in range(0, size, CHUNK)]
+    shares = np.array([min(CHUNK, size - start) for start in range(0, size, CHUNK)]) / size
+    found = []
+    for estimates in zip(*chunks, strict=True):
+        values, errors = columns(estimates)
+        found.append(Estimate(float(shares @ values), float(np.sqrt(shares**2 @ errors**2))))
+    return found
+
+
+def _chunk(draw: Callable[[int], Sample], size: int, width: int) -> list[Estimate]:
     block = max(1, min(size, BLOCK // width))
     drawn = [draw(min(block, size - start)) for start in range(0, size, block)]
     controls = np.concatenate([sample.controls for sample in drawn])

@@ -65,7 +65,7 @@ def exponent(rng: np.random.Generator, d: int, head_dim: int, size: int) -> Esti
 
 def study(quick: bool, seed: int) -> Findings:
     """Exponents at d = 16 over head_dim, and one at d = 8."""
-    size = 400_000 if quick else 8_000_000
+    size = 400_000 if quick else 6_000_000
     rng = np.random.default_rng([seed, 3])
     found = {k: exponent(rng, D, k, size) for k in SWEEP}
     small = exponent(rng, 8, 6, size)
