@@ -88,14 +88,13 @@ def test_lines_refuse(arguments, text):
 
 
 def test_means_over_chunks_are_as_good_as_those_of_one(monkeypatch):
-    whole = l3.exponent(RNG(25), 12, 9, 10_300)
+    whole = l1.coefficient(RNG(25), 12, 12, 10_300)
     monkeypatch.setattr(cold, "CHUNK", 2500)
     monkeypatch.setattr(cold, "BLOCK", 30_000)
-    chunked = [l3.exponent(RNG(26 + k), 12, 9, 10_300) for k in range(12)]
-    values, errors = columns(chunked)
-    assert np.all(np.abs(errors / whole.error - 1) < 0.2)
+    values, errors = columns(l1.coefficient(RNG(26 + k), 12, 12, 10_300) for k in range(12))
+    assert np.all(np.abs(errors / whole.error - 1) < 0.1)
     assert 0.5 < values.std(ddof=1) / whole.error < 1.7
-    assert abs(values.mean() - 12 * low_temperature_exponent(12, 9)) < 4 * whole.error / math.sqrt(12)
+    assert abs(values.mean() - l1.exact(12, 1)) < 4 * whole.error / math.sqrt(12)
 
 
 @pytest.mark.parametrize(("d", "head_dim"), [(6, 6), (8, 3), (7, None)])
