@@ -79,7 +79,7 @@ def study(quick: bool, seed: int) -> Findings:
         parts[f"d{d}_head_dim{k}"] = Part(
             f"d times the exponent of log(1 - R), d = {d}, head_dim = {k}; as reported to leading order in 1/d",
             value.value, value.error, -2.0, exact(d, k), bias=0.005,
-            # bias: the step; terms of order h d E|D m|^4, with h = 1e-6 below 1e-3
+            # bias: the step, terms of order h d E|D m|^4, h = 1e-6; and fitted controls, of the order of 1/samples
         )  # fmt: skip
     values, errors = columns(found.values())
     head_dims = np.array(SWEEP)
