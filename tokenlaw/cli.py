@@ -116,6 +116,54 @@ def info(file: File) -> None:
         typer.echo(describe(dataset, file))
 
 
+@app.command()
+def validate(
+    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM ...]", help="claims; all if left out")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="folder to write")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="small sizes: minutes in all")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="list the claims and end")] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="seed of all random numbers")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Studies of published claims, with verdicts computed from the numbers."""
+    with _held():
+        from tokenlaw import validate as studies
+
+    if list_:
+        studies.tell_claims(studies.chosen(claims or ()))
+        return
+    if out is None:
+        raise ValueError("validate: give --out DIR, or --list")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: is a file, must be the name of a folder")
+    studies.execute(
+        claims or (), out, quick=quick, seed=seed, tell=lambda text: None if quiet else typer.echo(text, err=True)
+    )
+
+
+@app.command()
+def converge(
+    config: Config,
+    vary: Annotated[str, typer.Option("--vary", metavar="KEY=A,B,C", help="key and its values, the finest last")],
+    observable: Annotated[str, typer.Option("--observable", metavar="NAME", help="what is looked at, at the end")],
+    members: Annotated[int, typer.Option("--members", metavar="N", help="realizations of the noise")] = 8,
+    json_: Annotated[bool, typer.Option("--json", help="print numbers as JSON")] = False,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    set_: Set = None,
+) -> None:
+    """How an observable converges in one key: slope, interval, sampling floor."""
+    import json
+
+    with _held():
+        from tokenlaw import converge as study
+
+    overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
+    tell = (lambda value: None) if quiet or json_ else (lambda value: typer.echo(f"{vary}: {value:g} done", err=True))
+    result = study.converge(config, vary, observable, members=members, overrides=overrides, progress=tell)
+    typer.echo(json.dumps(result.as_json()) if json_ else study.table(result))
+
+
 @app.command("config")
 def config_(
     defaults: Annotated[bool, typer.Option("--defaults", help="print every key with its default, as TOML")] = False,

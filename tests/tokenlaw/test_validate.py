@@ -1,0 +1,81 @@
+"""tokenlaw validate: files, verdicts and refusals, with a study that takes no time."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.tokenlaw.commands import call
+from tokenlaw import validate
+from validation import claims
+from validation.verdict import Figure, Findings, Part, Series
+
+
+@pytest.fixture(autouse=True)
+def _two_claims(monkeypatch, tmp_path):
+    """Two claims whose studies are instant."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(self, *, quick, seed):
+        rng = np.random.default_rng(seed)
+        estimate = (2.0 if self.name == "A2" else 1.0) + 0.001 * rng.standard_normal()
+        x = np.arange(1.0, 4.0)
+        part = Part("slope <of> a | b", estimate, 0.001, 1.0, 2.0)
+        series = (Series("measured", x, x, 0.1 * x), Series("theory", x, x, dashed=True))
+        return Findings({"main": part}, Figure("x", "y", series, x_log=True), {"x": x, "y": x**2}, ("a note",))
+
+    monkeypatch.setattr(claims.Claim, "run", run)
+    both = {name: claims.Claim(name, f"title {name}", "text with <, & and |", "Somebody") for name in ("A1", "A2")}
+    for module in (claims, validate):
+        monkeypatch.setattr(module, "CLAIMS", both)
+
+
+def test_everything_is_written(tmp_path, capsys):
+    assert call("validate", "--out", "out", "--quick", "--seed", "3") == 0
+    assert [line.split(" (")[0] for line in capsys.readouterr().err.splitlines()] == ["A1: holds", "A2: corrected"]
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {name: entry["verdict"] for name, entry in results.items()} == {"A1": "holds", "A2": "corrected"}
+    for entry in results.values():
+        for key in ("verdict", "estimate", "standard_error", "predicted", "corrected", "text", "parts"):
+            assert key in entry
+        assert entry["seed"] == 3
+    with open(tmp_path / "out" / "A1.csv", newline="") as handle:
+        assert list(csv.reader(handle)) == [["x", "y"], ["1.0", "1.0"], ["2.0", "4.0"], ["3.0", "9.0"]]
+    assert (tmp_path / "out" / "A1.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "slope &lt;of&gt; a" in page
+    assert "text with &lt;, &amp;" in page
+    markdown = validate.claims_page(results)
+    assert "| [A2](#a2) title A2 | corrected |" in markdown
+    assert "`validation/studies/a1.py`" in markdown
+
+
+def test_claims_of_earlier_calls_stay(tmp_path):
+    assert call("validate", "a2", "--out", "out", "--quick", "-q") == 0
+    assert call("validate", "A1", "--out", "out", "--quick", "-q") == 0
+    assert list(json.loads((tmp_path / "out" / "results.json").read_text())) == ["A1", "A2"]
+
+
+def test_the_list(capsys):
+    assert call("validate", "--list") == 0
+    out = capsys.readouterr().out
+    assert "A1" in out
+    assert "title A2" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["validate", "A9", "--out", "out"], "error: validate A9: no such claim; claims: A1, A2"),
+        (["validate", "A1"], "error: validate: give --out DIR, or --list"),
+        (["validate", "A1", "--out", "file"], "error: --out file: is a file, must be the name of a folder"),
+        (["validate", "A1", "--out", "old"], "error: --out old: results.json there is not a results file of tokenlaw"),
+    ],
+)
+def test_refusals(words, line, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "results.json").write_text("[1, 2]")
+    assert call(*words) == 2
+    assert capsys.readouterr().err == f"{line}\n"

@@ -1,0 +1,87 @@
+"""Replica means, variance reduction, slopes and stopping, on data of known law."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from validation.statistics import antithetic_mean, control_mean, replica_mean, same_law, slope, until
+
+
+def test_standard_errors_cover():
+    rng = np.random.default_rng(0)
+    z = [(e := replica_mean(rng.exponential(size=200))).value - 1 for _ in range(1000)]
+    rows = [replica_mean(row) for row in rng.exponential(size=(1000, 200))]
+    scores = np.array([(row.value - 1) / row.error for row in rows])
+    assert e.error > 0
+    assert abs(np.std(z) * np.sqrt(200) - 1) < 0.1
+    assert 0.92 < np.mean(np.abs(scores) < 1.96) < 0.97
+
+
+def test_antithetic_pairs_cancel_what_is_odd():
+    w = np.random.default_rng(1).standard_normal(400)
+    f = lambda x: 2 + 3 * x + 0.1 * x**2  # noqa: E731
+    plain, paired = replica_mean(f(w)), antithetic_mean(f(w), f(-w))
+    assert paired.error < 0.1 * plain.error
+    assert abs(paired.value - 2.1) < 4 * paired.error
+
+
+def test_a_control_variate_of_known_mean_removes_its_part():
+    rng = np.random.default_rng(2)
+    scores = []
+    for _ in range(300):
+        control, rest = rng.standard_normal(100), 0.1 * rng.standard_normal(100)
+        found = control_mean(1 + 2 * control + rest, control, 0.0)
+        scores.append((found.value - 1) / found.error)
+        assert found.error < 0.02
+    assert 0.91 < np.mean(np.abs(scores) < 1.98) < 0.985
+    wrong = control_mean(1 + 2 * control + rest, control, 0.5)  # a wrong mean is a wrong answer: it must matter
+    assert abs(wrong.value - 1) > 0.5
+    with pytest.raises(ValueError, match="need at least"):
+        control_mean([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], 0.0)
+
+
+def test_slopes_and_their_intervals():
+    rng, x = np.random.default_rng(3), 2.0 ** np.arange(6)
+    exact = slope(x, 3 * x**-0.5)
+    assert exact.value == pytest.approx(-0.5, abs=1e-12)
+    assert exact.prefactor == pytest.approx(3)
+    inside, scores = 0, []
+    for _ in range(400):
+        errors = 0.05 * x**-0.5 * np.array([1, 1, 1, 3, 3, 3])
+        y = x**-0.5 + errors * rng.standard_normal(6)
+        found = slope(x, y, errors)
+        inside += found.low <= -0.5 <= found.high
+        scores.append((found.value + 0.5) / found.error)
+    assert inside / 400 > 0.93
+    assert 0.8 < np.std(scores) < 1.15
+    bent = slope(x, x**-0.5 * (1 + x / 10), 0.001 * x**-0.5)
+    assert bent.misfit > 100
+    assert bent.error > 0.01  # the misfit widens it
+    for bad, text in ((([1, 2], [1, 2]), "at least 3"), (([1, 2, 3], [1, 0, 2]), "positive x and y")):
+        with pytest.raises(ValueError, match=text):
+            slope(*bad)
+    with pytest.raises(ValueError, match="positive standard errors"):
+        slope([1, 2, 3], [1, 2, 3], [1, 0, 1])
+
+
+def test_sequential_stopping():
+    draw = lambda k: np.random.default_rng(k).standard_normal(64)  # noqa: E731
+    found, reached = until(draw, target=0.05, batch=64)
+    assert reached
+    assert found.error <= 0.05
+    assert abs(found.value) < 4 * 0.05
+    found, reached = until(draw, target=1e-6, batch=64, most=256)
+    assert not reached
+    with pytest.raises(ValueError, match="target must be positive"):
+        until(draw, target=0.0)
+
+
+def test_laws_are_told_apart():
+    rng = np.random.default_rng(4)
+    same = [same_law(rng.standard_normal(300), stats.norm.cdf) for _ in range(50)]
+    assert 0.2 < np.median(same) < 0.8
+    assert same_law(rng.standard_normal(2000), 1.5 * rng.standard_normal(2000)) < 1e-4
+    with pytest.raises(ValueError, match="finite"):
+        replica_mean([1.0, np.nan])
+    with pytest.raises(ValueError, match="at least two"):
+        replica_mean([1.0])

@@ -1,0 +1,200 @@
+"""Studies run, drawn and written: results.json, a table and a figure for each claim, index.html and docs/claims.md."""
+
+import csv
+import html
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from particles.output import versions
+from tokenlaw import plots
+from tokenlaw.config import ConfigError
+from tokenlaw.study_plots import draw
+from validation.claims import CLAIMS, Claim
+from validation.verdict import Findings
+
+Results = dict[str, dict[str, Any]]
+
+
+def chosen(names: Iterable[str]) -> list[Claim]:
+    """Claims by name, case not minded; all of them where none is named."""
+    wanted = list(dict.fromkeys(name.upper() for name in names)) or list(CLAIMS)
+    for name in wanted:
+        if name not in CLAIMS:
+            raise ConfigError(f"validate {name}: no such claim; claims: {', '.join(CLAIMS)}")
+    return [CLAIMS[name] for name in wanted]
+
+
+def tell_claims(claims: Iterable[Claim]) -> None:
+    """Print claims as a table."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("claim", "what it says", "source", show_lines=True)
+    for claim in claims:
+        text = f"{claim.title}: {claim.text}." + (f" Derived here: {claim.correction}." if claim.correction else "")
+        table.add_row(claim.name, Text(text), claim.source)
+    Console().print(table)
+
+
+def execute(
+    names: Iterable[str], out: Path, *, quick: bool, seed: int, tell: Callable[[str], None] = lambda text: None
+) -> Results:
+    """Run studies and write everything to a folder; what other claims left there stays.
+
+    Parameters
+    ----------
+    names : claims; none for all.   out : folder.   quick : minutes in all instead of hours.
+    seed : of all random numbers.   tell : receives a line for each claim.
+    """
+    claims = chosen(names)
+    out.mkdir(parents=True, exist_ok=True)
+    results = _earlier(out / "results.json")
+    for claim in claims:
+        begin = time.monotonic()
+        findings = claim.run(quick=quick, seed=seed)
+        plots.save(draw(findings.figure, f"{claim.name}: {claim.title}"), out / f"{claim.name}.png", dpi=120)
+        _write_table(out / f"{claim.name}.csv", findings)
+        results[claim.name] = {
+            **findings.as_json(claim.text),
+            "source": claim.source,
+            "correction": claim.correction,
+            "title": claim.title,
+            "study": f"{claim.module.replace('.', '/')}.py",
+            "quick": quick,
+            "seed": seed,
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "versions": versions(),
+        }
+        results = {name: results[name] for name in CLAIMS if name in results}
+        _write(out / "results.json", json.dumps(results, indent=1, default=_plain, allow_nan=True) + "\n")
+        _write(out / "index.html", page(results))
+        tell(f"{claim.name}: {findings.verdict} ({time.monotonic() - begin:.0f} s)")
+    return results
+
+
+def _earlier(path: Path) -> Results:
+    """Results of earlier calls in the same folder; a file that is not one of ours is refused."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: entry for name, entry in found.items() if name in CLAIMS and "verdict" in entry}
+    except (ValueError, AttributeError, TypeError):
+        raise ConfigError(f"--out {path.parent}: {path.name} there is not a results file of tokenlaw") from None
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def _write_table(path: Path, findings: Findings) -> None:
+    columns = {name: np.atleast_1d(values) for name, values in findings.table.items()}
+    with open(path, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(columns)
+        writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+
+
+def number(value: float | None, error: float = 0.0) -> str:
+    """A number with as many digits as its error leaves."""
+    if value is None:
+        return ""
+    if error > 0 and np.isfinite(error):
+        digits = max(0, 1 - int(np.floor(np.log10(error))))
+        return f"{value:.{min(digits, 12)}f} ± {error:.{min(digits, 12)}f}"
+    return f"{value:.6g}"
+
+
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.3em .6em;text-align:left;
+vertical-align:top}img{max-width:100%}.holds{color:#00674a}.corrected{color:#8a4b00}.fails{color:#a3003c}
+.undecided{color:#555}.small{font-size:85%;color:#555}"""
+
+
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """index.html: all claims with their numbers, figures and notes."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>tokenlaw: claims and verdicts</title>",
+        f"<style>{STYLE}</style><h1>Claims and verdicts</h1>",
+        "<table><tr><th>claim<th>verdict<th>measured<th>predicted<th>corrected</tr>",
+    ]
+    for name, entry in results.items():
+        parts.append(_row(f"<a href=#{name}>{name}</a> {html.escape(entry['title'])}", entry))
+    parts.append("</table>")
+    for name, entry in results.items():
+        parts += [
+            f"<h2 id={name}>{name}: {html.escape(entry['title'])}",
+            f"<span class={entry['verdict']}>{entry['verdict']}</span></h2>",
+            f"<p>{html.escape(entry['text'])}. <span class=small>{html.escape(entry['source'])}</span></p>",
+        ]
+        if entry["correction"]:
+            parts.append(f"<p>Derived here: {html.escape(entry['correction'])}.</p>")
+        parts.append("<table><tr><th>number<th>verdict<th>measured<th>predicted<th>corrected<th>visible</tr>")
+        for part in entry["parts"].values():
+            parts.append(_row(html.escape(part["text"]), part, number(part["visible_deviation"])))
+        size = "quick" if entry["quick"] else "full"
+        parts += [
+            f"</table><p><img src={name}.png alt='{html.escape(entry['title'], quote=True)}'></p>",
+            *(f"<p class=small>{html.escape(note)}</p>" for note in entry["notes"]),
+            f"<p class=small>{size} run of {entry['date']}, seed {entry['seed']}, <a href={name}.csv>table</a>, "
+            f"{html.escape(entry['study'])}</p>",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _row(label: str, entry: Mapping[str, Any], last: str | None = None) -> str:
+    measured = number(entry["estimate"], entry["standard_error"])
+    tail = "" if last is None else f"<td>{last}"
+    return (
+        f"<tr><td>{label}<td class={entry['verdict']}>{entry['verdict']}<td>{measured}"
+        f"<td>{number(entry['predicted'])}<td>{number(entry['corrected'])}{tail}</tr>"
+    )
+
+
+def claims_page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """docs/claims.md of a run."""
+    lines = [
+        "# Claims and verdicts",
+        "",
+        "Written by `python docs/claims.py` from a run of `tokenlaw validate`. The rule of verdicts, and what",
+        "*visible* means (a deviation of this size would have been seen), are in [validation](validation.md).",
+        "",
+        "| claim | verdict | measured | predicted | corrected |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| [{name}](#{name.lower()}) {entry['title']} | {entry['verdict']} | "
+        f"{number(entry['estimate'], entry['standard_error'])} | {number(entry['predicted'])} | "
+        f"{number(entry['corrected'])} |"
+        for name, entry in results.items()
+    ]
+    for name, entry in results.items():
+        size = "quick" if entry["quick"] else "full"
+        lines += ["", f"## {name}", "", f"**{entry['title']}: {entry['verdict']}.** {entry['text']}."]
+        lines += [f"*{entry['source']}.*"]
+        if entry["correction"]:
+            lines += ["", f"Derived here: {entry['correction']}."]
+        lines += ["", "| number | verdict | measured | predicted | corrected | visible |", "|---|---|---|---|---|---|"]
+        lines += [
+            f"| {part['text'].replace('|', chr(92) + '|')} | {part['verdict']} | "
+            f"{number(part['estimate'], part['standard_error'])} | {number(part['predicted'])} | "
+            f"{number(part['corrected'])} | {part['visible_deviation']:.2g} |"
+            for part in entry["parts"].values()
+        ]
+        lines += ["", *(f"- {note}" for note in entry["notes"])]
+        found = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())
+        lines += ["", f"Study: `{entry['study']}`; {size} run of {entry['date']}, seed {entry['seed']}; {found}."]
+    return "\n".join(lines) + "\n"
