@@ -161,6 +161,13 @@ def test_joint_draws_are_one_field():
     assert np.array_equal(cloud.weights, np.full(6, 1 / 6))
 
 
+@pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
+def test_joint_draws_have_the_kernel_between_all_points(name):
+    points, k = Uniform(4).sample(np.random.default_rng(0), 30), block(name).kernel(4)
+    want = k.value(np.clip(points @ points.T, -1, 1))
+    assert np.abs(JointPush(k, 1.0, Noise(0), 0)._covariance(points) - want).max() < 1e-11
+
+
 @pytest.mark.parametrize(("d", "width"), [(3, 0), (4, 16), (2, 0)])
 def test_layers_are_a_function_of_seed_member_and_step(d, width):
     points = Uniform(d).sample(np.random.default_rng(0), 5)

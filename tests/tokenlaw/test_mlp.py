@@ -41,7 +41,7 @@ def test_the_block_is_put_behind_the_layers(text, kind):
     assert isinstance(build(load_text(text)).law, kind)
 
 
-def test_runs_resume_with_a_block(tmp_path, capsys):
+def test_a_run_with_a_block_does_not_go_on_without(tmp_path, capsys):
     config, out = tmp_path / "c.toml", tmp_path / "out.nc"
     config.write_text(HOMOGENIZED)
     assert call("solve", config, "--out", out, "--quiet", "--set", BLOCK[0]) == 0
