@@ -1,7 +1,7 @@
 """Scale function and speed measure of a diffusion on the line: hitting probabilities and stationary densities.
 
 dy = b dt + sqrt(v) dB has the scale density s'(y) = exp(-I(y)) and, where it is normalisable, the stationary density
-exp(I(y))/v(y), with I(y) = int_0^y 2 b/v.
+exp(I(y))/v(y), with I' = 2 b/v.
 """
 
 import math
@@ -54,7 +54,7 @@ class Scale:
         series = 0.5 * PANEL * (slope @ _to_series.T)
         exponent = np.apply_along_axis(lambda c: legendre.legint(c, lbnd=-1), 1, series)
         rise = exponent.sum(axis=1)  # Legendre polynomials are 1 at 1
-        exponent[:, 0] += np.concatenate([[0.0], np.cumsum(rise)[:-1]]) - rise[: len(rise) // 2].sum()
+        exponent[:, 0] += np.concatenate([[0.0], np.cumsum(rise)[:-1]])
         log_variance = np.log(variance).reshape(y.shape) @ _to_series.T
         drift, variance = rates(np.array([-FAR, FAR]))
         lower, upper = 2 * drift / variance
@@ -76,8 +76,7 @@ class Scale:
     def stationary_density(self, y: Array) -> Array:
         """Stationary density in y; ValueError where none can be normalised."""
         lower, upper = self.slopes
-        rate = self._log_variance_slope()
-        falls = (lower - rate[0], rate[1] - upper)  # of the density towards -inf and inf
+        falls = (lower, -upper)  # of the density towards -inf and inf; v may only grow there
         if not min(falls) > NEUTRAL:
             end = "-1" if falls[0] <= NEUTRAL else "1"
             raise ValueError(f"there is no stationary density: the overlap is not driven away from {end}")
@@ -130,7 +129,3 @@ class Scale:
 
     def _log_speed(self, y: Array) -> Array:
         return self._value(y) - self._evaluate(self.log_variance, y)
-
-    def _log_variance_slope(self) -> tuple[float, float]:
-        first, last = (legendre.legder(self.log_variance[k]) * 2 / PANEL for k in (0, -1))
-        return float(legendre.legval(-1.0, first)), float(legendre.legval(1.0, last))

@@ -116,6 +116,19 @@ def test_odd_kernels_gather_at_both_ends_and_others_at_one():
         assert law.hitting_probability(-0.99) == 1.0
 
 
+def test_a_kernel_odd_to_rounding_is_odd():
+    class Rounded(Mixed):
+        def value(self, u):
+            return np.asarray(u) * (1 + 1e-15 * (np.asarray(u) > 0))
+
+        def derivative(self, u):
+            return np.ones_like(u)
+
+    law = IsotropicNoise(Rounded())
+    assert abs(law.antipodal_exponent + 2) < 1e-9  # that of k(u) = u, twice lambda_1 = -1
+    assert abs(law.hitting_probability(0.0) - 0.5) < 1e-9
+
+
 def test_linear_noise_keeps_the_mean_angle():
     """k(u) = u/d: E arccos R is constant, so P(R -> 1) = 1 - arccos(R)/pi; E log sin of the angle falls at k(1)."""
     law = IsotropicNoise(DualKernel(ACTIVATIONS["linear"], 5, 0.0, 0.0))
@@ -142,6 +155,10 @@ def test_bad_kernels_and_missing_densities_are_refused():
 
     with pytest.raises(ValueError, match=r"k\(1\) must be positive, got 0"):
         IsotropicNoise(Zero())
+    flat = Mixed()
+    flat.d = 1
+    with pytest.raises(ValueError, match="d must be at least 2, got 1"):
+        IsotropicNoise(flat)
     collapsing = IsotropicNoise(DualKernel(ACTIVATIONS["relu"], 5, 0.1, 0.1))
     with pytest.raises(ValueError, match="no stationary density: the overlap is not driven away from 1"):
         collapsing.stationary_density(0.2)

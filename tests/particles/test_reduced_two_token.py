@@ -83,7 +83,7 @@ def test_one_step_of_actual_tokens_has_these_moments(d, head_dim, beta, overlap)
 def test_overlap_of_any_two_tokens_moves_by_the_general_law():
     """mathematics (7) with s_ij of five tokens averaged over the same heads that move them."""
     d, beta, members = 8, 1.5, 5000
-    points = np.random.default_rng(3).standard_normal((5, d)) + 2 * np.eye(d)[0]
+    points = np.random.default_rng(3).standard_normal((5, d)) + 4 * np.eye(d)[0]
     points /= np.linalg.norm(points, axis=1)[:, None]
     heads = GaussianHeads(d, d**-0.5, 0.7, 3)
     drift, variance = one_step(points, heads, Softmax(beta), first_overlap, members=members)
