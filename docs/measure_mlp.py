@@ -1,4 +1,4 @@
-"""Prints the numbers in docs/models_mlp.md (under a minute).  python docs/measure_mlp.py [PART ...]"""
+"""Prints the numbers in docs/models.md (under a minute).  python docs/measure_mlp.py [PART ...]"""
 
 import sys
 import warnings

@@ -1,4 +1,4 @@
-"""The numbers of docs/models_stream.md.  Run from the repository root: python docs/measure_stream.py [NAME ...]"""
+"""The numbers of docs/models.md.  Run from the repository root: python docs/measure_stream.py [NAME ...]"""
 
 import sys
 from pathlib import Path
