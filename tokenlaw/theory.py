@@ -8,10 +8,11 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenlaw.config_io import show
-from tokenlaw.theory_arguments import Argument, Derived, Real, Whole, Word, nearest, read_arguments
+from tokenlaw.theory_arguments import Argument, Derived, File, Real, Whole, Word, nearest, read_arguments
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,6 +39,12 @@ class Entry:
     results: Mapping[str, str]
     source: str
     compute: Callable[..., Result]
+
+
+def _gaussian_closure(attention: str, file: Path) -> Result:
+    from particles.closure_files import closure_from_file
+
+    return closure_from_file(file, attention)
 
 
 def _values_only(d: int, beta: float, u0: float) -> Result:
@@ -167,6 +174,21 @@ _TABLE: Final = (
         },
         "mathematics (7), attention by quadrature",
         _two_token,
+    ),
+    Entry(
+        "gaussian-closure",
+        "Mean and covariance of Gaussian tokens in R^d under attention, up to t_end or the blow-up.",
+        (
+            Argument("attention", "kernel of the heads", Word(("softmax", "l2", "sinkhorn", "linear")), "softmax"),
+            Argument("file", "NetCDF: V, Q, K (head, row, col or row, col), mean, covariance, t_end", File()),
+        ),
+        {
+            "mean": "mean at t_end; null when the blow-up comes first",
+            "covariance": "covariance at t_end; null likewise",
+            "blow_up_time": "when the covariance becomes infinite; null if not before t_end",
+        },
+        "Castin, Ablin, Carrillo and Peyre 2501.18322; docs/attention.md",
+        _gaussian_closure,
     ),
     Entry(
         "simplex",

@@ -1,7 +1,9 @@
 """What the tests of the command line share: small configurations, calls, comparison of files to the bit."""
 
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import netCDF4
@@ -46,8 +48,13 @@ def call(*words, **settings):
 
 
 def start(*words):
-    """Run a command in a process of its own, both ends of its output in pipes."""
-    return subprocess.Popen([*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Run a command in a process of its own, both ends of its output in pipes.
+
+    It hears Ctrl-C even where the tests themselves run in the background of a shell, which ignores it there.
+    """
+    hear = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*COMMAND, *map(str, words)], preexec_fn=hear, **pipes)
 
 
 def tokens_file(path, n=5, d=3, seed=1):

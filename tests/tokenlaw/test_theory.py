@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from particles.reduced import Simplex
+from tests.tokenlaw.commands import call
 from tokenlaw import cli, theory
 from tokenlaw.theory_arguments import REQUIRED, Argument, File, Real, Whole, Word, read_arguments
 
@@ -208,3 +210,20 @@ def test_explaining_needs_no_numerical_package():
     home = Path(cli.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=home)
     assert done.returncode == 0, done.stderr
+
+
+def test_gaussian_closure_of_a_file(tmp_path, capsys):
+    """V = I, A = diag(a): s_i = s_i0/(1 - 2 a_i s_i0 t), m_i = m_i0 e^t (1 - 2 a_i s_i0 t)^(-1/2)."""
+    import xarray as xr
+
+    a, s, m, t = np.array([0.4, -1.0]), np.array([1.0, 0.5]), np.array([1.0, -2.0]), 0.5
+    matrices = {"V": np.eye(2), "Q": np.diag(a), "K": np.eye(2), "covariance": np.diag(s)}
+    variables = {name: ((f"{name}_row", f"{name}_col"), value) for name, value in matrices.items()}
+    path = tmp_path / "closure.nc"
+    xr.Dataset(variables | {"mean": ("component", m)}, attrs={"t_end": t}).to_netcdf(path)
+    assert call("theory", "gaussian-closure", f"file={path}", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    left = 1 - 2 * a * s * t
+    assert np.abs(np.array(found["covariance"]) - np.diag(s / left)).max() < 1e-9
+    assert np.abs(np.array(found["mean"]) - m * np.exp(t) / np.sqrt(left)).max() < 1e-9
+    assert found["blow_up_time"] is None
