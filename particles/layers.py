@@ -43,6 +43,27 @@ class LayerLaw(Protocol):
         ...
 
 
+class Around:
+    """A law around another law, whose step, dimension and noise scale it has."""
+
+    law: LayerLaw
+
+    @property
+    def dt(self) -> float:
+        """Depth time of a layer."""
+        return self.law.dt
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.law.d
+
+    @property
+    def noise_scale(self) -> float | None:
+        """eps of the law within."""
+        return self.law.noise_scale
+
+
 def _positive(value: float, name: str) -> None:
     if not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive and finite, got {value}")

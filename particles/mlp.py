@@ -15,7 +15,7 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.kernels import Activation, DualKernel
-from particles.layers import Layer, LayerLaw
+from particles.layers import Around, Layer, LayerLaw
 from particles.pushes import FieldPush, MakeField, Push, Riders
 from particles.random_fields import FourierField, HarmonicField, draw
 from particles.randomness import Noise, Stream
@@ -169,7 +169,7 @@ class Coarsened(LayerLaw, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class WithMLP:
+class WithMLP(Around):
     """The layers of a law with an MLP block behind each: x -> T(x + sqrt(dt) g(x)), dt the depth time of the layer.
 
     With `RandomTransformer` of one fixed head and eta = tau/L it is the chain of Agazzi et al. with L layers up to
@@ -207,21 +207,6 @@ class WithMLP:
             self.block.kernel(self.law.d)  # refuses what has no kernel
         if isinstance(self.substeps, bool) or not isinstance(self.substeps, int | np.integer) or self.substeps < 1:
             raise ValueError(f"substeps must be an integer >= 1, got {self.substeps!r}")
-
-    @property
-    def dt(self) -> float:
-        """Depth time of a layer."""
-        return self.law.dt
-
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.law.d
-
-    @property
-    def noise_scale(self) -> float | None:
-        """eps of the attention."""
-        return self.law.noise_scale
 
     @property
     def most_points(self) -> int | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from particles.arrays import Array
-from particles.layers import Layer, LayerLaw
+from particles.layers import Around, Layer, LayerLaw
 from particles.pushes import MakeField, Riders
 from particles.randomness import Noise, Stream
 from particles.retraction import Retraction, normalize
@@ -54,7 +54,7 @@ class Diffusion:
 
 
 @dataclass(frozen=True, eq=False)
-class WithPrivateNoise:
+class WithPrivateNoise(Around):
     """The layers of a law with a private Brownian step of variance 2 nu dt per tangent direction behind each.
 
     Parameters
@@ -87,21 +87,6 @@ class WithPrivateNoise:
             raise ValueError("the layers have private noise already; add the strengths instead")
         if isinstance(self.replica, bool) or not isinstance(self.replica, int | np.integer) or self.replica < 0:
             raise ValueError(f"replica must be an integer >= 0, got {self.replica!r}")
-
-    @property
-    def dt(self) -> float:
-        """Depth time of a layer."""
-        return self.law.dt
-
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.law.d
-
-    @property
-    def noise_scale(self) -> float | None:
-        """eps of the common noise."""
-        return self.law.noise_scale
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`: the law's pushes, then the private step."""

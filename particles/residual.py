@@ -14,7 +14,7 @@ from typing import Any
 
 from particles.arrays import Array, unit
 from particles.euclidean import AnyTokens
-from particles.layers import Layer, LayerLaw
+from particles.layers import Around, Layer, LayerLaw
 from particles.mlp import FiniteWidthField
 from particles.private import Diffusion
 from particles.pushes import AttentionPush, FieldPush, MakeField, Push, Riders
@@ -101,7 +101,7 @@ class ResidualPush:
 
 
 @dataclass(frozen=True, eq=False)
-class PreNorm:
+class PreNorm(Around):
     """The layers of a law as blocks of a residual stream: each push adds its velocity at gain nrm(x) to x in R^d.
 
     Parameters
@@ -126,21 +126,6 @@ class PreNorm:
     def __post_init__(self) -> None:
         if not 0 < self.gain < math.inf:  # written so that NaN is caught
             raise ValueError(f"gain must be positive and finite, got {self.gain}")
-
-    @property
-    def dt(self) -> float:
-        """Depth time of a layer."""
-        return self.law.dt
-
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.law.d
-
-    @property
-    def noise_scale(self) -> float | None:
-        """eps of the law."""
-        return self.law.noise_scale
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`."""
