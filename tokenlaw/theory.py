@@ -8,10 +8,11 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenlaw.config_io import show
-from tokenlaw.theory_arguments import Argument, Derived, Real, Whole, Word, nearest, read_arguments
+from tokenlaw.theory_arguments import Argument, Derived, File, Real, Whole, Word, nearest, read_arguments
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -92,6 +93,12 @@ def _simplex(samples: int, seed: int, **parameters: Any) -> Result:
     found = Simplex(**parameters).statistics(samples=samples, seed=seed)
     values = {key: getattr(found, key).value for key in ("f", "h", "drift_finite_d", "drift_infinite_d")}
     return {**values, "standard_error": found.drift_finite_d.standard_error}
+
+
+def _gaussian_closure(attention: str, file: Path) -> Result:
+    from particles.closure_files import closure_from_file
+
+    return closure_from_file(file, attention)
 
 
 _D = Argument("d", "dimension of the tokens", Whole(2))
@@ -191,6 +198,21 @@ _TABLE: Final = (
         },
         "mathematics, section 4",
         _simplex,
+    ),
+    Entry(
+        "gaussian-closure",
+        "Gaussian tokens in R^d stay Gaussian: mean and covariance under given heads, and when they blow up.",
+        (
+            Argument("attention", "kernel of the heads", Word(("softmax", "l2", "sinkhorn", "linear"))),
+            Argument("file", "NetCDF file with V, Q, K, mean, covariance, t_end and, if wanted, beta", File()),
+        ),
+        {
+            "mean": "at t_end; null when the blow-up comes first",
+            "covariance": "at t_end; null when the blow-up comes first",
+            "blow_up_time": "when the covariance becomes infinite; null when it does not up to t_end",
+        },
+        "mathematics, section 6; Castin, Ablin, Carrillo and Peyre, arXiv 2501.18322",
+        _gaussian_closure,
     ),
 )  # fmt: skip
 

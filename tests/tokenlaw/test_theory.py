@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from particles.reduced import Simplex
 from tokenlaw import cli, theory
@@ -20,6 +22,7 @@ KEYS = {  # fixed: scripts depend on them
     "two-token": (["d", "beta", "sigma_a", "head_dim", "overlap"], ["drift", "diffusion", "exponent"]),
     "simplex": (["d", "n", "beta", "sigma_a", "head_dim", "overlap"],
                 ["f", "h", "drift_finite_d", "drift_infinite_d", "standard_error"]),
+    "gaussian-closure": (["attention", "file"], ["mean", "covariance", "blow_up_time"]),
 }  # fmt: skip
 
 
@@ -191,6 +194,27 @@ def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_pat
     assert 'file must be the name of an existing file, got "nowhere"' in refused(capsys, "mean", "file=nowhere")
     assert cli.run(["theory", "mean", "--list"]) == 0
     assert "default one" in capsys.readouterr().out
+
+
+def test_gaussian_closures_come_from_a_file(capsys, tmp_path):
+    """V = I, A = diag(a): s_i = s_i0/(1 - 2 a_i s_i0 t), blow-up at 1/(2 a_1 s_10); Sinkhorn has none."""
+    path, square = tmp_path / "c.nc", ("row", "col")
+    data = {"V": (square, np.eye(2)), "Q": (square, np.diag([0.4, -1.0])), "K": (square, np.eye(2)),
+            "mean": ("row", np.zeros(2)), "covariance": (square, np.diag([1.0, 0.5]))}  # fmt: skip
+    xr.Dataset(data, attrs={"t_end": 0.5}).to_netcdf(path)
+    found = asked(capsys, "gaussian-closure", "attention=softmax", f"file={path}")
+    assert found["covariance"] == [[pytest.approx(1 / 0.6, rel=1e-9), 0], [0, pytest.approx(1 / 3, rel=1e-9)]]
+    assert (found["mean"], found["blow_up_time"]) == ([0, 0], None)
+    xr.Dataset(data, attrs={"t_end": 2.0}).to_netcdf(path)
+    found = asked(capsys, "gaussian-closure", "attention=softmax", f"file={path}")
+    assert found == {"mean": None, "covariance": None, "blow_up_time": pytest.approx(1.25, rel=1e-9)}
+    assert asked(capsys, "gaussian-closure", "attention=sinkhorn", f"file={path}")["blow_up_time"] is None
+    told = refused(capsys, "gaussian-closure", "attention=hard", f"file={path}")
+    assert "one of softmax, l2, sinkhorn, linear" in told
+    xr.Dataset({"V": data["V"]}).to_netcdf(path)
+    assert f"theory gaussian-closure: {path}: variable Q is missing" in refused(
+        capsys, "gaussian-closure", "attention=l2", f"file={path}"
+    )
 
 
 def test_equal_signs_belong_to_the_value_and_reals_may_be_unbounded():
