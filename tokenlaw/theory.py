@@ -41,12 +41,6 @@ class Entry:
     compute: Callable[..., Result]
 
 
-def _gaussian_closure(attention: str, file: Path) -> Result:
-    from particles.closure_files import closure_from_file
-
-    return closure_from_file(file, attention)
-
-
 def _values_only(d: int, beta: float, u0: float) -> Result:
     from particles.reduced import ValuesOnly
 
@@ -99,6 +93,12 @@ def _simplex(samples: int, seed: int, **parameters: Any) -> Result:
     found = Simplex(**parameters).statistics(samples=samples, seed=seed)
     values = {key: getattr(found, key).value for key in ("f", "h", "drift_finite_d", "drift_infinite_d")}
     return {**values, "standard_error": found.drift_finite_d.standard_error}
+
+
+def _gaussian_closure(attention: str, file: Path) -> Result:
+    from particles.closure_files import closure_from_file
+
+    return closure_from_file(file, attention)
 
 
 _D = Argument("d", "dimension of the tokens", Whole(2))
@@ -176,21 +176,6 @@ _TABLE: Final = (
         _two_token,
     ),
     Entry(
-        "gaussian-closure",
-        "Mean and covariance of Gaussian tokens in R^d under attention, up to t_end or the blow-up.",
-        (
-            Argument("attention", "kernel of the heads", Word(("softmax", "l2", "sinkhorn", "linear")), "softmax"),
-            Argument("file", "NetCDF: V, Q, K (head, row, col or row, col), mean, covariance, t_end", File()),
-        ),
-        {
-            "mean": "mean at t_end; null when the blow-up comes first",
-            "covariance": "covariance at t_end; null likewise",
-            "blow_up_time": "when the covariance becomes infinite; null if not before t_end",
-        },
-        "Castin, Ablin, Carrillo and Peyre 2501.18322; docs/attention.md",
-        _gaussian_closure,
-    ),
-    Entry(
         "simplex",
         "n tokens of equal overlaps: attention statistics and drift of the overlap, by Monte Carlo over heads.",
         (
@@ -213,6 +198,21 @@ _TABLE: Final = (
         },
         "mathematics, section 4",
         _simplex,
+    ),
+    Entry(
+        "gaussian-closure",
+        "Gaussian tokens in R^d stay Gaussian: mean and covariance under given heads, and when they blow up.",
+        (
+            Argument("attention", "kernel of the heads", Word(("softmax", "l2", "sinkhorn", "linear"))),
+            Argument("file", "NetCDF file with V, Q, K, mean, covariance, t_end and, if wanted, beta", File()),
+        ),
+        {
+            "mean": "at t_end; null when the blow-up comes first",
+            "covariance": "at t_end; null when the blow-up comes first",
+            "blow_up_time": "when the covariance becomes infinite; null when it does not up to t_end",
+        },
+        "mathematics, section 6; Castin, Ablin, Carrillo and Peyre, arXiv 2501.18322",
+        _gaussian_closure,
     ),
 )  # fmt: skip
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from particles.reduced import Simplex
-from tests.tokenlaw.commands import call
 from tokenlaw import cli, theory
 from tokenlaw.theory_arguments import REQUIRED, Argument, File, Real, Whole, Word, read_arguments
 
@@ -22,6 +22,7 @@ KEYS = {  # fixed: scripts depend on them
     "two-token": (["d", "beta", "sigma_a", "head_dim", "overlap"], ["drift", "diffusion", "exponent"]),
     "simplex": (["d", "n", "beta", "sigma_a", "head_dim", "overlap"],
                 ["f", "h", "drift_finite_d", "drift_infinite_d", "standard_error"]),
+    "gaussian-closure": (["attention", "file"], ["mean", "covariance", "blow_up_time"]),
 }  # fmt: skip
 
 
@@ -195,6 +196,27 @@ def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_pat
     assert "default one" in capsys.readouterr().out
 
 
+def test_gaussian_closures_come_from_a_file(capsys, tmp_path):
+    """V = I, A = diag(a): s_i = s_i0/(1 - 2 a_i s_i0 t), blow-up at 1/(2 a_1 s_10); Sinkhorn has none."""
+    path, square = tmp_path / "c.nc", ("row", "col")
+    data = {"V": (square, np.eye(2)), "Q": (square, np.diag([0.4, -1.0])), "K": (square, np.eye(2)),
+            "mean": ("row", np.zeros(2)), "covariance": (square, np.diag([1.0, 0.5]))}  # fmt: skip
+    xr.Dataset(data, attrs={"t_end": 0.5}).to_netcdf(path)
+    found = asked(capsys, "gaussian-closure", "attention=softmax", f"file={path}")
+    assert found["covariance"] == [[pytest.approx(1 / 0.6, rel=1e-9), 0], [0, pytest.approx(1 / 3, rel=1e-9)]]
+    assert (found["mean"], found["blow_up_time"]) == ([0, 0], None)
+    xr.Dataset(data, attrs={"t_end": 2.0}).to_netcdf(path)
+    found = asked(capsys, "gaussian-closure", "attention=softmax", f"file={path}")
+    assert found == {"mean": None, "covariance": None, "blow_up_time": pytest.approx(1.25, rel=1e-9)}
+    assert asked(capsys, "gaussian-closure", "attention=sinkhorn", f"file={path}")["blow_up_time"] is None
+    told = refused(capsys, "gaussian-closure", "attention=hard", f"file={path}")
+    assert "one of softmax, l2, sinkhorn, linear" in told
+    xr.Dataset({"V": data["V"]}).to_netcdf(path)
+    assert f"theory gaussian-closure: {path}: variable Q is missing" in refused(
+        capsys, "gaussian-closure", "attention=l2", f"file={path}"
+    )
+
+
 def test_equal_signs_belong_to_the_value_and_reals_may_be_unbounded():
     arguments = (Argument("name", "any", Word(("a=b",))), Argument("x", "any", Real(), -2.5))
     assert read_arguments(arguments, ["name=a=b"], "here") == {"name": "a=b", "x": -2.5}
@@ -210,20 +232,3 @@ def test_explaining_needs_no_numerical_package():
     home = Path(cli.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=home)
     assert done.returncode == 0, done.stderr
-
-
-def test_gaussian_closure_of_a_file(tmp_path, capsys):
-    """V = I, A = diag(a): s_i = s_i0/(1 - 2 a_i s_i0 t), m_i = m_i0 e^t (1 - 2 a_i s_i0 t)^(-1/2)."""
-    import xarray as xr
-
-    a, s, m, t = np.array([0.4, -1.0]), np.array([1.0, 0.5]), np.array([1.0, -2.0]), 0.5
-    matrices = {"V": np.eye(2), "Q": np.diag(a), "K": np.eye(2), "covariance": np.diag(s)}
-    variables = {name: ((f"{name}_row", f"{name}_col"), value) for name, value in matrices.items()}
-    path = tmp_path / "closure.nc"
-    xr.Dataset(variables | {"mean": ("component", m)}, attrs={"t_end": t}).to_netcdf(path)
-    assert call("theory", "gaussian-closure", f"file={path}", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
-    left = 1 - 2 * a * s * t
-    assert np.abs(np.array(found["covariance"]) - np.diag(s / left)).max() < 1e-9
-    assert np.abs(np.array(found["mean"]) - m * np.exp(t) / np.sqrt(left)).max() < 1e-9
-    assert found["blow_up_time"] is None
