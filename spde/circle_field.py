@@ -84,6 +84,13 @@ class CircleField:
         velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points).T)
         return velocity if self._direct is None else velocity + self._direct.at(points)
 
+    def jacobian(self, points: Array) -> Array:
+        """DU on tangent vectors at unit vectors (N, 2), shape (N, 2, 2); errors are about `degree` times `tol`."""
+        along = synthesis_at(1j * np.arange(self.degree + 1) * self._coefficients, points).T
+        tangent = np.stack([-points[:, 1], points[:, 0]], axis=1)
+        slopes: Array = along[:, :, None] * tangent[:, None, :]
+        return slopes if self._direct is None else slopes + self._direct.jacobian(points)
+
     def on_grid(self, sphere: Domain) -> Array:
         """U at the grid points of a circle, (nphi, 2)."""
         velocity = np.stack([sphere.synthesis(a) for a in self._coefficients], axis=1)

@@ -124,3 +124,19 @@ def test_bad_arguments_are_refused():
         CircleField(Softmax(1.0), AttentionPush(*(np.eye(3)[None] for _ in range(3))), Tokens(np.eye(3)), 10)
     broken = CircleField(Softmax(1.0), push_of(np.full((2, 2), np.nan)), measure, 20_000)
     assert np.isnan(broken.at(TARGETS[:3])).all()  # carried on to where the run is stopped
+
+
+def test_slopes_are_those_of_the_direct_sums():
+    """DU along the circle, at the tolerance times the degree; a head summed directly among series takes part."""
+    rng = np.random.default_rng(5)
+    measure = mixture((1.0, [1.0, 0.3], 2.0), (0.5, [-0.4, 0.9], 5.0))
+    push = AttentionPush(*rng.standard_normal((3, 4, 2, 2)))
+    x = dense.nrm(rng.standard_normal((50, 2)))
+    along = np.stack([-x[:, 1], x[:, 0]], axis=1)
+    want = np.einsum("nij,nj->ni", DirectField(Softmax(2.0), push, measure).jacobian(x), along)
+    for tol in (1e-6, 1e-9):
+        field = CircleField(Softmax(2.0), push, measure, 20_000, tol)
+        assert field.degree > 0
+        found = np.einsum("nij,nj->ni", field.jacobian(x), along)
+        assert np.abs(found - want).max() < 10 * tol * field.degree
+    assert np.abs(want).max() > 0.1
