@@ -119,9 +119,10 @@ def extremes(axes: Axes, depth: Array, largest: Array, smallest: Array) -> None:
     finish_log(axes, True, "")
 
 
-def entropy(axes: Axes, depth: Array, values: Array) -> None:
-    """Entropy over depth, below that of the uniform law on S^2."""
-    axes.axhline(np.log(4 * np.pi), color=GREY, linewidth=0.8, linestyle="--", label=r"uniform, $\log 4\pi$")
+def entropy(axes: Axes, depth: Array, values: Array, d: int) -> None:
+    """Entropy over depth, below that of the uniform law on S^(d-1), d = 2 or 3."""
+    most, label = np.log(2 * (d - 1) * np.pi), rf"uniform, $\log {2 * (d - 1)}\pi$"
+    axes.axhline(most, color=GREY, linewidth=0.8, linestyle="--", label=label)
     curve(axes, depth, values, "", color=BLUE, marker="o")
     over_depth(axes, depth, r"entropy  $-\int \rho \log \rho$")
     axes.legend(loc="best", frameon=False)

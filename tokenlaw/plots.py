@@ -186,7 +186,7 @@ def _characteristics(below: list[Axes], depth: Array, dataset: xr.Dataset) -> No
     """The row of characteristics: entropy, Lyapunov exponents, density at the nodes; nothing without its axes."""
     if not below:
         return
-    panels.entropy(below[0], depth, dataset["entropy"].values)
+    panels.entropy(below[0], depth, dataset["entropy"].values, dataset.sizes["component"])
     panels.exponents(below[1], depth, dataset["lyapunov"].values)
     at_nodes, weights = dataset["node_log_density"].values, dataset["node_weight"].values
     panels.node_densities(below[2], depth, at_nodes, weights, _extremes(dataset)[:, 0])

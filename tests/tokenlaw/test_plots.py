@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from tokenlaw import panels
 from tokenlaw.orthographic import View, best_direction, graticule, sample
 from tokenlaw.plots import plot, save
 
@@ -404,3 +408,12 @@ def test_global_state_of_matplotlib_is_left_alone():
     before = dict(mpl.rcParams)
     plot(density_file(1))
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_entropy_is_shown_below_that_of_the_uniform_law(d):
+    axes = Figure().add_subplot()
+    area = 2 * np.pi ** (d / 2) / math.gamma(d / 2)
+    panels.entropy(axes, np.arange(3.0), np.log(area) - np.arange(3.0), d)
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(np.log(area))
+    assert axes.lines[0].get_label() == rf"uniform, $\log {round(area / np.pi)}\pi$"
