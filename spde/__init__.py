@@ -6,8 +6,9 @@ from spde.circle_field import CircleField
 from spde.density import Density, SeriesLaw
 from spde.domain import Domain, unit_sphere
 from spde.field import SpectralField
-from spde.solver import DensityFlow, DensityState, default_field, solve, spectral_field
+from spde.solver import DensityFlow, default_field, solve, spectral_field
 from spde.sphere import Sphere
+from spde.state import DensityState
 
 __all__ = [
     "Circle",

@@ -17,7 +17,7 @@ from particles import output
 from particles.arrays import Array, SolverError, as_array
 from particles.attention import Attention, DirectField, FieldFactory, field_of
 from particles.attention_kernels import Spectral
-from particles.characteristics import Characteristics, characteristics_of, jacobian, tangent_move
+from particles.characteristics import Characteristics, jacobian, tangent_move
 from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
 from particles.private import Diffusion, WithPrivateNoise
@@ -30,6 +30,7 @@ from spde.density import Density
 from spde.diffusion import heat, nodes_anew
 from spde.domain import SPHERES, Domain
 from spde.field import SpectralField
+from spde.state import DensityState
 
 SPECTRAL: dict[int, type[CircleField] | type[SpectralField]] = {2: CircleField, 3: SpectralField}  # by dimension
 
@@ -84,63 +85,6 @@ class _WatchedField:
     def jacobian(self, points: Array) -> Array:
         """DU at points (N, 3), shape (N, 3, 3)."""
         return jacobian(self._field, points)
-
-
-@dataclass(frozen=True, eq=False)
-class DensityState:
-    """A density after `step` layers.
-
-    Attributes
-    ----------
-    coefficients : (modes,) at the last remap.
-    nodes : carried nodes now.
-    passive : (P, d) points that ride on the flow without acting on it.
-    moving : grid nodes of the last remap, moved since then, with weights w_g rho(x_g); None right after a remap.
-    field_degree : largest degree of the last field, 0 at the start.
-    characteristics : density along the carried nodes; None where it is not wanted.
-    """
-
-    step: int
-    coefficients: Coefficients
-    nodes: Cloud
-    passive: Array
-    moving: Cloud | None = None
-    field_degree: int = 0
-    characteristics: Characteristics | None = None
-
-    def arrays(self) -> dict[str, Array]:
-        """The state by name, real arrays only."""
-        arrays = {
-            "step": np.asarray(self.step),
-            "coefficients_real": self.coefficients.real,
-            "coefficients_imag": self.coefficients.imag,
-            "node": self.nodes.points,
-            "node_weight": self.nodes.weights,
-            "passive": self.passive,
-            "field_degree": np.asarray(self.field_degree),
-            "is_moving": np.asarray(int(self.moving is not None)),
-        }
-        if self.moving is not None:
-            arrays |= {"moving": self.moving.points, "moving_weight": self.moving.weights}
-        if self.characteristics is not None:
-            arrays |= self.characteristics.arrays()
-        return arrays
-
-
-def density_state(arrays: dict[str, Array]) -> DensityState:
-    """Inverse of `DensityState.arrays`."""
-    coefficients = np.empty(arrays["coefficients_real"].shape, dtype=np.complex128)
-    coefficients.real = arrays["coefficients_real"]  # a sum with 1j * imag would lose the sign of zeros
-    coefficients.imag = arrays["coefficients_imag"]
-    return DensityState(
-        int(arrays["step"]),
-        coefficients,
-        Cloud(arrays["node"], arrays["node_weight"]),
-        arrays["passive"],
-        Cloud(arrays["moving"], arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
-        int(arrays["field_degree"]),
-        characteristics_of(arrays),
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from particles.simulate import (
     token_state,
     token_static,
 )
-from spde.solver import density_state
+from spde.state import density_state
 from tokenlaw import config
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError

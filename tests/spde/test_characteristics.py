@@ -22,7 +22,7 @@ from particles import (
 )
 from particles.harmonics import synthesis_at
 from spde import Density, DensityFlow, SpectralField, Sphere, solve
-from spde.solver import density_state
+from spde.state import density_state
 from tests.spde.test_exact import angular_gaussian, conformal_step
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])

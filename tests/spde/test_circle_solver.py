@@ -24,7 +24,7 @@ from particles import (
 from particles.simulate import TokenState, advance_tokens
 from spde import Circle, Density, DensityFlow, DensityState, SeriesLaw, Sphere, solve
 from spde.density_files import read_density
-from spde.solver import density_state
+from spde.state import density_state
 from validation import w1_geodesic, w2_chordal
 
 START = np.array([0.5, -0.3])

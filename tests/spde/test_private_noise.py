@@ -20,7 +20,7 @@ from particles.harmonics import mode_numbers
 from particles.simulate import TokenState, advance_tokens
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve
 from spde.diffusion import heat, nodes_anew
-from spde.solver import density_state
+from spde.state import density_state
 
 START = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 

@@ -23,8 +23,8 @@ from particles import (
 )
 from particles.layer_files import read_layers
 from spde import Density, DensityFlow, DensityState, Sphere, solve, spectral_field
-from spde.solver import density_state
 from spde.sphere import _shtns
+from spde.state import density_state
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 

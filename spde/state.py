@@ -1,0 +1,67 @@
+"""Where a density run stands: everything to go on from, bitwise, and its arrays for a file."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from particles.arrays import Array
+from particles.characteristics import Characteristics, characteristics_of
+from particles.harmonics import Coefficients
+from particles.tokens import Cloud
+
+
+@dataclass(frozen=True, eq=False)
+class DensityState:
+    """A density after `step` layers.
+
+    Attributes
+    ----------
+    coefficients : (modes,) at the last remap.
+    nodes : carried nodes now.
+    passive : (P, d) points that ride on the flow without acting on it.
+    moving : grid nodes of the last remap, moved since then, with weights w_g rho(x_g); None right after a remap.
+    field_degree : largest degree of the last field, 0 at the start.
+    characteristics : density along the carried nodes; None where it is not wanted.
+    """
+
+    step: int
+    coefficients: Coefficients
+    nodes: Cloud
+    passive: Array
+    moving: Cloud | None = None
+    field_degree: int = 0
+    characteristics: Characteristics | None = None
+
+    def arrays(self) -> dict[str, Array]:
+        """The state by name, real arrays only."""
+        arrays = {
+            "step": np.asarray(self.step),
+            "coefficients_real": self.coefficients.real,
+            "coefficients_imag": self.coefficients.imag,
+            "node": self.nodes.points,
+            "node_weight": self.nodes.weights,
+            "passive": self.passive,
+            "field_degree": np.asarray(self.field_degree),
+            "is_moving": np.asarray(int(self.moving is not None)),
+        }
+        if self.moving is not None:
+            arrays |= {"moving": self.moving.points, "moving_weight": self.moving.weights}
+        if self.characteristics is not None:
+            arrays |= self.characteristics.arrays()
+        return arrays
+
+
+def density_state(arrays: dict[str, Array]) -> DensityState:
+    """Inverse of `DensityState.arrays`."""
+    coefficients = np.empty(arrays["coefficients_real"].shape, dtype=np.complex128)
+    coefficients.real = arrays["coefficients_real"]  # a sum with 1j * imag would lose the sign of zeros
+    coefficients.imag = arrays["coefficients_imag"]
+    return DensityState(
+        int(arrays["step"]),
+        coefficients,
+        Cloud(arrays["node"], arrays["node_weight"]),
+        arrays["passive"],
+        Cloud(arrays["moving"], arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
+        int(arrays["field_degree"]),
+        characteristics_of(arrays),
+    )
