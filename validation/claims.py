@@ -53,6 +53,29 @@ CLAIMS: dict[str, Claim] = {
             HOMOGENIZED,
         ),
         Claim(
+            "D2",
+            "rate of the modified equation",
+            "the modified equation, ballistic with the corrector -(eta/2) nabla_b b, follows the chain with an error "
+            "of order eta max(eta, alpha), alpha = eps sigma^2, at all times",
+            HOMOGENIZED,
+            "so it is with all of mathematics (3), and at grid times; with -(eta/2) nabla_b b alone, or between grid "
+            "times for a piecewise constant chain, the error is of order eta",
+        ),
+        Claim(
+            "D3",
+            "rate of the ballistic limit",
+            "the ballistic limit dX = b dt follows the chain with an error of order eta max(eta, alpha)",
+            HOMOGENIZED,
+            "without corrector the error is of order max(eta, alpha)",
+        ),
+        Claim(
+            "D4",
+            "drift of heads whose values have a mean",
+            "the limit of chains that normalise has the drift b, and b - (eta/2) nabla_b b to the next order",
+            HOMOGENIZED,
+            "nrm(x + U) adds -eps P K(x, x) x to the limit and -eta <x, u> b to the corrector",
+        ),
+        Claim(
             "P1",
             "propagation of chaos",
             "n random tokens stay within n^(-1/2) of the flow of the limit law, in root mean square: the coupled "
