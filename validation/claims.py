@@ -130,5 +130,21 @@ CLAIMS: dict[str, Claim] = {
             "cosh(2 beta) > d - 2",
             VALUES_ONLY,
         ),
+        Claim(
+            "T1",
+            "low temperature",
+            "the law under fixed heads is within sqrt(log(beta + 1)/beta) e^{Ct} + e^{-ct} of the projection on the "
+            "top eigenspace of V",
+            "Alcalde, Bungert, Riedl and Roith 2605.10931, as reported",
+            "a bound, and one that smooth densities do not reach: at fixed depth time they are within O(1/beta) of the "
+            "flow of beta = infinity",
+        ),
+        Claim(
+            "T2",
+            "finite depth and heads",
+            "a transformer of L layers and H heads is within L^-1 + L^-1/3 H^-1/2 of its limit in L2",
+            "Gibson and Reisinger 2605.11059, as reported",
+            "with heads independent from layer to layer the second term is (L H)^-1/2",
+        ),
     )
 }

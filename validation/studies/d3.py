@@ -80,10 +80,11 @@ def study(quick: bool, seed: int) -> Findings:
     )  # fmt: skip
     series.append(Series("random heads, eta -> 0, against eps", eps, np.abs(values), errors))
     series.append(Series("slope 1", ETA, gaps[-1] * ETA / ETA[-1], dashed=True))
-    for name, steps, found, spread in rows + [("random heads", eps, np.abs(values), errors)]:
+    for name, steps, found, spread in [*rows, ("random heads", eps, np.abs(values), errors)]:
         for row in zip([name] * len(steps), steps, found, spread, strict=True):
             for column, value in zip(table.values(), row, strict=True):
                 column.append(value)
     figure = Figure("eta, or eps", "error of the ballistic limit", tuple(series), x_log=True, y_log=True)
-    shown = ", ".join(f"{value / e:.3f} +- {error / e:.3f}" for value, error, e in zip(values, errors, eps, strict=True))
+    ratios = zip(values / eps, errors / eps, strict=True)
+    shown = ", ".join(f"{value:.3f} +- {error:.3f}" for value, error in ratios)
     return Findings(parts, figure, table, (f"(E w - w of the limit)/eps at eps = 1/16, 1/32, 1/64: {shown}",))
