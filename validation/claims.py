@@ -40,6 +40,7 @@ class Claim:
 
 
 HOMOGENIZED = "Koubbi, Geshkovski and Rigollet 2604.01978, as reported"
+CLOSURES = "Castin, Ablin, Carrillo and Peyre 2501.18322, as reported"
 VALUES_ONLY = "Fedorov et al. 2601.21942, as reported"
 
 CLAIMS: dict[str, Claim] = {
@@ -129,6 +130,20 @@ CLAIMS: dict[str, Claim] = {
             "two tokens under heads with A = I and random values end opposite each other with positive probability iff "
             "cosh(2 beta) > d - 2",
             VALUES_ONLY,
+        ),
+        Claim(
+            "C1",
+            "Gaussian closures",
+            "under softmax, L2 and Sinkhorn attention tokens in R^d with a Gaussian law keep one, whose mean and "
+            "covariance obey closed equations",
+            CLOSURES,
+        ),
+        Claim(
+            "C2",
+            "blow-up time",
+            "under softmax attention with V = I the covariance of Gaussian tokens is infinite at "
+            "1/lambda_max(S_0^(1/2) (A + A^T) S_0^(1/2)) where that is positive",
+            CLOSURES,
         ),
         Claim(
             "T1",

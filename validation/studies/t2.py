@@ -20,9 +20,10 @@ from particles import (
     Uniform,
     simulate,
 )
-from particles.arrays import Array
+from particles.arrays import Array, unit
 from particles.layers import LayerLaw
 from validation.statistics import Slope, replica_mean, slope
+from validation.studies.d4 import averages
 from validation.verdict import Figure, Findings, Part, Series
 
 D, BETA, SIGMA_V, SIGMA_A = 3, 1.5, 0.5, 0.6
@@ -70,6 +71,18 @@ def head_error(layers: int, n_heads: int, replicas: int, seed: int) -> tuple[flo
     return root_mean([float(np.mean(np.sum((tokens - target) ** 2, axis=1))) for tokens in ends])
 
 
+def fresh_error(layers: int, n_heads: int, replicas: int, rng: np.random.Generator) -> tuple[float, float]:
+    """The same by many chains at once: with A given, the mean of H Gaussian V is Vbar + sigma_v H^-1/2 G."""
+    states = np.broadcast_to(START.points, (replicas, *START.points.shape)).copy()
+    target = START.points[None].copy()
+    for _ in range(layers):
+        noise = SIGMA_V * n_heads**-0.5 * rng.standard_normal((replicas, D, D))
+        states += averages(states, FORM, BETA) @ np.swapaxes(MEAN_V + noise, 1, 2) / layers
+        states /= np.linalg.norm(states, axis=2, keepdims=True)
+        target = unit(target + averages(target, FORM, BETA) @ MEAN_V.T / layers)
+    return root_mean(list(np.mean(np.sum((states - target) ** 2, axis=2), axis=1)))
+
+
 def curve_error(layers: int, n_heads: int, replicas: int, seed: int) -> tuple[float, float]:
     """The same with heads that follow curves through depth, values only random."""
     heads = SmoothHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM)
@@ -81,11 +94,12 @@ def curve_error(layers: int, n_heads: int, replicas: int, seed: int) -> tuple[fl
 def study(quick: bool, seed: int) -> Findings:
     """The three exponents."""
     few, many, fine = (8, 200, 512) if quick else (40, 2000, 2048)
+    rng = np.random.default_rng([seed, 11])
     # a first-order chain held against `fine` layers: the distance loses L/fine of itself
     depth = depth_error(LAYERS, fine, few, seed) / (1 - LAYERS / fine)
     first = replica_mean([slope(LAYERS, row).value for row in depth])
     depth_errors = depth.std(axis=0, ddof=1) / np.sqrt(few)
-    by_depth, by_depth_error = np.array([head_error(int(n), 4, many, seed) for n in LAYERS]).T
+    by_depth, by_depth_error = np.array([fresh_error(int(n), 4, 20 * many, rng) for n in LAYERS]).T
     by_heads, by_heads_error = np.array([head_error(16, int(n), many, seed) for n in HEADS]).T
     in_depth: Slope = slope(LAYERS, by_depth, by_depth_error)
     in_heads: Slope = slope(HEADS, by_heads, by_heads_error)
