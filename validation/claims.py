@@ -40,6 +40,7 @@ class Claim:
 
 
 HOMOGENIZED = "Koubbi, Geshkovski and Rigollet 2604.01978, as reported"
+BLOCKS = "Agazzi, Bruno, Mosig Garcia, Saviozzi and Romito 2604.26898, as reported"
 CLOSURES = "Castin, Ablin, Carrillo and Peyre 2501.18322, as reported"
 VALUES_ONLY = "Fedorov et al. 2601.21942, as reported"
 
@@ -123,6 +124,21 @@ CLAIMS: dict[str, Claim] = {
             HOMOGENIZED,
             "the exponent is ((d - 3) J - (d - 1))/d, J = (d - 1)(head_dim - 1)/((d - 2)(head_dim - 2)): for d >= 4 no "
             "collapse below head_dim = d - 1",
+        ),
+        Claim(
+            "M1",
+            "synchronisation by random MLP blocks",
+            "two close tokens have the exponents lambda_1 = (d-3)/2 k'(1) - (d-1)/2 k(1) of the angle and "
+            "lambda_bar = (d-1) k'(1) - (d-3) k(1) of E(1 - R), with the values of the table; lambda_bar < 0 is "
+            "sufficient for synchronisation, and not necessary",
+            BLOCKS,
+        ),
+        Claim(
+            "M2",
+            "odd kernels",
+            "under blocks with an odd activation and no biases tokens end in two clusters opposite each other: |R| -> 1, "
+            "R -> -1 with a probability that the scale function gives",
+            BLOCKS,
         ),
         Claim(
             "V1",
