@@ -40,6 +40,8 @@ class Claim:
 
 
 HOMOGENIZED = "Koubbi, Geshkovski and Rigollet 2604.01978, as reported"
+BLOCKS = "Agazzi, Bruno, Mosig Garcia, Saviozzi and Romito 2604.26898, as reported"
+CLOSURES = "Castin, Ablin, Carrillo and Peyre 2501.18322, as reported"
 VALUES_ONLY = "Fedorov et al. 2601.21942, as reported"
 
 CLAIMS: dict[str, Claim] = {
@@ -51,6 +53,29 @@ CLAIMS: dict[str, Claim] = {
             "expectations of the chain differ from those of its diffusive limit by O(eta) at fixed noise scale with "
             "drift, and by O(eta^2/H) for centred heads",
             HOMOGENIZED,
+        ),
+        Claim(
+            "D2",
+            "rate of the modified equation",
+            "the modified equation, ballistic with the corrector -(eta/2) nabla_b b, follows the chain with an error "
+            "of order eta max(eta, alpha), alpha = eps sigma^2, at all times",
+            HOMOGENIZED,
+            "so it is with all of mathematics (3), and at grid times; with -(eta/2) nabla_b b alone, or between grid "
+            "times for a piecewise constant chain, the error is of order eta",
+        ),
+        Claim(
+            "D3",
+            "rate of the ballistic limit",
+            "the ballistic limit dX = b dt follows the chain with an error of order eta max(eta, alpha)",
+            HOMOGENIZED,
+            "without corrector the error is of order max(eta, alpha)",
+        ),
+        Claim(
+            "D4",
+            "drift of heads whose values have a mean",
+            "the limit of chains that normalise has the drift b, and b - (eta/2) nabla_b b to the next order",
+            HOMOGENIZED,
+            "nrm(x + U) adds -eps P K(x, x) x to the limit and -eta <x, u> b to the corrector",
         ),
         Claim(
             "P1",
@@ -101,11 +126,56 @@ CLAIMS: dict[str, Claim] = {
             "collapse below head_dim = d - 1",
         ),
         Claim(
+            "M1",
+            "synchronisation by random MLP blocks",
+            "two close tokens have the exponents lambda_1 = (d-3)/2 k'(1) - (d-1)/2 k(1) of the angle and "
+            "lambda_bar = (d-1) k'(1) - (d-3) k(1) of E(1 - R), with the values of the table; lambda_bar < 0 is "
+            "sufficient for synchronisation, and not necessary",
+            BLOCKS,
+        ),
+        Claim(
+            "M2",
+            "odd kernels",
+            "under blocks with an odd activation and no biases tokens end in two clusters opposite each other: |R| -> 1, "
+            "R -> -1 with a probability that the scale function gives",
+            BLOCKS,
+        ),
+        Claim(
             "V1",
             "antipodal pairs with random values only",
             "two tokens under heads with A = I and random values end opposite each other with positive probability iff "
             "cosh(2 beta) > d - 2",
             VALUES_ONLY,
+        ),
+        Claim(
+            "C1",
+            "Gaussian closures",
+            "under softmax, L2 and Sinkhorn attention tokens in R^d with a Gaussian law keep one, whose mean and "
+            "covariance obey closed equations",
+            CLOSURES,
+        ),
+        Claim(
+            "C2",
+            "blow-up time",
+            "under softmax attention with V = I the covariance of Gaussian tokens is infinite at "
+            "1/lambda_max(S_0^(1/2) (A + A^T) S_0^(1/2)) where that is positive",
+            CLOSURES,
+        ),
+        Claim(
+            "T1",
+            "low temperature",
+            "the law under fixed heads is within sqrt(log(beta + 1)/beta) e^{Ct} + e^{-ct} of the projection on the "
+            "top eigenspace of V",
+            "Alcalde, Bungert, Riedl and Roith 2605.10931, as reported",
+            "a bound, and one that smooth densities do not reach: at fixed depth time they are within O(1/beta) of the "
+            "flow of beta = infinity",
+        ),
+        Claim(
+            "T2",
+            "finite depth and heads",
+            "a transformer of L layers and H heads is within L^-1 + L^-1/3 H^-1/2 of its limit in L2",
+            "Gibson and Reisinger 2605.11059, as reported",
+            "with heads independent from layer to layer the second term is (L H)^-1/2",
         ),
     )
 }
