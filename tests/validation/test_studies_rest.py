@@ -123,6 +123,7 @@ def test_exponents_are_the_closed_forms_and_not_those_of_another_dimension():
     first, mean = m1.exponents(RNG(11), block, 40_000)
     for found, exact in ((first, angle_exponent), (mean, mean_exponent)):
         value = exact(block.kernel)
+        assert found.error < 0.05 * abs(value)  # not so without the mirrored layer
         assert abs(found.value - value) < 4 * found.error + 1e-3
         wrong = exact(replace(block, d=6).kernel)
         assert Part("", found.value, found.error, wrong, effect=abs(value)).verdict != "holds"
@@ -152,7 +153,8 @@ def test_tokens_follow_their_closure_and_not_another(name):
     closure = GaussianClosure(c1.KINDS[name], c1.VALUE, c1.QUERY, c1.KEY)
     wrong = GaussianClosure(c1.KINDS[name], 0.5 * c1.VALUE, c1.QUERY, c1.KEY)
     for law, verdict in ((closure, "holds"), (wrong, "fails")):
-        _, ratio = c1.compare(c1.KINDS[name], law, RNG(13), 100, 12)
+        gap, ratio = c1.compare(c1.KINDS[name], law, RNG(13), 100, 12)
+        assert (gap.value < 0.2) is (law is closure)
         assert Part("", ratio.value, ratio.error, 1.0, bias=0.03, effect=0.3).verdict == verdict
 
 
@@ -195,6 +197,8 @@ def test_heads_drawn_anew_average_over_depth_and_curves_do_not():
     values, errors = np.array([t2.fresh_error(int(n), 8, 200, RNG(16)) for n in layers]).T
     fit = slope(layers, values, errors)
     assert abs(fit.value + 0.5) < 4 * fit.error + 0.03
+    one, other = t2.curve_error(1, 4, 100, 0), t2.fresh_error(1, 4, 2000, RNG(17))  # in one layer they are alike
+    assert abs(one[0] - other[0]) < 4 * np.hypot(one[1], other[1])
     coarse, fine = (t2.curve_error(n, 4, 15, 0) for n in (8, 32))
     assert abs(coarse[0] / fine[0] - 1) < 0.2
 

@@ -155,7 +155,7 @@ ETA: Array = np.array([2.0**-k for k in range(4, 8)])
 
 def study(quick: bool, seed: int) -> Findings:
     """The ratios, extrapolated."""
-    replicas = 10_000 if quick else 400_000
+    replicas = 20_000 if quick else 400_000
     rng = np.random.default_rng([seed, 7])
     found = [ratio(replace(CASE, eps=eps, n_heads=round(0.5 / eps), signs=[]), rng, replicas) for eps in EPS]
     values, errors = columns(found)
