@@ -136,8 +136,8 @@ CLAIMS: dict[str, Claim] = {
         Claim(
             "M2",
             "odd kernels",
-            "under blocks with an odd activation and no biases tokens end in two clusters opposite each other: |R| -> 1, "
-            "R -> -1 with a probability that the scale function gives",
+            "under blocks with an odd activation and no biases tokens end in two clusters opposite each other: "
+            "|R| -> 1, R -> -1 with a probability that the scale function gives",
             BLOCKS,
         ),
         Claim(

@@ -1,8 +1,8 @@
 """C2, blow-up of Gaussian tokens under softmax attention with V = I: at 1/lambda_max(S_0^{1/2} (A + A^T) S_0^{1/2}).
 
 The inverse covariance S^{-1}(t) = S_0^{-1} - t (A + A^T) is a straight line that becomes singular at that time.
-Measured: the pole of the closure's equations integrated with values V = I but without the formula, and the time at which the
-inverse covariance of actual tokens, Gauss-Hermite points moved by softmax, extrapolated from early times, does.
+Measured: the pole of the closure's equations, integrated without the formula, and the time at which the inverse
+covariance of actual tokens, Gauss-Hermite points moved by softmax, becomes singular, extrapolated from early times.
 """
 
 import numpy as np

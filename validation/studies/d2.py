@@ -15,7 +15,7 @@ from validation.studies.d4 import fixed_heads
 from validation.verdict import Figure, Findings, Part, Series
 
 START = unit(np.random.default_rng(5).standard_normal((5, 3)))
-ETA = 2.0 ** -np.arange(4, 8)
+ETA: Array = np.array([2.0**-k for k in range(4, 8)])
 
 
 def course(law: RandomTransformer | Modified, steps: int) -> Array:

@@ -21,7 +21,7 @@ from validation.verdict import Figure, Findings, Part, Series
 START = unit(np.random.default_rng(5).standard_normal((5, 3)))
 PAIR = np.array([[1.0, 0.0, 0.0], [np.cos(1.2), np.sin(1.2), 0.0]])
 CASE = TwoForms(PAIR, 1.0, 0.5, 1.0, 3, 0.125, 4, np.array([[-1.5, -0.3, 0], [0.3, -1.5, 0], [0, 0, -1.5]]))
-ETA = 2.0 ** -np.arange(4, 8)
+ETA: Array = np.array([2.0**-k for k in range(4, 8)])
 HORIZON = 0.5
 
 

@@ -48,7 +48,7 @@ class TwoForms(Ensemble):
         for _ in range(self.n_heads):
             value = mean + self.sigma_v * rng.standard_normal((replicas, d, d))
             index = rng.integers(0, 2, replicas)
-            self.signs.append(1.0 - 2.0 * index)
+            self.signs.append(np.asarray(1.0 - 2.0 * index, dtype=np.float64))
             yield value, FORMS[index], np.broadcast_to(np.eye(d), (replicas, d, d))
 
 
@@ -150,12 +150,12 @@ def corrector_share(heads: FixedHeads, eta: float, start: Array, taken: Retracti
 PAIR = np.array([[1.0, 0.0, 0.0], [np.cos(1.2), np.sin(1.2), 0.0]])
 CASE = TwoForms(PAIR, 1.0, 0.2, 1.0, 3, 0.125, 4, MEAN)
 EPS = (0.0625, 0.03125, 0.015625)
-ETA = 2.0 ** -np.arange(4, 8)
+ETA: Array = np.array([2.0**-k for k in range(4, 8)])
 
 
 def study(quick: bool, seed: int) -> Findings:
     """The ratios, extrapolated."""
-    replicas = 10_000 if quick else 400_000
+    replicas = 20_000 if quick else 400_000
     rng = np.random.default_rng([seed, 7])
     found = [ratio(replace(CASE, eps=eps, n_heads=round(0.5 / eps), signs=[]), rng, replicas) for eps in EPS]
     values, errors = columns(found)

@@ -1,8 +1,8 @@
 """M1, synchronisation by random MLP blocks: exponents of two close tokens, and what the sign of lambda_bar says.
 
-lambda_1 = (d-3)/2 k'(1) - (d-1)/2 k(1) of the angle, lambda_bar = (d-1) k'(1) - (d-3) k(1) of E(1 - R), each measured in one layer
-of blocks of finite width.  lambda_bar < 0 is sufficient for synchronisation but not necessary: relu without biases at d = 5
-has lambda_bar = +0.2 and lambda_1 = -0.1, and pairs that start orthogonal meet at that rate.
+lambda_1 = (d-3)/2 k'(1) - (d-1)/2 k(1) of the angle, lambda_bar = (d-1) k'(1) - (d-3) k(1) of E(1 - R), each measured
+in one layer of blocks of finite width.  lambda_bar < 0 is sufficient for synchronisation but not necessary: relu
+without biases at d = 5 has lambda_bar = +0.2 and lambda_1 = -0.1, and pairs that start orthogonal meet at that rate.
 """
 
 import numpy as np
@@ -77,7 +77,7 @@ def study(quick: bool, seed: int) -> Findings:
     times = HORIZON * np.arange(1, 6) / 5
     line = paths[0].mean() + angle_exponent(BARE.kernel) * (times - times[0])
     series = (
-        Series("mean log angle, relu, d = 5", times, paths.mean(axis=1), paths.std(axis=1) / np.sqrt(pairs), line=False),
+        Series("mean log angle, relu", times, paths.mean(axis=1), paths.std(axis=1) / np.sqrt(pairs), line=False),
         Series("lambda_1 t", times, line, dashed=True),
     )
     return Findings(

@@ -1,7 +1,7 @@
 """Two tokens in random MLP blocks: x+ = nrm(x + sqrt(h) g(x)), g of finite width.
 
-By rotational invariance the overlap is a Markov chain: x = e_1, y = cos(a) e_1 + sin(a) e_2, and of the inner matrix only
-two columns matter; given the hidden layers, (g(x), g(y) - g(x)) is Gaussian with their Gram matrix.
+By rotational invariance the overlap is a Markov chain: x = e_1, y = cos(a) e_1 + sin(a) e_2, and of the inner matrix
+only two columns matter; given the hidden layers, (g(x), g(y) - g(x)) is Gaussian with their Gram matrix.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Block:
     def fields(self, rng: np.random.Generator, gap: Array) -> tuple[Array, Array, Array]:
         """g(x) and g(y) - g(x), (size, d), and y - x as (size, 2), for pairs with 1 - R = gap (size,)."""
         size, act = len(gap), ACTIVATIONS[self.activation].function
-        move = np.column_stack([-gap, np.sqrt(gap * (2 - gap))])
+        move = np.column_stack([-gap, np.sqrt(gap * np.maximum(2 - gap, 0.0))])  # beyond 2 by rounding only
         first, second, bias = rng.standard_normal((3, size, self.width))
         inner = first / np.sqrt(self.d) + self.sigma_r * bias
         hidden = act(inner)
