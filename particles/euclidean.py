@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from particles.arrays import Array, as_array
-from particles.tokens import Tokens, mean_token, second_moment
+from particles.tokens import Tokens, WeightedPoints, normalised
 
 ROUNDING = 1e-12  # relative asymmetry, or negative part, of a covariance that passes for rounding
 
@@ -23,7 +23,7 @@ def symmetric_root(covariance: Array, name: str = "covariance") -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class EuclideanTokens:
+class EuclideanTokens(WeightedPoints):
     """Weighted tokens in R^d.
 
     Parameters
@@ -45,29 +45,8 @@ class EuclideanTokens:
         n, d = points.shape
         if n < 1 or d < 1:
             raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 1, got {points.shape}")
-        weights = np.full(n, 1.0 / n) if np.size(self.weights) == 0 else as_array(self.weights, "weights", (n,))
-        if not weights.min() > 0:
-            raise ValueError(f"weights must be positive, got {weights.min():g} for token {int(weights.argmin())}")
         object.__setattr__(self, "points", points)
-        object.__setattr__(self, "weights", weights / weights.sum())
-
-    def __len__(self) -> int:
-        return int(self.points.shape[0])
-
-    @property
-    def d(self) -> int:
-        """Dimension of the space the tokens live in."""
-        return int(self.points.shape[1])
-
-    @property
-    def mean(self) -> Array:
-        """Mean token, shape (d,)."""
-        return mean_token(self)
-
-    @property
-    def second_moment(self) -> Array:
-        """Second moment int x x^T mu(dx), shape (d, d)."""
-        return second_moment(self)
+        object.__setattr__(self, "weights", normalised(self.weights, n))
 
     @property
     def covariance(self) -> Array:

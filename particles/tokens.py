@@ -39,8 +39,42 @@ def second_moment(measure: Measure) -> Array:
     return (measure.points * measure.weights[:, None]).T @ measure.points
 
 
+def normalised(weights: Array, n: int) -> Array:
+    """Weights (n,) of sum 1, equal ones for none given; ValueError unless all are positive."""
+    checked = np.full(n, 1.0 / n) if np.size(weights) == 0 else as_array(weights, "weights", (n,))
+    if not checked.min() > 0:
+        raise ValueError(f"weights must be positive, got {checked.min():g} for token {int(checked.argmin())}")
+    result: Array = checked / checked.sum()
+    return result
+
+
+class WeightedPoints:
+    """Number, dimension and moments of points (n, d) with weights (n,) of sum 1."""
+
+    points: Array
+    weights: Array
+
+    def __len__(self) -> int:
+        return int(self.points.shape[0])
+
+    @property
+    def d(self) -> int:
+        """Dimension of the space the tokens live in."""
+        return int(self.points.shape[1])
+
+    @property
+    def mean(self) -> Array:
+        """Mean token, shape (d,)."""
+        return mean_token(self)
+
+    @property
+    def second_moment(self) -> Array:
+        """Second moment int x x^T mu(dx), shape (d, d)."""
+        return second_moment(self)
+
+
 @dataclass(frozen=True, eq=False)
-class Tokens:
+class Tokens(WeightedPoints):
     """Weighted tokens on the sphere.
 
     Parameters
@@ -66,26 +100,5 @@ class Tokens:
         worst = int(np.argmax(np.abs(norms - 1)))
         if not abs(norms[worst] - 1) <= 1e-6:
             raise ValueError(f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}")
-        weights = np.full(n, 1.0 / n) if np.size(self.weights) == 0 else as_array(self.weights, "weights", (n,))
-        if not weights.min() > 0:
-            raise ValueError(f"weights must be positive, got {weights.min():g} for token {int(weights.argmin())}")
         object.__setattr__(self, "points", points / norms[:, None])
-        object.__setattr__(self, "weights", weights / weights.sum())
-
-    def __len__(self) -> int:
-        return int(self.points.shape[0])
-
-    @property
-    def d(self) -> int:
-        """Dimension of the space the tokens live in."""
-        return int(self.points.shape[1])
-
-    @property
-    def mean(self) -> Array:
-        """Mean token, shape (d,)."""
-        return mean_token(self)
-
-    @property
-    def second_moment(self) -> Array:
-        """Second moment, shape (d, d)."""
-        return second_moment(self)
+        object.__setattr__(self, "weights", normalised(self.weights, n))

@@ -57,7 +57,6 @@ class SpectralField:
             raise ValueError(f"SpectralField lives on S^2 (d = 3), got d = {push.mixing.shape[-1]}")
         if not 0 < tol <= 0.1:
             raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
-        self._attention, self._push = attention, push
         self._measure = Cloud(measure.points, measure.weights)
         self.tail = 0.0
         choice = SourceChoice(measure, GUARD * tol)

@@ -129,8 +129,8 @@ class DensityFlow:
         return isinstance(self.law, WithPrivateNoise) and self.law.nu > 0
 
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
-        """State at depth 0, with points (P, 3) that ride on the flow."""
-        riders = np.zeros((0, 3)) if passive is None else passive
+        """State at depth 0, with points (P, d) that ride on the flow."""
+        riders = np.zeros((0, self.sphere.d)) if passive is None else passive
         along = None
         if self.characteristics:
             if density.node_log_density is None:
@@ -335,7 +335,7 @@ def solve(
     remap_every, on_unresolved : see `DensityFlow`.
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
         node_weight, entropy, area_defect, lyapunov and folds.
-    passive : (P, 3) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
+    passive : (P, d) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
     remap_every, on_unresolved, carried : see `DensityFlow`.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.

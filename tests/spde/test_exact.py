@@ -126,8 +126,6 @@ def test_rotating_everything_rotates_the_density(attention):
         start = Density.from_law(VonMisesFisherMixture([1.0, 0.5], centres, kappas), Sphere(47))
         law = RecordedLayers.from_query_key(m, f, 3.0)
         run = solve(start, law, attention, n_steps=5, save_every=5)
-        order = np.lexsort((start.sphere.degrees, start.sphere.orders))
-        del order
         runs.append((run, start.sphere))
     points = dense.nrm(rng.standard_normal((200, 3)))
     values = []
