@@ -162,6 +162,14 @@ CLAIMS: dict[str, Claim] = {
             CLOSURES,
         ),
         Claim(
+            "C3",
+            "covariances of low rank",
+            "covariances of Gaussian tokens tend to matrices of low rank: under softmax, L2 and Sinkhorn attention, "
+            "V = I and A = -K^T K of rank r to one of rank d - r, r eigenvalues falling like 1/t; under softmax it is "
+            "N (N^T S_0^-1 N)^-1 N^T, N a basis of the kernel of K",
+            CLOSURES + "; this precise form is derived here",
+        ),
+        Claim(
             "T1",
             "low temperature",
             "the law under fixed heads is within sqrt(log(beta + 1)/beta) e^{Ct} + e^{-ct} of the projection on the "

@@ -12,13 +12,13 @@ from particles.retraction import geodesic, normalize
 from validation.claims import CLAIMS
 from validation.distances import Estimate
 from validation.statistics import slope
-from validation.studies import c1, c2, d2, d3, d4, m1, m2, t1, t2
+from validation.studies import c1, c2, c3, d2, d3, d4, m1, m2, t1, t2
 from validation.studies.chains import attend
 from validation.studies.mlp_pairs import Block
 from validation.verdict import Part
 
 RNG = np.random.default_rng
-NEW = ("D2", "D3", "D4", "M1", "M2", "C1", "C2", "T1", "T2")
+NEW = ("D2", "D3", "D4", "M1", "M2", "C1", "C2", "C3", "T1", "T2")
 
 
 @pytest.mark.parametrize("name", NEW)
@@ -172,6 +172,29 @@ def test_hermite_tokens_have_the_moments_of_their_law():
     tokens = c2.hermite_tokens(law, 6)
     assert np.abs(tokens.mean - law.mean).max() < 1e-13
     assert np.abs(tokens.covariance - law.covariance).max() < 1e-13
+
+
+def test_covariances_lose_the_rank_of_the_form():
+    law, key = c3.case(RNG(16), 2, 1)
+    found, wanted = c3.by_tokens(law, key)
+    assert np.abs(found / wanted - 1).max() < 1e-5
+    assert np.abs(c3.by_tokens(law, 1.1 * key)[0] / wanted - 1).max() > 0.05
+    late = np.linalg.inv(np.linalg.inv(law.covariance) + 1e9 * key.T @ key)
+    assert np.abs(late - c3.limit(law, key)).max() < 1e-8
+
+
+@pytest.mark.parametrize("name", c3.KINDS)
+def test_rank_of_the_form_many_eigenvalues_vanish_like_one_over_t(name):
+    law, key = c3.case(RNG(17), 3, 2)
+    found = c3.powers(c3.KINDS[name], law, key)
+    assert np.abs(found - [-1, -1, 0]).max() < 0.01
+    still = c3.powers(c3.KINDS[name], law, 1e-4 * key)  # hardly anything moves: the slope is that of the form
+    assert np.abs(still).max() < 0.01
+
+
+def test_limits_are_extrapolated_exactly_from_one_pole():
+    times = np.array([1.0, 4.0, 6.0, 8.0])
+    assert c3.extrapolated(2 + 3 / (times + 0.7)) == pytest.approx(2, abs=1e-12)
 
 
 def test_distance_at_low_temperature_falls_like_one_over_beta():
