@@ -60,8 +60,8 @@ CLAIMS: dict[str, Claim] = {
             "the modified equation, ballistic with the corrector -(eta/2) nabla_b b, follows the chain with an error "
             "of order eta max(eta, alpha), alpha = eps sigma^2, at all times",
             HOMOGENIZED,
-            "so it is with all of mathematics (3), and at grid times; with -(eta/2) nabla_b b alone, or between grid "
-            "times for a piecewise constant chain, the error is of order eta",
+            "so it is with all of mathematics (3), and at grid times; for random heads in the mean, with noise; with "
+            "-(eta/2) nabla_b b alone, or between grid times for a piecewise constant chain, the error is of order eta",
         ),
         Claim(
             "D3",

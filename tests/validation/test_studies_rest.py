@@ -5,7 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from particles import Ballistic, Euler, FixedHeads, Gaussian, GaussianClosure, Noise, Softmax
+from particles import (
+    Ballistic,
+    Euler,
+    FixedHeads,
+    Gaussian,
+    GaussianClosure,
+    Modified,
+    Noise,
+    Softmax,
+    Tokens,
+    simulate,
+)
 from particles.arrays import unit
 from particles.reduced import angle_exponent, mean_exponent
 from particles.retraction import geodesic, normalize
@@ -95,6 +106,30 @@ def test_errors_of_the_modified_equation():
         fit = slope(eta, gaps)
         assert abs(fit.value - want) < 0.15
         assert Part("", fit.value, fit.error, 3 - want, bias=0.15, effect=0.8).verdict == "fails"
+
+
+@pytest.mark.parametrize("name, retraction", [("full", normalize), ("short", geodesic)])
+def test_corrector_of_the_means_is_that_of_the_modified_law(name, retraction):
+    forms = FixedHeads(np.stack([d4.MEAN] * 2), d4.FORMS, np.stack([np.eye(3)] * 2))
+    dt, eta = 1e-3, 0.25
+
+    def velocity(eta):
+        law = Modified(forms, dt, eta, 0.0, 1, Noise(0), retraction=retraction)
+        moved = simulate(Tokens(d4.CASE.start), law, Softmax(d4.CASE.beta), n_steps=1).tokens.values
+        return (moved[1] - moved[0]) / dt
+
+    state = d4.CASE.start[None]
+    found = d2.corrector(d4.CASE, eta, state, d2.CORRECTORS[name])[0]
+    wanted = (velocity(2 * eta) - velocity(eta))
+    assert np.abs(found - wanted).max() < 5 * dt * np.abs(wanted).max()
+    short = d2.corrector(d4.CASE, eta, state, 1 - d2.CORRECTORS[name])[0]
+    assert np.abs(short - wanted).max() > 0.1 * np.abs(wanted).max()
+
+
+def test_mean_of_random_chains_is_of_second_order_with_the_corrector():
+    full, short = d2.mean_gaps(0.125, RNG(18), 5000)
+    assert abs(full.value) < 0.3 * abs(short.value)
+    assert abs(short.value) > 20 * short.error
 
 
 @pytest.mark.parametrize("block", [Block("relu", 5, 0.1, 0.1), Block("tanh", 4), Block("erf", 6, 0.3, 0.2, width=3)])

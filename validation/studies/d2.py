@@ -1,8 +1,13 @@
-"""D2, the modified equation: its error for chains of fixed heads (alpha = 0), where eta max(eta, alpha) = eta^2.
+"""D2, the modified equation: its error for chains of fixed heads, and of random heads in the mean.
 
-Slopes in eta of the largest distance over tokens and times, at grid times with all of mathematics (3) and with
--(eta/2) nabla_b b alone, as reported; and over all times, where a chain that is constant between its layers lags.
+(alpha = 0) Slopes in eta of the largest distance over tokens and times, at grid times with all of mathematics (3) and
+with -(eta/2) nabla_b b alone, as reported; and over all times, where a chain that is constant between its layers lags.
+(alpha > 0) Single paths differ by sqrt(alpha t), so the error is that of E w, w = |mean token|^2, between chains of a
+fixed number of random heads, alpha in proportion to eta, and the stochastic equation with the corrector.
+In both eta max(eta, alpha) is of order eta^2.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,12 +15,28 @@ from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, T
 from particles.arrays import Array, unit
 from particles.retraction import Retraction, geodesic, normalize
 from particles.simulate import simulate
-from validation.statistics import slope
-from validation.studies.d4 import fixed_heads
+from validation.distances import Estimate
+from validation.statistics import control_mean, slope
+from validation.studies.chains import Ensemble, mean_overlap
+from validation.studies.d4 import (
+    CASE,
+    FORMS,
+    RICHARDSON,
+    SIZES,
+    TwoForms,
+    averages,
+    controls,
+    equation_step,
+    fixed_heads,
+)
+from validation.studies.lines import columns
 from validation.verdict import Figure, Findings, Part, Series
 
 START = unit(np.random.default_rng(5).standard_normal((5, 3)))
 ETA: Array = np.array([2.0**-k for k in range(4, 8)])
+RANDOM_ETA: Array = np.array([0.125, 0.0625, 0.03125])
+RANDOM_HEADS, RANDOM_TIME = 4, 0.5
+CORRECTORS = {"full": 1.0, "short": 0.0}  # all of (3), or -(eta/2) nabla_b b alone
 
 
 def course(law: RandomTransformer | Modified, steps: int) -> Array:
@@ -38,8 +59,62 @@ def errors(heads: FixedHeads, eta: float, corrector: Retraction) -> tuple[float,
     return float(at_grid), float(max(at_grid, before))
 
 
+def drift(case: Ensemble, state: Array) -> tuple[Array, Array]:
+    """b = P u and <x, u>, u = Vbar E m, of chains with two forms: (R, n, d) and (R, n, 1)."""
+    assert case.mean_v is not None
+    u = 0.5 * sum(averages(state, form, case.beta) for form in FORMS) @ case.mean_v.T
+    along = np.einsum("rni,rni->rn", state, u)[..., None]
+    return u - along * state, along
+
+
+def corrector(case: Ensemble, eta: float, state: Array, full: float, h: float = 1e-3) -> Array:
+    """-(eta/2) nabla_b b - full eta <x, u> b; the covariant derivative by central differences along geodesics."""
+    b, along = drift(case, state)
+    turn = (drift(case, geodesic(state, h * b))[0] - drift(case, geodesic(state, -h * b))[0]) / (2 * h)
+    turn -= np.einsum("rni,rni->rn", state, turn)[..., None] * state
+    found: Array = -0.5 * eta * turn - full * eta * along * b
+    return found
+
+
+def equation(case: TwoForms, eta: float, rng: np.random.Generator, replicas: int) -> Array:
+    """w of the stochastic equation with each of CORRECTORS, dt -> 0, and three controls: (R, 2 + 3)."""
+    d, finest = case.start.shape[1], max(SIZES)
+    start = np.broadcast_to(case.start, (replicas, *case.start.shape))
+    states = {(size, full): start.copy() for size in SIZES for full in CORRECTORS.values()}
+    mixtures: list[Array] = []
+    for _ in range(round(case.horizon / eta)):
+        steps = rng.standard_normal((finest, replicas, 1 + 2 * d * d))
+        mixtures += list(steps[:, :, 0].copy())
+        steps *= np.sqrt(eta / finest)
+        for (size, full), state in states.items():
+            for noise in steps.reshape(size, finest // size, replicas, -1).sum(axis=1):
+                extra = corrector(case, eta, state, full)
+                state = equation_step(case, state, eta / size, noise, full, extra)
+            states[size, full] = state
+    limits = [
+        sum(RICHARDSON[finest // size] * mean_overlap(states[size, full]) for size in SIZES)
+        for full in CORRECTORS.values()
+    ]
+    return np.column_stack([*limits, controls(mixtures)])
+
+
+def mean_gaps(eta: float, rng: np.random.Generator, replicas: int, batch: int = 2500) -> list[Estimate]:
+    """E w of chains less that of the equation, with each of CORRECTORS."""
+    heads = round(RANDOM_TIME / eta) * RANDOM_HEADS
+    case = replace(CASE, eps=eta / RANDOM_HEADS, n_heads=heads, signs=[])
+    chains, equations = [], []
+    for _ in range(max(2, replicas // batch)):
+        w = mean_overlap(case.run(rng, batch, (RANDOM_HEADS,))[RANDOM_HEADS])
+        chains.append(np.column_stack([w, controls(case.signs)]))
+        equations.append(equation(case, eta, rng, batch))
+    chain, flow = np.concatenate(chains), np.concatenate(equations)
+    of_chain = control_mean(chain[:, 0], chain[:, 1:], 0.0)
+    of_flow = [control_mean(flow[:, column], flow[:, len(CORRECTORS) :], 0.0) for column in range(len(CORRECTORS))]
+    return [Estimate(of_chain.value - e.value, float(np.hypot(of_chain.error, e.error))) for e in of_flow]
+
+
 def study(quick: bool, seed: int) -> Findings:
-    """Slopes; nothing here is random, so quick, full and all seeds are alike."""
+    """Slopes; those of fixed heads are not random, so quick, full and all seeds are alike in them."""
     wanted = {
         "grid": ("at grid times, all of (3)", normalize, 0, None),
         "short": ("at grid times, -(eta/2) nabla_b b alone", geodesic, 0, 1.0),
@@ -48,6 +123,7 @@ def study(quick: bool, seed: int) -> Findings:
     parts: dict[str, Part] = {}
     series: list[Series] = []
     table: dict[str, Array] = {"eta": ETA}
+    notes: list[str] = []
     for n_heads in (1, 4):
         heads = fixed_heads(n_heads)
         for name, (text, corrector, which, corrected) in wanted.items():
@@ -59,7 +135,20 @@ def study(quick: bool, seed: int) -> Findings:
             )  # fmt: skip
             series.append(Series(f"{text}, {n_heads} heads", ETA, gaps))
             table[f"{name}_H{n_heads}"] = gaps
+    rng = np.random.default_rng([seed, 11])
+    gaps_of_means = zip(*(mean_gaps(eta, rng, 20_000 if quick else 300_000) for eta in RANDOM_ETA), strict=True)
+    for (name, full), found in zip(CORRECTORS.items(), gaps_of_means, strict=True):
+        means, spread = columns(found)
+        text = "all of (3)" if full else "-(eta/2) nabla_b b alone"
+        fit = slope(RANDOM_ETA, np.abs(means), spread)
+        parts[f"mean_{name}"] = Part(
+            f"slope in eta of the error of E w, {RANDOM_HEADS} random heads in a layer, {text}", fit.value, fit.error,
+            2.0, None if full else 1.0, bias=0.15, effect=1.0,
+        )  # fmt: skip
+        series.append(Series(f"E w, {RANDOM_HEADS} random heads, {text}", RANDOM_ETA, np.abs(means), spread))
+        shown = ", ".join(f"{value:.6f} +- {error:.6f}" for value, error in zip(means, spread, strict=True))
+        notes.append(f"error of E w at eta = 1/8, 1/16, 1/32, {text}: {shown}")
     for power in (1, 2):
         series.append(Series(f"slope {power}", ETA, series[0].y[-1] * (ETA / ETA[-1]) ** power, dashed=True))
-    figure = Figure("residual step eta", "largest distance to the modified flow", tuple(series), x_log=True, y_log=True)
-    return Findings(parts, figure, table)
+    figure = Figure("residual step eta", "error of the modified equation", tuple(series), x_log=True, y_log=True)
+    return Findings(parts, figure, table, tuple(notes))

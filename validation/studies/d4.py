@@ -67,10 +67,13 @@ def averages(state: Array, form: Array, beta: float) -> Array:
     return found
 
 
-def equation_step(case: Ensemble, state: Array, dt: float, noise: Array, term: float) -> Array:
+def equation_step(
+    case: Ensemble, state: Array, dt: float, noise: Array, term: float, extra: Array | float = 0.0
+) -> Array:
     """One geodesic Euler-Maruyama step; `term` times -eps P Vbar Cov(m) Vbar^T x is the drift in question.
 
     noise (R, 1 + 2 d d): Brownian increments over dt of the mixture of the two forms and of V'.
+    extra : another drift (R, n, d).
     """
     replicas, _, d = state.shape
     first, second = (averages(state, form, case.beta) for form in FORMS)
@@ -78,6 +81,7 @@ def equation_step(case: Ensemble, state: Array, dt: float, noise: Array, term: f
     gap = 0.5 * (first - second) @ mean_v.T  # Vbar (m - E m) is plus or minus this
     values = noise[:, 1:].reshape(2, replicas, d, d)
     move = dt * 0.5 * (first + second) @ mean_v.T
+    move += dt * extra
     move += np.sqrt(case.eps) * noise[:, :1, None] * gap
     move += np.sqrt(case.eps / 2) * case.sigma_v * (first @ values[0] + second @ values[1])
     move -= term * case.eps * dt * np.einsum("rni,rni->rn", state, gap)[..., None] * gap
