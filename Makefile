@@ -48,8 +48,8 @@ check: $(DEV_DONE) ## ruff, mypy --strict and the direction of the imports
 	$(PY) -m mypy --strict particles spde validation tokenlaw
 	$(PY) -m pytest -q tests/test_imports.py
 
-bench: $(PACKAGE_DONE) $(SHTNS_DONE) ## time one step on one core
-	OMP_NUM_THREADS=1 $(PY) benchmarks/step.py
+bench: $(PACKAGE_DONE) $(SHTNS_DONE) ## all benchmarks at small sizes, and a table of ratios and targets
+	$(PY) benchmarks/all.py
 
 install: $(PACKAGE_DONE) $(SHTNS_DONE) ## install the toolkit into .venv, in editable form
 
