@@ -215,6 +215,13 @@ class DualKernel:
         return _by_quadrature(function, covariance / self.variance, math.sqrt(self.variance))
 
 
+def pair_mean(activation: Activation, correlation: Array, scale: float) -> Array:
+    """E[act(s X) act(s Y)] for standard normal X, Y of the given correlations, s = scale."""
+    if activation.dual is not None:
+        return activation.dual(correlation * scale**2, scale**2)
+    return _by_quadrature(activation.function, correlation, scale)
+
+
 def _by_quadrature(function: Pointwise, correlation: Array, scale: float) -> Array:
     """E[f(s X) f(s (r X + sqrt(1 - r^2) Y))] for independent standard normal X, Y.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tokenlaw.predict_command import predict
+
 if TYPE_CHECKING:
     from particles.simulate import Progress
 
@@ -37,6 +39,7 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override one configuration key (repeatable)")
 ]
 File = Annotated[Path, typer.Argument(metavar="F.nc", help="file of a run")]
+app.command()(predict)
 
 
 def _version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from particles.reduced.exact import (
     equiangular_rate,
     linear_step,
 )
+from particles.reduced.forecast import Architecture, Forecast, MLPKernel, forecast
 from particles.reduced.frozen import FrozenUniform, frozen_uniform
 from particles.reduced.isotropic import IsotropicNoise, Kernel, angle_exponent, mean_exponent
 from particles.reduced.low_temperature import (
@@ -26,11 +27,14 @@ from particles.reduced.two_token import TwoTokens
 from particles.reduced.values_only import ValuesOnly
 
 __all__ = [
+    "Architecture",
     "Estimate",
+    "Forecast",
     "FrozenUniform",
     "IsotropicNoise",
     "Kernel",
     "LowTemperatureLimit",
+    "MLPKernel",
     "OverlapDiffusion",
     "Simplex",
     "SimplexStatistics",
@@ -44,6 +48,7 @@ __all__ = [
     "conformal_step",
     "equiangular_overlap",
     "equiangular_rate",
+    "forecast",
     "frozen_uniform",
     "kappa",
     "linear_step",

@@ -1,0 +1,120 @@
+"""`tokenlaw predict`: numbers of the forecast, presets, maps, pictures and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from particles.reduced import forecast
+from tokenlaw.cli import run
+from tokenlaw.predict import PRESETS, architecture, collapse_map
+
+SIZES = ["--d-model", "64", "--heads", "4", "--layers", "12", "--context", "16"]
+
+
+def test_json_is_the_forecast(capsys):
+    assert run(["predict", *SIZES, "--residual-scale", "2", "--overlap0", "0.2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    base = architecture({"d_model": 64, "heads": 4, "layers": 12, "context": 16, "residual_scale": 2.0})
+    wanted = forecast(base, 0.2)
+    assert found["overlap"]["mean"] == wanted.mean.tolist()
+    assert found["overlap"]["low"][12] < found["overlap"]["mean"][12] < found["overlap"]["high"][12]
+    assert found["collapse_layer"] == wanted.collapse_layer
+    assert found["exponent"] == wanted.exponent() < 0
+    assert found["regime"] in ("collapse", "collapsing")
+    assert len(found["advice"]) == 4
+
+
+def test_text_says_where_tokens_collapse(capsys):
+    assert run(["predict", *SIZES, "--residual-scale", "8", "--overlap0", "0.5"]) == 0
+    text = capsys.readouterr().out
+    assert "collapse: tokens are indistinguishable" in text
+    assert "exponent of log(1 - overlap)" in text
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_architectures(name):
+    preset = PRESETS[name]
+    found = architecture(preset.settings())
+    assert (found.d, found.heads, found.layers, found.context) == (
+        preset.d_model, preset.heads, preset.layers, preset.context,
+    )  # fmt: skip
+    assert found.head_dim * found.heads == found.d
+    assert found.mlp is not None
+
+
+def test_scales_of_a_preset_are_those_of_its_matrices():
+    # one layer of BERT written out: tokens of length sqrt(d), matrices with entries of deviation 0.02
+    d, heads, n = 768, 12, 6
+    head_dim = d // heads
+    rng = np.random.default_rng(0)
+    tokens = rng.standard_normal((n, d))
+    tokens *= np.sqrt(d) / np.linalg.norm(tokens, axis=1, keepdims=True)
+    added = np.zeros((n, d))
+    for _ in range(heads):
+        value, query, key = 0.02 * rng.standard_normal((3, head_dim, d))
+        scores = (tokens @ query.T) @ (tokens @ key.T).T / np.sqrt(head_dim)
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        weights /= weights.sum(axis=1, keepdims=True)
+        added += (weights @ tokens) @ value.T @ (0.02 * rng.standard_normal((d, head_dim))).T
+    settings = PRESETS["bert-base"].settings()
+    found = architecture(settings)
+    weights_square = np.mean(np.sum(weights**2, axis=1))
+    variance = found.attention_step * d * weights_square  # of U at s_ii = f, orthogonal tokens
+    assert np.mean(np.sum(added**2, axis=1)) / d == pytest.approx(variance, rel=0.15)
+    assert settings["beta"] * settings["sigma_a"] ** 2 * np.sqrt(head_dim) == pytest.approx(scores.std(), rel=0.4)
+
+
+def test_changes_go_on_top_of_a_preset(capsys):
+    assert run(["predict", "--preset", "transformer-base", "--layers", "2", "--mlp", "none", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["overlap"]["mean"]) == 3
+    with_mlp = forecast(architecture(PRESETS["transformer-base"].settings()), 0.0, realizations=50)
+    assert with_mlp.mean[2] > 1.2 * found["overlap"]["mean"][2]
+
+
+def test_pictures_and_maps(tmp_path, capsys):
+    picture = tmp_path / "p.png"
+    assert run(["predict", *SIZES, "--out", str(picture)]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    base = architecture({"d_model": 64, "heads": 1, "layers": 1, "context": 16, "residual_scale": 2.0})
+    found = collapse_map("head-dim,beta", base, 0.5, 0, deepest=40)
+    depth = found["collapse_depth"]
+    assert depth.dims == ("beta", "head_dim")
+    cold, hot = depth.isel(beta=-1, head_dim=2), depth.isel(beta=0, head_dim=2)
+    assert np.isnan(cold) or cold >= hot
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.png"]
+
+
+def test_a_map_is_written_whole(tmp_path, monkeypatch):
+    small = xr.Dataset({"collapse_depth": (("d_model", "context"), np.array([[3.0, np.nan]]))},
+                       {"d_model": ("d_model", [64.0], {"long_name": "d"}),
+                        "context": ("context", [8, 16], {"long_name": "n"})}, {"deepest": 40})  # fmt: skip
+    monkeypatch.setattr("tokenlaw.predict.collapse_map", lambda *_: small)
+    for name in ("m.nc", "m.png"):
+        assert run(["predict", *SIZES, "--map", "context,d-model", "--out", str(tmp_path / name)]) == 0
+    with xr.open_dataset(tmp_path / "m.nc") as found:
+        assert np.array_equal(found["collapse_depth"], small["collapse_depth"], equal_nan=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.nc", "m.png"]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--heads", "3"], "predict needs --d-model, --layers, --context"),
+    (["--preset", "gpt5"], "--preset: must be one of gpt2"),
+    (["--preset", "gpt2", "--mlp", "swish"], "--mlp: must be none or one of relu"),
+    (["--preset", "gpt2", "--sigma-v", "-1"], "sigma_v must be finite"),
+    (["--preset", "gpt2", "--overlap0", "2"], "start must lie in [0, 1]"),
+    (["--preset", "gpt2", "--head-dim", "1000"], "head_dim must be between 1 and d"),
+    (["--preset", "gpt2", "--d-model", "700"], "must be a multiple of the 12 heads"),
+    (["--preset", "gpt2", "--out", "x.pdf"], "--out: must end with .png"),
+    (["--preset", "gpt2", "--map", "a,b"], "--map: must be head-dim,beta or context,d-model"),
+    (["--preset", "gpt2", "--map", "context,d-model"], "--map needs --out"),
+    (["--d-model", "10", "--heads", "3", "--layers", "2", "--context", "4"], "--head-dim: must be given"),
+    (["--preset", "gpt2", "--mlp-gain", "0"], "gain must lie in"),
+])  # fmt: skip
+def test_wrong_input_is_one_line(arguments, message, capsys):
+    assert run(["predict", *arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]

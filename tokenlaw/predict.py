@@ -1,0 +1,331 @@
+"""`tokenlaw predict`: how the overlap of tokens grows through a random transformer of a given size.
+
+The forecast is `particles.reduced.forecast`; here are the published architectures, the advice, and the maps.
+Numerical packages are imported where they are used, so that the command starts at once.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from particles.reduced.forecast import Architecture, Forecast
+
+NORMAL: Final = 0.02  # standard deviation of the weights of GPT-2 and BERT at their initialisation
+MAPS: Final = {
+    "head-dim,beta": ("head dimension", "beta over its given value"),
+    "context,d-model": ("context length n", "dimension d of the tokens"),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published architecture at its initialisation.
+
+    Attributes
+    ----------
+    title, source : what it is, and where its sizes stand.
+    d_model, heads, layers, context : sizes; head_dim = d_model/heads.
+    pre_norm : normalisation before each block (the stream grows from the length of its embeddings), or behind it.
+    deviation : standard deviation of the weights, None for d_model^-1/2.
+    branch : factor of the last matrix of each block.
+    activation : of the MLP, of width 4 d_model.
+    """
+
+    title: str
+    source: str
+    d_model: int
+    heads: int
+    layers: int
+    context: int
+    pre_norm: bool
+    activation: str
+    deviation: float | None = NORMAL
+    branch: float = 1.0
+
+    def settings(self) -> dict[str, Any]:
+        """The options of `tokenlaw predict` that this architecture stands for.
+
+        Tokens enter a block with length d^1/2, so a matrix with entries of deviation s is one of deviation s d^1/2
+        on the unit sphere; values and outputs together have s^2 head_dim^1/2 d^1/2 before the residual stream, which
+        is measured in its length at the start: d^1/2 behind a normalisation, that of the embeddings before one.
+        """
+        d, head_dim = self.d_model, self.d_model // self.heads
+        if head_dim * self.heads != d:
+            raise ValueError(f"--d-model: must be a multiple of the {self.heads} heads of {self.title}, got {d}")
+        s = d**-0.5 if self.deviation is None else self.deviation
+        inner = s * math.sqrt(d)
+        length = s * math.sqrt(2 * d) if self.pre_norm else math.sqrt(d)  # token and position embeddings
+        return {
+            "d_model": d, "heads": self.heads, "head_dim": head_dim, "layers": self.layers, "context": self.context,
+            "residual_scale": float(self.heads),  # blocks add the heads, they do not average them
+            "sigma_v": self.branch * s**2 * math.sqrt(head_dim) * math.sqrt(d) / length,
+            "sigma_a": inner, "beta": head_dim**-0.5,
+            "mlp": self.activation, "mlp_gain": inner,
+            "mlp_scale": self.branch * s * math.sqrt(4 * d) / length, "pre_norm": self.pre_norm,
+        }  # fmt: skip
+
+
+def _gpt2(title: str, d: int, heads: int, layers: int) -> Preset:
+    return Preset(title, "Radford et al. 2019", d, heads, layers, 1024, True, "gelu", NORMAL, (2 * layers) ** -0.5)
+
+
+PRESETS: Final = {
+    "gpt2": _gpt2("GPT-2 small", 768, 12, 12),
+    "gpt2-medium": _gpt2("GPT-2 medium", 1024, 16, 24),
+    "gpt2-large": _gpt2("GPT-2 large", 1280, 20, 36),
+    "gpt2-xl": _gpt2("GPT-2 XL", 1600, 25, 48),
+    "bert-base": Preset("BERT base", "Devlin et al., arXiv 1810.04805", 768, 12, 12, 512, False, "gelu"),
+    "bert-large": Preset("BERT large", "Devlin et al., arXiv 1810.04805", 1024, 16, 24, 512, False, "gelu"),
+    "transformer-base": Preset(
+        "Transformer base, encoder", "Vaswani et al., arXiv 1706.03762", 512, 8, 6, 512, False, "relu", None
+    ),
+    "vit-base": Preset(
+        "ViT-B/16", "Dosovitskiy et al., arXiv 2010.11929", 768, 12, 12, 197, True, "gelu", None
+    ),
+}
+
+
+def architecture(settings: Mapping[str, Any]) -> "Architecture":
+    """The architecture of a set of options; defaults: sigma_v = d^-1/2, sigma_a = 1, beta = head_dim^-1/2."""
+    from particles import ACTIVATIONS
+    from particles.reduced.forecast import Architecture, MLPKernel
+
+    name = settings.get("mlp")
+    name = None if name == "none" else name
+    if name is not None and name not in ACTIVATIONS:
+        raise ValueError(f"--mlp: must be none or one of {', '.join(ACTIVATIONS)}, got {name}")
+    d, heads = int(settings["d_model"]), int(settings["heads"])
+    head_dim = settings.get("head_dim")
+    if head_dim is None:
+        if d % heads:
+            raise ValueError(f"--head-dim: must be given where d-model = {d} is no multiple of heads = {heads}")
+        head_dim = d // heads
+
+    def given(key: str, otherwise: float) -> float:
+        value = settings.get(key)
+        return otherwise if value is None else float(value)
+
+    return Architecture(
+        d, heads, int(head_dim), int(settings["context"]), int(settings["layers"]),
+        eta=given("residual_scale", 1.0), sigma_v=given("sigma_v", d**-0.5), sigma_a=given("sigma_a", 1.0),
+        beta=given("beta", int(head_dim) ** -0.5),
+        mlp=None if name is None else MLPKernel(ACTIVATIONS[name], given("mlp_gain", 1.0)),
+        mlp_scale=given("mlp_scale", 1.0) if name is not None else 0.0,
+        pre_norm=bool(settings.get("pre_norm")),
+    )  # fmt: skip
+
+
+def regime(found: "Forecast") -> str:
+    """The course of the overlap in a word.
+
+    collapse : the mean passes 0.99 within the layers.   collapsing : it still rises towards 1.
+    arrested : it rises to an overlap below 0.99 at which the drift vanishes.   spreading : it falls.
+    """
+    if found.collapse_layer is not None:
+        return "collapse"
+    if found.resting_overlap() is not None:
+        return "arrested"
+    return "collapsing" if found.drift(found.mean[-1:])[0] > 0 else "spreading"
+
+
+def advice(found: "Forecast", start: float, seed: int) -> list[str]:
+    """What one change at a time would do to the collapse, each forecast anew."""
+    from particles.reduced.forecast import forecast
+
+    a = found.architecture
+    changes = {
+        f"head dimension {max(1, a.head_dim // 4)} instead of {a.head_dim}": replace(
+            a, head_dim=max(1, a.head_dim // 4), beta=a.beta * math.sqrt(a.head_dim / max(1, a.head_dim // 4))
+        ),
+        "half the residual scale": replace(a, eta=a.eta / 2, mlp_scale=a.mlp_scale / 2),
+        "a quarter of the temperature": replace(a, beta=4 * a.beta),
+        "four times the temperature": replace(a, beta=a.beta / 4),
+    }
+    told = []
+    for words, other in changes.items():
+        changed = forecast(other, start, realizations=100, seed=seed)
+        told.append(f"{words}: {_course(changed)}, exponent {changed.exponent():+.3g} per layer")
+    return told
+
+
+def _course(found: "Forecast") -> str:
+    layer = found.collapse_layer
+    return (
+        f"overlap {found.mean[-1]:.3g} after {found.architecture.layers} layers" if layer is None
+        else f"collapse at layer {layer}"
+    )  # fmt: skip
+
+
+def as_json(found: "Forecast", told: list[str]) -> str:
+    """One JSON object, as docs/forecast.md explains it."""
+    low, high = found.band
+    return json.dumps({
+        "overlap": {"mean": found.mean.tolist(), "low": low.tolist(), "high": high.tolist()},
+        "collapse_layer": found.collapse_layer, "regime": regime(found), "exponent": found.exponent(),
+        "resting_overlap": found.resting_overlap(), "radius": found.radius.tolist(), "advice": told,
+    })  # fmt: skip
+
+
+def as_text(found: "Forecast", told: list[str]) -> str:
+    """A table of at most a dozen layers, then what it means."""
+    a, (low, high) = found.architecture, found.band
+    lines = [
+        f"d = {a.d}, {a.heads} heads of dimension {a.head_dim}, {a.context} tokens, {a.layers} layers, "
+        f"{'pre-norm' if a.pre_norm else 'tokens on the sphere'}, "
+        f"standard deviation of the scores {a.beta * a.sigma_a**2 * math.sqrt(a.head_dim):.3g}",
+        f"{'layer':>5s}{'overlap':>10s}{'5 %':>10s}{'95 %':>10s}",
+    ]
+    for k in sorted({round(x * a.layers / 11) for x in range(12)}):
+        lines.append(f"{k:5d}{found.mean[k]:10.4f}{low[k]:10.4f}{high[k]:10.4f}")
+    kind, rest = regime(found), found.resting_overlap()
+    meaning = {
+        "collapse": f"collapse: tokens are indistinguishable (overlap above 0.99) from layer {found.collapse_layer} on",
+        "collapsing": f"collapsing: overlap {found.mean[-1]:.3g} at the end, and rising; no collapse within the layers",
+        "arrested": f"arrested: the overlap settles at about {rest if rest is not None else 0:.3g}",
+        "spreading": "spreading: the overlap falls",
+    }
+    lines += [meaning[kind], f"exponent of log(1 - overlap) at 0.99: {found.exponent():+.3g} per layer "
+              f"({'tokens that are close stay close' if found.exponent() < 0 else 'close tokens part'})"]  # fmt: skip
+    return "\n".join([*lines, *(f"  with {words}" for words in told)])
+
+
+def course(found: "Forecast", title: str) -> "Figure":
+    """Mean overlap and its band over layers."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from tokenlaw.panels import BLUE, GREY
+
+    canvas = Figure(figsize=(7.0, 4.2), layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.add_subplot()
+    layers, (low, high) = range(found.architecture.layers + 1), found.band
+    axes.fill_between(layers, low, high, color=BLUE, alpha=0.25, label="90 % of random weights")
+    axes.plot(layers, found.mean, color=BLUE, label="mean")
+    axes.axhline(0.99, color=GREY, linestyle="--", linewidth=1, label="indistinguishable")
+    axes.set(xlabel="layer", ylabel="overlap of the tokens (cosine)", ylim=(-0.02, 1.02), title=title)
+    axes.legend(frameon=False)
+    return canvas
+
+
+def collapse_map(kind: str, base: "Architecture", start: float, seed: int, deepest: int = 4096) -> "xr.Dataset":
+    """Collapse depth over two sizes, NaN where the tokens stay distinguishable for `deepest` layers.
+
+    kind : "head-dim,beta" or "context,d-model"; the other sizes are those of `base`, sigma_v follows d^-1/2.
+    """
+    import numpy as np
+    import xarray as xr
+
+    from particles.reduced.forecast import forecast
+
+    if kind == "head-dim,beta":
+        across = sorted({min(base.d, 2**k) for k in range(1, 11)})
+        down = [2.0**k for k in range(-2, 6)]
+        cases = [[replace(base, head_dim=k, beta=base.beta * t * math.sqrt(base.head_dim / k)) for k in across]
+                 for t in down]  # fmt: skip
+    else:
+        across, down = [2**k for k in range(3, 13)], [float(2**k) for k in range(5, 13) if 2**k >= base.head_dim]
+        cases = [[replace(base, context=n, d=int(d), sigma_v=base.sigma_v * math.sqrt(base.d / d)) for n in across]
+                 for d in down]  # fmt: skip
+    depth = np.full((len(down), len(across)), np.nan)
+    for row, line in enumerate(cases):
+        for column, one in enumerate(line):
+            deep = replace(one, layers=deepest)
+            found = forecast(deep, start, realizations=50, seed=seed, samples=32, until_collapse=True)
+            depth[row, column] = np.nan if found.collapse_layer is None else found.collapse_layer
+    x, y = (name.replace("-", "_") for name in kind.split(","))
+    labels = dict(zip((x, y), MAPS[kind], strict=True))
+    return xr.Dataset(
+        {"collapse_depth": ((y, x), depth, {"long_name": "layers until the mean overlap passes 0.99", "units": "1"})},
+        {name: (name, values, {"long_name": labels[name], "units": "1"}) for name, values in ((x, across), (y, down))},
+        {"Conventions": "CF-1.11", "title": "collapse depth of random transformers", "deepest": deepest,
+         "overlap0": start, "seed": str(seed)},
+    )  # fmt: skip
+
+
+def map_figure(found: "xr.Dataset") -> "Figure":
+    """The map, logarithmic in everything; grey where there is no collapse."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    field = found["collapse_depth"]
+    y, x = field.dims
+    canvas = Figure(figsize=(7.0, 4.6), layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.add_subplot()
+    axes.set_facecolor("0.8")
+    finite = field.values[np.isfinite(field.values)]
+    norm = LogNorm(max(1.0, finite.min()), max(2.0, finite.max())) if finite.size else None
+    mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), field.values, cmap="viridis", norm=norm)
+    axes.set_xticks(range(field.sizes[x]), [f"{value:g}" for value in found[x].values])
+    axes.set_yticks(range(field.sizes[y]), [f"{value:g}" for value in found[y].values])
+    axes.set(xlabel=found[x].attrs["long_name"], ylabel=found[y].attrs["long_name"])
+    axes.set_title(f"layers until collapse; grey: none within {found.attrs['deepest']}", fontsize=11)
+    canvas.colorbar(mesh, label="collapse depth (layers)")
+    return canvas
+
+
+def answer(
+    preset: str | None, given: Mapping[str, Any], kind: str | None, out: Path | None, as_numbers: bool, seed: int
+) -> str:
+    """What `tokenlaw predict` prints; writes the figure or the map where a file is given."""
+    if preset is not None and preset not in PRESETS:
+        raise ValueError(f"--preset: must be one of {', '.join(PRESETS)}, got {preset}")
+    if kind is not None and kind not in MAPS:
+        raise ValueError(f"--map: must be {' or '.join(MAPS)}, got {kind}")
+    endings = (".png",) if kind is None else (".png", ".nc")
+    if out is not None and out.suffix not in endings:
+        raise ValueError(f"--out: must end with {' or '.join(endings)}, got {out}")
+    if kind is not None and out is None:
+        raise ValueError("--map needs --out F.png or F.nc")
+    changes = {name: value for name, value in given.items() if value is not None}
+    sizes = {name: changes[name] for name in ("d_model", "heads", "layers", "context") if name in changes}
+    settings = ({} if preset is None else replace(PRESETS[preset], **sizes).settings()) | changes
+    missing = [name for name in ("d_model", "heads", "layers", "context") if name not in settings]
+    if missing:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise ValueError(f"predict needs {options}, or --preset with one of {', '.join(PRESETS)}")
+    base, start = architecture(settings), float(given["overlap0"])
+    if kind is not None and out is not None:
+        found_map = collapse_map(kind, base, start, seed)
+        if out.suffix == ".nc":
+            _save_map(found_map, out)
+        else:
+            save(map_figure(found_map), out)
+        return f"{out}: collapse depth over {kind}"
+
+    from particles.reduced.forecast import forecast
+
+    found = forecast(base, start, seed=seed)
+    told = advice(found, start, seed)
+    if out is not None:
+        save(course(found, PRESETS[preset].title if preset else f"d = {base.d}, {base.heads} heads"), out)
+    return as_json(found, told) if as_numbers else as_text(found, told)
+
+
+def _save_map(found: "xr.Dataset", path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        found.to_netcdf(part, encoding={name: {"_FillValue": None} for name in found.coords})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure, whole or not at all."""
+    part = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        figure.savefig(part, dpi=150)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
