@@ -30,7 +30,7 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench install shtns clean distclean FORCE
+.PHONY: help solve test check bench mutate install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ check: $(DEV_DONE) ## ruff, mypy --strict and the direction of the imports
 
 bench: $(PACKAGE_DONE) $(SHTNS_DONE) ## all benchmarks at small sizes, and a table of ratios and targets
 	$(PY) benchmarks/all.py
+
+mutate: $(TEST_DONE) $(SHTNS_DONE) ## small wrong changes to the core, one at a time: do the tests notice? (long)
+	@$(PIP) install --editable '.[mutation]'
+	OMP_NUM_THREADS=1 $(PY) tests/mutate.py
 
 install: $(PACKAGE_DONE) $(SHTNS_DONE) ## install the toolkit into .venv, in editable form
 
