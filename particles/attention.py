@@ -35,10 +35,10 @@ class DifferentiableAttention(Attention, Protocol):
 
 @runtime_checkable
 class ValueAttention(Attention, Protocol):
-    """A kernel that averages other things than positions, in the precision of its arguments."""
+    """A kernel that averages values instead of positions, in the precision of its arguments."""
 
-    def average(self, points: Array, measure: Measure, query: Array, key: Array, values: Array) -> Array:
-        """Average of `values` (n, v), one for each point of the measure, by one head at `points`: (N, v)."""
+    def averages(self, points: Array, measure: Measure, query: Array, key: Array, inner: Array) -> Array:
+        """Averages of inner_m y, inner (M, k, d), by M heads at `points`, side by side: (N, M k)."""
         ...
 
 
@@ -59,14 +59,23 @@ class Softmax:
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentre of the head (query, key), each (head_dim, d), at points (N, d); result (N, d)."""
-        return self.average(points, measure, query, key, measure.points)
+        rows, columns = (self.beta * query) @ points.T, key @ measure.points.T
+        return weighted_average(rows.T, columns.T, measure.weights, measure.points)
 
-    def average(self, points: Array, measure: Measure, query: Array, key: Array, values: Array) -> Array:
-        """Average of values (n, v) instead of positions by the same weights, (N, v).
+    def averages(self, points: Array, measure: Measure, query: Array, key: Array, inner: Array) -> Array:
+        """Averages of inner_m y, inner (M, k, d), by M heads at points (N, d), side by side; result (N, M k).
 
-        points, measure.points, query, key and values are all of double or all of single precision.
+        points, measure.points and the matrices are all of double or all of single precision.
         """
-        return weighted_average(points @ (self.beta * query.T), measure.points @ key.T, measure.weights, values)
+        (n_heads, head_dim, d), size = query.shape, inner.shape[1]
+        rows = (self.beta * query).reshape(-1, d) @ points.T  # one product for all heads is the faster one
+        columns = key.reshape(-1, d) @ measure.points.T
+        values = measure.points @ inner.reshape(-1, d).T
+        found = np.empty((n_heads * size, len(points)), points.dtype)
+        for head in range(n_heads):
+            part, own = slice(head * head_dim, (head + 1) * head_dim), slice(head * size, (head + 1) * size)
+            found[own] = weighted_average(rows[part].T, columns[part].T, measure.weights, values[:, own]).T
+        return found.T
 
     def barycenters(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentres of M heads, query and key (M, head_dim, d), at points (N, d); result (M, N, d)."""
@@ -128,7 +137,7 @@ class DirectField:
     """U(x) = sum_m C_m m_{A_m}[mu](x) summed over all points of the measure.  mathematics (2).  Any d; O(n) a point.
 
     Where C_m = out_m inner_m has rank k < d and the attention allows it, a head averages inner_m y: k entries, not d.
-    In single precision scores, averages and U are; the tokens stay in double (`direct_field`).
+    Single precision is that of scores, averages and U; the tokens stay in double (`direct_field`).
     """
 
     attention: Attention
@@ -146,22 +155,18 @@ class DirectField:
 
     def at(self, points: Array) -> Array:
         """U at points (N, d)."""
-        to, push = self.precision, self.push
+        to, push, attention = self.precision, self.push, self.attention
         sources = Cloud(cast(self.measure.points, to), self.measure.weights)
         targets = sources.points if points is self.measure.points else cast(points, to)
+        query, key = cast(push.query, to), cast(push.key, to)
+        if push.inner is not None and push.rank < points.shape[1] and isinstance(attention, ValueAttention):
+            averages = attention.averages(targets, sources, query, key, cast(push.inner, to))
+            out = cast(push.out, to).transpose(0, 2, 1).reshape(-1, points.shape[1])  # (M k, d)
+            return cast(averages @ out, np.float64)
         velocity: Array = np.zeros(points.shape, to)
-        for head, (out, query, key) in enumerate(zip(push.out, push.query, push.key, strict=True)):
-            inner = None if push.inner is None else cast(push.inner[head], to)
-            velocity += self._average(targets, sources, cast(query, to), cast(key, to), inner) @ cast(out, to).T
+        for mixing, one_query, one_key in zip(push.mixing, query, key, strict=True):
+            velocity += attention.barycenter(targets, sources, one_query, one_key) @ cast(mixing, to).T
         return cast(velocity, np.float64)
-
-    def _average(self, points: Array, measure: Cloud, query: Array, key: Array, inner: Array | None) -> Array:
-        """What one head averages, y or inner y, at points: (N, d) or (N, k)."""
-        if inner is None:
-            return self.attention.barycenter(points, measure, query, key)
-        if isinstance(self.attention, ValueAttention) and inner.shape[0] < inner.shape[1]:
-            return self.attention.average(points, measure, query, key, measure.points @ inner.T)
-        return self.attention.barycenter(points, measure, query, key) @ inner.T
 
     def jacobian(self, points: Array) -> Array:
         """DU at points (N, d), shape (N, d, d)."""

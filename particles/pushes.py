@@ -89,6 +89,11 @@ class AttentionPush:
     retraction: Retraction = normalize
     inner: Array | None = None
 
+    @property
+    def rank(self) -> int:
+        """k, the largest rank that the C_m can have; d where they are not factored."""
+        return int(self.out.shape[2])
+
     @cached_property
     def mixing(self) -> Array:
         """The C_m in full, (M, d, d)."""

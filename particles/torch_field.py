@@ -45,12 +45,13 @@ class TorchField:
         query, key, out = (self._tensor(matrices) for matrices in (self.push.query, self.push.key, self.push.out))
         queries, keys = self._scores(targets, sources, query, key)  # (M, N, width), (M, n, width)
         velocity = torch.zeros_like(targets)
+        attend = torch.nn.functional.scaled_dot_product_attention  # its fast kernels want four axes
         rows = max(1, SCORES // (len(query) * len(sources)))
         for values, columns in self._values(sources, queries.shape[-1]):  # (M, n, width)
             mix = out[:, :, columns].transpose(1, 2).reshape(-1, out.shape[1])
             for start in range(0, len(targets), rows):
                 part = slice(start, start + rows)
-                found = torch.nn.functional.scaled_dot_product_attention(queries[:, part], keys, values, scale=1.0)
+                found = attend(queries[None, :, part], keys[None], values[None], scale=1.0)[0]
                 found = found[:, :, : columns.stop - columns.start]
                 velocity[part] += found.transpose(0, 1).reshape(found.shape[1], -1) @ mix
         result: Array = velocity.to("cpu", torch.float64).numpy()
