@@ -15,10 +15,10 @@ from particles.arrays import Array
 HEIGHT: Final = 256  # rows of a tile
 TILE: Final = 1 << 19  # bytes of the scores of a tile, which stays in the second-level cache
 PLAIN_LIMIT: Final = 300.0  # scores below this need no shift: exp(300) and its inverse are far from overflow
-SINGLE_LIMIT: Final = 40.0  # the same in single precision
+LOWEST: Final = -650.0  # shifted scores are raised to this: numbers that underflow take 20 to 200 times as long
+SINGLE_LIMIT: Final = 40.0  # the same two in single precision
+SINGLE_LOWEST: Final = -75.0
 FOLDED: Final = 4.0  # bounds up to this many limits may be tight enough to serve as a shift
-LOWEST: Final = -707.0  # shifted scores are raised to this: exponentials that underflow take 20 to 200 times as long
-SINGLE_LOWEST: Final = -87.0  # the same in single precision
 
 
 class _Tile(NamedTuple):
@@ -35,13 +35,14 @@ def weighted_average(rows: Array, columns: Array, weights: Array, values: Array)
 
     - up to the limit they are summed as they are: every term is positive, so nothing cancels;
     - up to four times the limit b_i is subtracted, as one more column of the product that forms the scores.  A row
-      whose sum comes near underflow, because the bound is loose, is done again the third way;
+      whose sum is so small, because the bound is loose, that raised scores would count in it is done again by
+      the third way;
     - beyond, or when the weights spread over more than e^limit, each row is shifted by its maximum over j of
       <r_i, c_j> + log w_j.
 
     Accuracy: rounding of the scores, about b_i times the unit of the precision (tests/particles/test_tiles.py).
     """
-    limit = PLAIN_LIMIT if rows.dtype == np.float64 else SINGLE_LIMIT
+    limit, lowest = (PLAIN_LIMIT, LOWEST) if rows.dtype == np.float64 else (SINGLE_LIMIT, SINGLE_LOWEST)
     shares = weights / weights.max()
     bounds = _lengths(rows) * _lengths(columns).max()
     highest = bounds.max(initial=0.0)
@@ -51,18 +52,19 @@ def weighted_average(rows: Array, columns: Array, weights: Array, values: Array)
         shares, by_maximum = np.ones_like(shares), True
     elif limit < highest <= FOLDED * limit:
         rows, columns = _one_more(rows, -bounds), _one_more(columns, 1.0)
+    floor = lowest if by_maximum or highest > limit else -np.inf
     height = max(1, min(len(rows), HEIGHT))
     space = np.empty(TILE // rows.itemsize, rows.dtype)
     tiles = _tiles(columns, shares.astype(rows.dtype), values, max(1, len(space) // height))
-    least = len(columns) * np.finfo(rows.dtype).tiny / np.finfo(rows.dtype).eps
+    least = len(columns) * np.exp(lowest) / np.finfo(rows.dtype).eps
     n_values = values.shape[1]
     out = np.empty((n_values, len(rows)), rows.dtype)
     for start in range(0, len(rows), height):
         block = rows[start : start + height]
-        sums = _sums(block, tiles, space, highest > limit, by_maximum)
+        sums = _sums(block, tiles, space, floor, by_maximum)
         lost = ~(sums[n_values] >= least)
         if not by_maximum and lost.any():
-            sums[:, lost] = _sums(block[lost], tiles, space, True, True)
+            sums[:, lost] = _sums(block[lost], tiles, space, lowest, True)
             by_maximum = bool(lost.mean() > 0.5)  # the other rows will fare no better
         np.divide(sums[:n_values], sums[n_values], out=out[:, start : start + height])
     return out.T
@@ -89,11 +91,10 @@ def _tiles(columns: Array, shares: Array, values: Array, width: int) -> list[_Ti
     return [_Tile(np.ascontiguousarray(columns[part].T), table[part]) for part in parts]
 
 
-def _sums(rows: Array, tiles: list[_Tile], space: Array, shifted: bool, by_maximum: bool) -> Array:
+def _sums(rows: Array, tiles: list[_Tile], space: Array, floor: float, by_maximum: bool) -> Array:
     """Sums over all columns of values and of weights, (v + 1 or v + 2, height); by maximum, over its exponential."""
     transposed = np.ascontiguousarray(rows.T)
     height = len(rows)
-    lowest = LOWEST if rows.dtype == np.float64 else SINGLE_LOWEST
     sums, part = np.zeros((2, tiles[0].values.shape[1], height), rows.dtype)
     peak = np.full(height, -np.inf, rows.dtype)
     for tile in tiles:
@@ -104,8 +105,8 @@ def _sums(rows: Array, tiles: list[_Tile], space: Array, shifted: bool, by_maxim
             sums *= np.exp(peak - higher)
             scores -= higher
             peak = higher
-        if shifted or by_maximum:
-            np.maximum(scores, lowest, out=scores)
+        if floor > -np.inf:
+            np.maximum(scores, floor, out=scores)
         np.exp(scores, out=scores)
         sums += np.matmul(tile.values.T, scores, out=part)
     return sums
