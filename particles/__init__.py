@@ -58,7 +58,7 @@ from particles.simulate import simulate
 from particles.sinkhorn import Sinkhorn
 from particles.smooth import SmoothHeads, SmoothTransformer
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
-from particles.torch_field import TorchField, torch_field
+from particles.torch_sdpa import TorchField, torch_field
 
 __all__ = [
     "ACTIVATIONS",

@@ -21,7 +21,7 @@ BELOW: dict[str, set[str]] = {
 CONFINED = {
     "shtns": ("spde/sphere.py",),
     "ducc0": ("spde/sphere.py", "spde/dense.py", "spde/circle.py", "particles/"),
-    "torch": ("particles/torch_field.py",),
+    "torch": ("particles/torch_sdpa.py",),
 }
 
 

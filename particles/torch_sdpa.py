@@ -91,12 +91,12 @@ class TorchField:
             yield torch.nn.functional.pad(part, (0, width - part.shape[-1])), columns
 
 
-def torch_field(device: str = "cpu", precision: type = np.float32) -> FieldFactory:
+def torch_field(device: str = "", precision: type = np.float32) -> FieldFactory:
     """Factory of fields computed by torch: softmax attention, any d.
 
     Parameters
     ----------
-    device : a device of torch, "cpu" or "cuda".
+    device : a device of torch, as "cpu" or "cuda"; left out: a GPU if torch sees one, else the processor.
     precision : numpy.float32 or numpy.float64.
 
     Raises
@@ -109,6 +109,7 @@ def torch_field(device: str = "cpu", precision: type = np.float32) -> FieldFacto
         import torch
     except ImportError:
         raise ImportError('torch is not installed: pip install "tokenlaw[torch]"') from None
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # unknown; not there; not compiled in
