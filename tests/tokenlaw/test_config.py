@@ -188,8 +188,8 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
             [MEAN, "layers.nodes=2", "layers.dt=0.5", "layers.noise_scale=0.1"],
             "layers.dt = 0.5: must be at most layers.nodes * layers.noise_scale = 0.2",
         ),
-        ([FIXED], 'heads.kind = "fixed": must be one of gaussian, rademacher, uniform with'),
-        (["heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, uniform with'),
+        ([FIXED], 'heads.kind = "fixed": must be one of gaussian, rademacher, uniform, low_rank with'),
+        (["heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, uniform, low_rank with'),
         ([MODIFIED, MEAN, "heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, '
          'uniform, fixed with layers.kind = "modified"'),
         ([BALLISTIC], 'heads.mean_v: missing with layers.kind = "ballistic", where only the mean of V moves'),
