@@ -191,7 +191,7 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ([FIXED], 'heads.kind = "fixed": must be one of gaussian, rademacher, uniform, low_rank with'),
         (["heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, uniform, low_rank with'),
         ([MODIFIED, MEAN, "heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, '
-         'uniform, fixed with layers.kind = "modified"'),
+         'uniform, low_rank, fixed with layers.kind = "modified"'),
         ([BALLISTIC], 'heads.mean_v: missing with layers.kind = "ballistic", where only the mean of V moves'),
         ([MODIFIED], 'heads.mean_v: missing with layers.kind = "modified", where only the mean of V moves'),
         ([MODIFIED, MEAN, "layers.retraction=flow"], 'layers.retraction = "flow": must be one of normalize, geo'),
