@@ -1,7 +1,16 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 from particles.arrays import ConvergenceError, SolverError
-from particles.attention import Attention, DifferentiableAttention, DirectField, FieldFactory, Linear, Softmax
+from particles.attention import (
+    Attention,
+    DifferentiableAttention,
+    DirectField,
+    FieldFactory,
+    Linear,
+    Softmax,
+    ValueAttention,
+    direct_field,
+)
 from particles.attention_kernels import L2, Causal, Sigmoid
 from particles.characteristics import Characteristics, tangent_move
 from particles.drift import Ballistic, Modified
@@ -14,6 +23,7 @@ from particles.heads import (
     HeadLaw,
     Heads,
     IndependentEntries,
+    LowRankHeads,
     RademacherHeads,
     UniformHeads,
     ValuesApart,
@@ -48,6 +58,7 @@ from particles.simulate import simulate
 from particles.sinkhorn import Sinkhorn
 from particles.smooth import SmoothHeads, SmoothTransformer
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
+from particles.torch_sdpa import TorchField, torch_field
 
 __all__ = [
     "ACTIVATIONS",
@@ -91,6 +102,7 @@ __all__ = [
     "LayerLaw",
     "LegendreSeries",
     "Linear",
+    "LowRankHeads",
     "MLPBlock",
     "Measure",
     "Modified",
@@ -114,14 +126,17 @@ __all__ = [
     "SolverError",
     "Stream",
     "Tokens",
+    "TorchField",
     "Uniform",
     "UniformHeads",
+    "ValueAttention",
     "ValuesApart",
     "VelocityPush",
     "VonMisesFisherMixture",
     "WithMLP",
     "WithPrivateNoise",
     "backward",
+    "direct_field",
     "flow",
     "geodesic",
     "gradient_norms",
@@ -132,6 +147,7 @@ __all__ = [
     "simulate",
     "tangent_move",
     "top_projection",
+    "torch_field",
     "trajectory",
     "translate",
     "uniform_barycenter",

@@ -45,6 +45,12 @@ def as_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Arra
     return array
 
 
+def cast(array: Array, precision: type) -> Array:
+    """The array in the given precision; the array itself where it has it."""
+    result: Array = np.asarray(array, dtype=precision)
+    return result
+
+
 def unit(vectors: Array) -> Array:
     """nrm(v) = v / |v| along the last axis, evaluated without a temporary of vector size more than once."""
     norm: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))

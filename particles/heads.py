@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,16 +16,23 @@ class Heads:
 
     Attributes
     ----------
-    value : (M, d, d)
+    out : (M, d, d), the V; or (M, d, k), their left factors, beside `inner`.
     query, key : (M, head_dim, d); the bilinear form of a head is A = key^T query, <Ax, y> = <query x, key y>.
+    inner : (M, k, d), the right factors, V = out inner.  None stands for the identity.
     """
 
-    value: Array
+    out: Array
     query: Array
     key: Array
+    inner: Array | None = None
 
     def __len__(self) -> int:
-        return int(self.value.shape[0])
+        return int(self.out.shape[0])
+
+    @cached_property
+    def value(self) -> Array:
+        """The V in full, (M, d, d)."""
+        return self.out if self.inner is None else self.out @ self.inner
 
 
 class HeadLaw(Protocol):
@@ -141,6 +149,35 @@ class GaussianHeads(IndependentEntries):
     def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Standard normal entries."""
         return rng.standard_normal(shape)
+
+
+class LowRankHeads(GaussianHeads):
+    """Gaussian heads whose values have rank head_dim, as those of a transformer: V = mean_v + W_O W_V.
+
+    W_O (d x head_dim) and W_V (head_dim x d) have independent entries N(0, sigma_v head_dim^-1/2), so the entries of
+    W_O W_V have variance sigma_v^2 and are uncorrelated.  The covariance sigma_v^2 s(x, y) I of a layer is then that of
+    `GaussianHeads`, and so are the homogenized equations, which see nothing else of V'.  The entries are not
+    independent and their tails are heavier (kurtosis 3 + 6/head_dim), which assumption (G) does not allow for: a finite
+    layer of few heads has another law.
+    """
+
+    def sample(self, rng: np.random.Generator, size: int) -> Heads:
+        """Draw independent heads.
+
+        Returns
+        -------
+        Heads: out (size, d, head_dim), inner (size, head_dim, d), query and key (size, head_dim, d); a mean of V is
+        appended as d further columns of `out` and rows of `inner`.
+        """
+        query, key = self.sample_query_key(rng, size)
+        scale = (self.sigma_v / self.head_dim**0.5) ** 0.5
+        out = scale * self.entries(rng, (size, self.d, self.head_dim))
+        inner = scale * self.entries(rng, (size, self.head_dim, self.d))
+        if self.mean_v.any():
+            tile = (size, self.d, self.d)
+            out = np.concatenate([out, np.broadcast_to(self.mean_v, tile)], axis=2)
+            inner = np.concatenate([inner, np.broadcast_to(np.eye(self.d), tile)], axis=1)
+        return Heads(out, query, key, inner)
 
 
 class RademacherHeads(IndependentEntries):

@@ -114,7 +114,8 @@ class RandomTransformer:
     def layer(self, step: int) -> Layer:
         """Layer number `step`."""
         heads = self.heads.sample(self.noise.generator(Stream.HEADS, step), self.n_heads)
-        return (AttentionPush(self.noise_scale * heads.value, heads.query, heads.key, self.retraction),)
+        out = self.noise_scale * heads.out
+        return (AttentionPush(out, heads.query, heads.key, self.retraction, heads.inner),)
 
 
 @dataclass(frozen=True, eq=False)

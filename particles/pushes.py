@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from particles.arrays import Array
@@ -75,15 +76,28 @@ class AttentionPush:
 
     Attributes
     ----------
-    mixing : (M, d, d), the C_m.
+    out : (M, d, d), the C_m; or (M, d, k), their left factors, beside `inner`.
     query, key : (M, head_dim, d), A_m = key_m^T query_m.
     retraction : x, U -> T(x).
+    inner : (M, k, d), the right factors: C_m = out_m inner_m, and a head averages the k entries of inner_m y instead
+        of the d entries of y.  None stands for the identity.
     """
 
-    mixing: Array
+    out: Array
     query: Array
     key: Array
     retraction: Retraction = normalize
+    inner: Array | None = None
+
+    @property
+    def rank(self) -> int:
+        """k, the largest rank that the C_m can have; d where they are not factored."""
+        return int(self.out.shape[2])
+
+    @cached_property
+    def mixing(self) -> Array:
+        """The C_m in full, (M, d, d)."""
+        return self.out if self.inner is None else self.out @ self.inner
 
     def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
         """One step by the field of the measure before the move."""

@@ -43,7 +43,7 @@ def block(push: Push, gain: float) -> Push:
 @block.register
 def _(push: AttentionPush, gain: float) -> Push:
     """Scores and values are linear in queries, keys and values: the gain goes to the matrices."""
-    return AttentionPush(gain * push.mixing, gain * push.query, gain * push.key, velocity_alone)
+    return AttentionPush(gain * push.out, gain * push.query, gain * push.key, velocity_alone, push.inner)
 
 
 @dataclass(frozen=True, eq=False)

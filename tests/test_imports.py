@@ -21,6 +21,7 @@ BELOW: dict[str, set[str]] = {
 CONFINED = {
     "shtns": ("spde/sphere.py",),
     "ducc0": ("spde/sphere.py", "spde/dense.py", "spde/circle.py", "particles/"),
+    "torch": ("particles/torch_sdpa.py",),
 }
 
 
@@ -109,6 +110,7 @@ def test_allowed_imports_pass(tmp_path):
         ("spde/sphere/__init__.py", "import shtns", "shtns"),
         ("particles/field.py", "import shtns", "shtns"),
         ("tokenlaw/report.py", "import ducc0", "ducc0"),
+        ("particles/attention.py", "def f():\n    import torch", "torch"),
     ],
 )
 def test_forbidden_import_is_found(tmp_path, file, source, name):

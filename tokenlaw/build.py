@@ -28,6 +28,7 @@ from particles import (
     InitialLaw,
     LayerLaw,
     Linear,
+    LowRankHeads,
     MLPBlock,
     Modified,
     Noise,
@@ -50,6 +51,8 @@ from particles import (
     VonMisesFisherMixture,
     WithMLP,
     WithPrivateNoise,
+    direct_field,
+    torch_field,
 )
 from particles.attention_kernels import Spectral
 from particles.kernels import ACTIVATIONS
@@ -69,7 +72,9 @@ ENTRIES: dict[str, type[IndependentEntries]] = {
     "gaussian": GaussianHeads,
     "rademacher": RademacherHeads,
     "uniform": UniformHeads,
+    "low_rank": LowRankHeads,
 }
+PRECISIONS = {"double": np.float64, "single": np.float32}
 SCHEMES: dict[str, Scheme] = {"euler": Euler(), "rk4": RungeKutta4()}
 KERNELS: dict[str, Callable[[float], Softmax | Linear | L2 | Sigmoid | Sinkhorn]] = {
     "softmax": Softmax,
@@ -169,9 +174,9 @@ class Experiment:
     def token_field(self, n: int) -> FieldFactory:
         """Factory of the field that moves n tokens."""
         c = self.configuration
-        kind = c.simulate.field
+        kind, precision = c.simulate.field, PRECISIONS[c.simulate.precision]
         if kind == "auto":
-            on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere"
+            on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere" and precision == np.float64
             suits = on_sphere and isinstance(self.attention, Spectral) and n >= SPECTRAL_FROM
             kind = "spectral" if suits else "direct"
         if kind == "spectral":
@@ -179,7 +184,12 @@ class Experiment:
                 got = f"causal {c.model.attention}" if c.model.causal else c.model.attention
                 raise ConfigError(f'simulate.field = "spectral": needs softmax or l2 attention, got {got}; use "auto"')
             return spectral_field(c.solve.field_tol)
-        return DirectField
+        if kind == "torch":
+            try:
+                return torch_field(precision=precision)
+            except ImportError as error:
+                raise ConfigError(f'simulate.field = "torch": {error}') from None
+        return DirectField if precision == np.float64 else direct_field(precision)
 
 
 def build(c: Configuration) -> Experiment:

@@ -19,7 +19,7 @@ LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
     "smooth": frozenset({"transformer", "ballistic"}),
 }
 """Kinds of layers that heads of some kinds are restricted to."""
-ENTRIES: Final = ("gaussian", "rademacher", "uniform", "fixed", "smooth")
+ENTRIES: Final = ("gaussian", "rademacher", "uniform", "low_rank", "fixed", "smooth")
 DENSITIES: Final = (2, 3)
 """Dimensions in which there are densities, quadratures and spectral fields."""
 
@@ -244,6 +244,19 @@ def check_simulate(c: "Configuration") -> None:
             refuse(
                 path, f' = "{value}": must be another method unless model.d is 2 or 3, and model.d is {c.model.d}'
             )
+    _check_precision(c)
+
+
+def _check_precision(c: "Configuration") -> None:
+    """Torch and single precision are for softmax heads summed over all pairs."""
+    given = f'"{c.model.attention}"' + (" with model.causal" if c.model.causal else "")
+    plain = given == '"softmax"'
+    if c.simulate.field == "torch" and not plain:
+        refuse("simulate.field", f' = "torch": needs model.attention = "softmax", not {given}')
+    if c.simulate.precision == "single" and not plain:
+        refuse("simulate.precision", f' = "single": needs model.attention = "softmax", not {given}')
+    if c.simulate.precision == "single" and c.simulate.field == "spectral":
+        refuse("simulate.precision", ' = "single": must be "double" with simulate.field = "spectral"')
 
 
 def check_stream(c: "Configuration") -> None:

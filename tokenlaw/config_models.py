@@ -57,7 +57,9 @@ class Model(Section):
 class RandomHeads(Section):
     """Heads V = mean_v + V', A = mean_a + W W'^T with independent entries, a fresh draw for every head."""
 
-    kind: Literal["gaussian", "rademacher", "uniform"] = Field(description="law of the entries")
+    kind: Literal["gaussian", "rademacher", "uniform", "low_rank"] = Field(
+        description="law of the entries (low_rank: gaussian, V' of rank head_dim)"
+    )
     sigma_v: NonNegative = Field(
         description="standard deviation of the entries of V'", json_schema_extra={"derived": "model.d**-0.5"}
     )
@@ -344,8 +346,11 @@ class Simulate(Section):
     """Token simulation."""
 
     tokens: Count = Field(default=1024, description="number of tokens (a tokens file brings its own)")
-    field: Literal["auto", "direct", "spectral"] = Field(
-        default="auto", description="how the attention field is computed (spectral: d = 2, 3)"
+    field: Literal["auto", "direct", "spectral", "torch"] = Field(
+        default="auto", description="how the attention field is computed (spectral: d = 2, 3; torch: if installed)"
+    )
+    precision: Literal["double", "single"] = Field(
+        default="double", description="precision of a direct or torch field; the tokens stay in double"
     )
     sampling: Literal["random", "quadrature"] = Field(
         default="random", description="how tokens are drawn from the initial law (quadrature: d = 2, 3)"

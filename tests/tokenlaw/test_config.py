@@ -102,7 +102,8 @@ EXACT = {
     "heads.mean_v=[1]": "heads.mean_v[0] = 1: must be a list",
     "heads.mean_v=1": "heads.mean_v = 1: must be a model.d x model.d matrix: a list of rows of numbers",
     "heads.value=[[1]]": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
-    "heads={sigma_v=1}": "heads.kind: missing; must be one of gaussian, rademacher, uniform, fixed, smooth",
+    "heads={sigma_v=1}": "heads.kind: missing; must be one of gaussian, rademacher, uniform, low_rank, fixed, "
+    "smooth",
     "layers.kind=brownian": 'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded',  # noqa: E501
     "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, ballistic, modified, recorded",
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
@@ -187,10 +188,10 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
             [MEAN, "layers.nodes=2", "layers.dt=0.5", "layers.noise_scale=0.1"],
             "layers.dt = 0.5: must be at most layers.nodes * layers.noise_scale = 0.2",
         ),
-        ([FIXED], 'heads.kind = "fixed": must be one of gaussian, rademacher, uniform with'),
-        (["heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, uniform with'),
+        ([FIXED], 'heads.kind = "fixed": must be one of gaussian, rademacher, uniform, low_rank with'),
+        (["heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, uniform, low_rank with'),
         ([MODIFIED, MEAN, "heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, '
-         'uniform, fixed with layers.kind = "modified"'),
+         'uniform, low_rank, fixed with layers.kind = "modified"'),
         ([BALLISTIC], 'heads.mean_v: missing with layers.kind = "ballistic", where only the mean of V moves'),
         ([MODIFIED], 'heads.mean_v: missing with layers.kind = "modified", where only the mean of V moves'),
         ([MODIFIED, MEAN, "layers.retraction=flow"], 'layers.retraction = "flow": must be one of normalize, geo'),
@@ -215,6 +216,11 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ([EUCLIDEAN, "layers.retraction=normalize"], 'layers.retraction = "normalize": must be translate with'),
         ([EUCLIDEAN, "simulate.field=spectral"], 'simulate.field = "spectral": must be another method with'),
         ([EUCLIDEAN, "simulate.sampling=quadrature"], 'simulate.sampling = "quadrature": must be another'),
+        (["simulate.field=torch", "model.attention=l2"], 'simulate.field = "torch": needs model.attention = "softmax", '
+         'not "l2"'),
+        (["simulate.precision=single", "model.causal=true"], 'simulate.precision = "single": needs model.attention = '
+         '"softmax", not "softmax" with model.causal'),
+        (["simulate.precision=single", "simulate.field=spectral"], 'simulate.precision = "single": must be "double"'),
         ([EUCLIDEAN, "layers.norm=pre"], 'layers.norm = "pre": must be "post" with model.space = "euclidean"'),
         ([EUCLIDEAN, "layers.private_noise=0.1"], "layers.private_noise = 0.1: must be 0 with model.space = "),
         ([EUCLIDEAN, "layers.mlp={width=0}"], "layers.mlp.width = 0: must be at least 1 with model.space = "),
@@ -331,6 +337,7 @@ def test_defaults():
     assert (c.layers.noise_scale, c.layers.nodes, c.layers.nodes_fixed) == (1.0, 16, False)
     assert (c.solve.lmax, c.solve.field_tol, c.solve.remap_every) == (63, 1e-6, 1)
     assert (c.solve.carried_nodes, c.solve.on_unresolved) == ((24, 48), "warn")
+    assert c.simulate.precision == "double"
     assert (c.simulate.tokens, c.simulate.field, c.simulate.sampling, c.simulate.replica) == (
         1024,
         "auto",
