@@ -1,6 +1,7 @@
 """Writes docs/performance.md from benchmarks/results/*.json and benchmarks/*.md:  python docs/performance.py"""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def number(value: float) -> str:
 
 def section(found: dict, text: str) -> str:
     """One benchmark: what a reader should know, then its table."""
-    lines = [f"\n## {found['name']}\n", text.strip() + "\n" if text else ""]
+    text = text.strip() or f"# {found['name']}"
+    lines = ["\n" + re.sub("^#", "##", text, flags=re.MULTILINE) + "\n"]
     lines += ["| what | value | reference | value over reference | target | met |", "|---|---|---|---|---|---|"]
     for row in found["rows"]:
         ratio = "" if row["ratio"] is None else number(row["ratio"])
