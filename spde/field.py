@@ -100,7 +100,7 @@ class SpectralField:
 
     def on_grid(self, sphere: Sphere) -> Array:
         """U at the grid points of a sphere, (nlat * nphi, 3)."""
-        velocity = np.stack([sphere.synthesis(a).ravel() for a in self._coefficients], axis=1)
+        velocity = sphere.vectors(self._coefficients)
         return velocity if self._direct is None else velocity + self._direct.at(sphere.points)
 
     def _head(

@@ -196,7 +196,7 @@ class DensityFlow:
                     "is a sum over branches, of which node_log_density has one; lower dt",
                 )
         if moving is not None:
-            moving = Cloud(riders[1], moving.weights)
+            moving = Cloud(np.asfortranarray(riders[1]), moving.weights)
             if (state.step + 1) % self.remap_every == 0:
                 coefficients = self.sphere.adjoint_at(moving.weights, moving.points)
                 moving = None

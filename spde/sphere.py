@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from particles.arrays import Array
 from particles.harmonics import (
     Coefficients,
-    adjoint_at,
+    adjoint_from,
+    angles,
     degree_of,
     low_moments,
     mode_numbers,
@@ -29,6 +30,7 @@ from particles.harmonics import (
 from particles.quadrature import gauss_grid
 
 MIN_DEGREE, MAX_DEGREE = 2, 1023
+RUNGS = tuple(8 * step * 2**k - 1 for k in range(8) for step in (2, 3))  # 15, 23, 31, 47, ...: plans below lmax
 FINEST_QUADRATURE = 1024  # latitudes beyond which an initial density counts as not integrable
 
 
@@ -60,8 +62,8 @@ def _shtns() -> ModuleType | None:
 class Transforms(Protocol):
     """Structured transforms of one degree on one grid."""
 
-    def synthesis(self, a: Coefficients) -> Array:
-        """Coefficients to grid values."""
+    def synthesis(self, a: Coefficients, out: Array | None = None) -> Array:
+        """Coefficients to grid values, written to `out` (C-contiguous) where it is given."""
         ...
 
     def analysis(self, f: Array) -> Coefficients:
@@ -87,8 +89,9 @@ class _ShtnsTransforms:
         degrees, _ = mode_numbers(lmax)
         self._laplacian = -(degrees * (degrees + 1.0))
 
-    def synthesis(self, a: Coefficients) -> Array:
-        values: Array = self._plan.synth(np.ascontiguousarray(a, dtype=np.complex128))
+    def synthesis(self, a: Coefficients, out: Array | None = None) -> Array:
+        values: Array = self._plan.spat_array() if out is None else out
+        self._plan.SH_to_spat(np.ascontiguousarray(a, dtype=np.complex128), values)
         return values
 
     def analysis(self, f: Array) -> Coefficients:
@@ -116,8 +119,9 @@ class DuccTransforms:
         degrees, _ = mode_numbers(lmax)
         self._root = np.sqrt(degrees * (degrees + 1.0))
 
-    def synthesis(self, a: Coefficients) -> Array:
-        values: Array = ducc0.sht.synthesis_2d(alm=a[None], spin=0, **self._shape, **self._common)[0]
+    def synthesis(self, a: Coefficients, out: Array | None = None) -> Array:
+        into = {} if out is None else {"map": out[None]}
+        values: Array = ducc0.sht.synthesis_2d(alm=a[None], spin=0, **into, **self._shape, **self._common)[0]
         return values
 
     def analysis(self, f: Array) -> Coefficients:
@@ -153,7 +157,8 @@ class Sphere:
     Attributes
     ----------
     nlat, nphi, shape : size of the grid: 3/2 rule, nlat a multiple of 8 and at least 32 (shtns ends the process below).
-    points : (nlat * nphi, 3) grid points, latitude slowest, north to south.
+    points : (nlat * nphi, 3) grid points, latitude slowest, north to south; each component is contiguous, which makes
+        everything that is done to them twice as fast.
     weights : (nlat * nphi,) quadrature weights of sum 4 pi.
     degrees, orders : (modes,) of the coefficients.
 
@@ -184,7 +189,8 @@ class Sphere:
         self.nphi = even_smooth(2 * self.nlat)
         self.shape: tuple[int, ...] = (self.nlat, self.nphi)
         self.degrees, self.orders = mode_numbers(self.lmax)
-        self.points, self.weights = gauss_grid(self.nlat, self.nphi)
+        points, self.weights = gauss_grid(self.nlat, self.nphi)
+        self.points = np.asfortranarray(points)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Sphere, (self.lmax, self.backend))  # plans are made anew after pickling
@@ -268,12 +274,25 @@ class Sphere:
 
     def synthesis(self, coefficients: Coefficients) -> Array:
         """Values on the grid, (nlat, nphi), of coefficients of any degree."""
-        degree = degree_of(coefficients)
-        if degree <= self.lmax:
-            return self._transforms().synthesis(resize(coefficients, self.lmax))
-        if degree <= self.nlat - 1:
-            return self._transforms(self.nlat - 1).synthesis(resize(coefficients, self.nlat - 1))
-        return DuccTransforms(degree, self.nlat, self.nphi).synthesis(coefficients)  # shtns would need a finer grid
+        transforms, degree = self._synthesis_of(degree_of(coefficients))
+        return transforms.synthesis(resize(coefficients, degree))
+
+    def vectors(self, coefficients: Coefficients) -> Array:
+        """Values (nlat * nphi, K) at the points of the grid of K functions (K, modes), each one contiguous."""
+        transforms, degree = self._synthesis_of(degree_of(coefficients))
+        values = np.empty((len(coefficients), *self.shape))
+        for a, out in zip(resize(coefficients, degree), values, strict=True):
+            transforms.synthesis(a, out)
+        return values.reshape(len(values), -1).T
+
+    def _synthesis_of(self, degree: int) -> tuple[Transforms, int]:
+        """Transforms for coefficients of a degree, and the degree that they take."""
+        if degree > self.nlat - 1:
+            return DuccTransforms(degree, self.nlat, self.nphi), degree  # shtns would need a finer grid
+        if degree > self.lmax:
+            return self._transforms(self.nlat - 1), self.nlat - 1
+        fitting = next((rung for rung in RUNGS if degree <= rung < self.lmax), self.lmax)
+        return self._transforms(fitting), fitting
 
     def analysis(self, values: Array) -> Coefficients:
         """Coefficients up to lmax of grid values (nlat, nphi); exact for functions of degree < 2 nlat - lmax."""
@@ -293,8 +312,8 @@ class Sphere:
         return synthesis_at(coefficients, points)
 
     def adjoint_at(self, values: Array, points: Array) -> Coefficients:
-        """Coefficients up to lmax of the measure sum_j values_j delta(points_j); see `adjoint_at`."""
-        return adjoint_at(values, points, self.lmax)
+        """Coefficients up to lmax of the measure sum_j values_j delta(points_j); see `adjoint_from`."""
+        return adjoint_from(values, angles(points), self.lmax)
 
     def _checked(self, values: Array) -> Array:
         if values.shape != (self.nlat, self.nphi):
