@@ -64,15 +64,15 @@ class SpectralField:
         choice = SourceChoice(measure, GUARD * tol)
         coefficients: list[Coefficients | None] = []
         forms = np.swapaxes(push.key, 1, 2) @ push.query
-        finite = np.isfinite(forms).all(axis=(1, 2))
+        finite = np.atleast_1d(np.isfinite(forms).all(axis=(1, 2)))
         _, singular, axes = np.linalg.svd(np.where(finite[:, None, None], forms, 0.0))
         for m, key in enumerate(push.key):
-            head = as_softmax(attention, self._measure, key)
-            if head is None or not finite[m]:  # direct sums carry a NaN on to where the run is stopped
+            head = as_softmax(attention, self._measure, key) if finite[m] else None  # direct sums carry a NaN on
+            if head is None:
                 coefficients.append(None)  # summed directly, with the weights in the exponent
                 continue
             sources = SourceChoice(head[1], GUARD * tol) if isinstance(attention, L2) else choice
-            strength = head[0] * float(singular[m, 0])
+            strength = abs(head[0]) * float(singular[m, 0])
             coefficients.append(
                 self._head(head[0] * forms[m], axes[m], strength, sources, n_targets, GUARD * tol)
             )
