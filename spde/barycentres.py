@@ -109,7 +109,7 @@ def _lifted(table: Array, lift: Array) -> Array:
 
 @lru_cache(maxsize=256)
 def _quarter_grid(degree: int) -> tuple[Array, Array]:
-    """The north below longitude pi of the Gauss grid of an odd degree: x_3 (rings,) and x_1, x_2 (rings, degree + 1, 2)."""
+    """North below longitude pi of the Gauss grid of an odd degree: x_3 (rings,) and x_1, x_2 (rings, degree + 1, 2)."""
     points, _ = gauss_grid(degree + 1, 2 * degree + 2)
     quarter = points.reshape(degree + 1, 2, degree + 1, 3)[: (degree + 1) // 2, 0]
     return np.ascontiguousarray(quarter[:, 0, 2]), np.ascontiguousarray(quarter[..., :2])
