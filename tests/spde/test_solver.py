@@ -142,6 +142,9 @@ def test_resumed_runs_are_bitwise_equal(remap_every):
     start = DensityState(0, density.coefficients, density.nodes, passive)
     whole = flow.advance(start, 40)
     half = density_state({name: array.copy() for name, array in flow.advance(start, 17).arrays().items()})
+    if half.moving is not None:  # sums may differ in the last bit with the layout
+        assert half.moving.points.T.flags.c_contiguous
+        assert flow.advance(start, 17).moving.points.T.flags.c_contiguous
     again = flow.advance(half, 40)
     for name, array in whole.arrays().items():
         assert np.array_equal(array, again.arrays()[name]), name
