@@ -30,6 +30,7 @@ from spde.density import Density
 from spde.diffusion import heat, nodes_anew
 from spde.domain import SPHERES, Domain
 from spde.field import SpectralField
+from spde.records import record_of, static_of
 from spde.state import DensityState
 
 SPECTRAL: dict[int, type[CircleField] | type[SpectralField]] = {2: CircleField, 3: SpectralField}  # by dimension
@@ -248,32 +249,7 @@ class DensityFlow:
                 f"the carried nodes lose digits at depth time {state.step * self.law.dt:g} (moment defect "
                 f"{density.moment_defect:.1e}); raise carried_nodes",
             )
-        order = by_degree(self.sphere)
-        pair = np.stack([density.coefficients.real[order], density.coefficients.imag[order]], axis=1)
-        mean = density.mean
-        defect = density.moment_defect if self.remap_every else np.nan
-        none: tuple[str, ...] = ()
-        along = state.characteristics
-        return output.record(
-            state.step,
-            self.law,
-            {
-                "density": (self.sphere.dims, density.grid_values, "density of the token law"),
-                "coefficients": (("mode", "part"), pair, f"{self.sphere.series} coefficients of the density"),
-                "mass": (none, density.mass, "mass of the density"),
-                "mean_token": (("component",), mean, "mean token, from the carried nodes"),
-                "mean_overlap": (none, mean @ mean, "squared length of the mean token"),
-                "second_moment": (
-                    ("component", "component2"), density.second_moment, "second moment, from the carried nodes",
-                ),
-                "moment_defect": (none, defect, "largest difference of low moments, carried nodes to coefficients"),
-                "min_density": (none, density.minimum, "smallest value of the density on the grid"),
-                "tail": (none, density.tail, "norm of the top tenth of the degrees over the norm of all"),
-                "field_degree": (none, np.int32(state.field_degree), "largest degree of the velocity field"),
-                "unresolved": (none, np.int8(unresolved), "1 where the pointwise density is lost"),
-                **({} if along is None else along.variables(state.nodes, state.step * self.law.dt)),
-            },
-        )  # fmt: skip
+        return record_of(state, density, self.law, unresolved, bool(self.remap_every))
 
     def _warn(self, kind: str, text: str) -> None:
         """Warn once per run and kind."""
@@ -282,28 +258,8 @@ class DensityFlow:
             warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def static(self, nodes: Cloud) -> xr.Dataset:
-        """What a density file says once: grid, mode numbers, parts; with characteristics the weights of the nodes."""
-        order = by_degree(self.sphere)
-        degrees, orders = (numbers[order].astype(np.int32) for numbers in (self.sphere.degrees, self.sphere.orders))
-        return xr.Dataset(
-            node_weights(nodes) if self.characteristics else None,
-            coords={
-                **self.sphere.coordinates(),
-                "sh_degree": ("mode", degrees, {"long_name": "degree l", "units": "1"}),
-                "sh_order": ("mode", orders, {"long_name": "order m", "units": "1"}),
-                "part": ("part", np.array(["real", "imag"]), {"long_name": "part of the complex coefficient"}),
-            },
-        )
-
-
-def node_weights(nodes: Cloud) -> dict[str, tuple[str, Array, dict[str, str]]]:
-    """The weights of carried nodes, as a variable."""
-    return {"node_weight": ("node", nodes.weights, {"long_name": "weight of a carried node", "units": "1"})}
-
-
-def by_degree(sphere: Domain) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
-    """Permutation from the transforms' numbering of the modes to degree by degree."""
-    return np.lexsort((sphere.orders, sphere.degrees))
+        """What a density file says once; with characteristics the weights of the nodes too."""
+        return static_of(self.sphere, nodes if self.characteristics else None)
 
 
 def solve(
