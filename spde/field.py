@@ -20,7 +20,8 @@ from particles.tokens import Cloud, Measure
 from spde import dense
 from spde.barycentres import Pairs, on_circles, on_gauss_grid, pairs_of
 from spde.sources import SourceChoice
-from spde.sphere import DuccTransforms, Sphere
+from spde.sphere import Sphere
+from spde.transforms import DuccTransforms
 
 GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre
 PAIR_COST = 0.75  # an antipodal pair against two points: one exponential and one division

@@ -23,8 +23,8 @@ from particles import (
 )
 from particles.layer_files import read_layers
 from spde import Density, DensityFlow, DensityState, Sphere, solve, spectral_field
-from spde.sphere import _shtns
 from spde.state import density_state
+from spde.transforms import shtns_module
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 
@@ -120,7 +120,7 @@ def test_unresolved_marks_where_pointwise_values_go_wrong():
     assert np.array(worst)[lost].min() > 1e-3
 
 
-@pytest.mark.skipif(_shtns() is None, reason="shtns is not installed")
+@pytest.mark.skipif(shtns_module() is None, reason="shtns is not installed")
 @pytest.mark.parametrize("lmax", [15, 63])
 def test_backends_give_the_same_run(lmax):
     law = Homogenized(heads(), 0.02, 8, Noise(5))
