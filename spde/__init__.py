@@ -6,7 +6,8 @@ from spde.circle_field import CircleField
 from spde.density import Density, SeriesLaw
 from spde.domain import Domain, unit_sphere
 from spde.field import SpectralField
-from spde.solver import DensityFlow, default_field, solve, spectral_field
+from spde.field_choice import default_field, spectral_field
+from spde.solver import DensityFlow, solve
 from spde.sphere import Sphere
 from spde.state import DensityState
 

@@ -18,7 +18,7 @@ import xarray as xr
 from particles.arrays import Array
 from particles.harmonics import Coefficients, degree_of, power
 from particles.output import AXIS, DEPTH_TIME_ATTRS
-from spde.solver import by_degree
+from spde.records import by_degree
 from spde.sphere import Sphere
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import ducc0
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import sph_harm_y_all, sph_legendre_p_all
 
 from particles.arrays import Array
@@ -26,14 +27,28 @@ def _legendre(degree: int) -> Array:
     return np.ascontiguousarray(np.swapaxes(table, 0, 1) * weights)
 
 
-def analysis(values: Array) -> Coefficients:
-    """Coefficients (K, modes) up to L of K functions on the Gauss grid (L + 1, 2L + 2, K); exact for degree L."""
-    degree = len(values) - 1
-    spectrum = np.fft.rfft(values, axis=1)[:, : degree + 1]
-    pairs = np.ascontiguousarray(np.swapaxes(spectrum, 0, 1)).view(np.float64)  # order, latitude, (re, im) by function
-    found = (_legendre(degree) @ pairs).view(np.complex128)  # order, degree, function
+@lru_cache(maxsize=64)
+def _waves(degree: int) -> Array:
+    """e^{-i m phi} at the 2L + 2 longitudes: (longitude, (re, im) by order)."""
+    n = 2 * degree + 2
+    phase = 2 * np.pi / n * (np.outer(np.arange(n), np.arange(degree + 1)) % n)
+    return np.stack([np.cos(phase), -np.sin(phase)], axis=-1).reshape(n, n)
+
+
+@lru_cache(maxsize=64)
+def _places(degree: int) -> NDArray[np.int64]:
+    """Where each mode stands in a table (order, degree)."""
     degrees, orders = mode_numbers(degree)
-    return np.ascontiguousarray(found[orders, degrees].T)
+    return orders * (degree + 1) + degrees
+
+
+def analysis(values: Array) -> Coefficients:
+    """Coefficients (K, modes) up to L of K functions on the Gauss grid (K, L + 1, 2L + 2); exact for degree L."""
+    count, n_lat, n_lon = values.shape
+    spectrum = (values.reshape(-1, n_lon) @ _waves(n_lat - 1)).view(np.complex128).reshape(count, n_lat, n_lat)
+    pairs = np.ascontiguousarray(spectrum.T).view(np.float64)  # order, latitude, (re, im) by function
+    found = (_legendre(n_lat - 1) @ pairs).view(np.complex128).reshape(-1, count)  # order and degree, function
+    return np.ascontiguousarray(found[_places(n_lat - 1)].T)
 
 
 def synthesis_table(points: Array, degree: int) -> Array | None:

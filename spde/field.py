@@ -5,20 +5,23 @@ decay geometrically, at a rate set by beta |A_m| and by mu; it is evaluated on t
 analysed, and the coefficients of all heads are mixed.  mathematics, section 7.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from particles.arrays import Array
-from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
+from particles.attention import PLAIN_LIMIT, Attention, DirectField
 from particles.attention_kernels import L2, Spectral, as_softmax
-from particles.harmonics import Coefficients, degree_of, gradient_at, n_modes, power, resize, synthesis_at
+from particles.harmonics import Coefficients, degree_of, gradient_at, mode_numbers, n_modes, synthesis_at
 from particles.pushes import AttentionPush
-from particles.quadrature import gauss_grid
 from particles.tokens import Cloud, Measure
 from spde import dense
-from spde.sources import SourceChoice, Sources
-from spde.sphere import DuccTransforms, Sphere
+from spde.barycentres import Pairs, on_circles, on_gauss_grid, pairs_of
+from spde.sources import SourceChoice
+from spde.sphere import Sphere
+from spde.transforms import DuccTransforms
 
 GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre
 PAIR_COST = 0.75  # an antipodal pair against two points: one exponential and one division
@@ -61,19 +64,25 @@ class SpectralField:
         self.tail = 0.0
         choice = SourceChoice(measure, GUARD * tol)
         coefficients: list[Coefficients | None] = []
-        for query, key in zip(push.query, push.key, strict=True):
-            head = as_softmax(attention, self._measure, key)
+        forms = np.swapaxes(push.key, 1, 2) @ push.query
+        finite = np.atleast_1d(np.isfinite(forms).all(axis=(1, 2)))
+        _, singular, axes = np.linalg.svd(np.where(finite[:, None, None], forms, 0.0))
+        for m, key in enumerate(push.key):
+            head = as_softmax(attention, self._measure, key) if finite[m] else None  # direct sums carry a NaN on
             if head is None:
                 coefficients.append(None)  # summed directly, with the weights in the exponent
                 continue
             sources = SourceChoice(head[1], GUARD * tol) if isinstance(attention, L2) else choice
-            coefficients.append(self._head(head[0] * (key.T @ query), sources, n_targets, GUARD * tol))
+            strength = abs(head[0]) * float(singular[m, 0])
+            coefficients.append(
+                self._head(head[0] * forms[m], axes[m], strength, sources, n_targets, GUARD * tol)
+            )
         self.degrees = np.array([0 if a is None else degree_of(a) for a in coefficients])
         self.degree = int(self.degrees.max(initial=0))
         self._coefficients: Coefficients = np.zeros((3, n_modes(self.degree)), dtype=np.complex128)
         for mixing, a in zip(push.mixing, coefficients, strict=True):
             if a is not None:
-                self._coefficients += resize(mixing @ a, self.degree)
+                self._coefficients[:, _places(degree_of(a), self.degree)] += mixing @ a
         direct = self.degrees == 0
         self._direct = None
         if direct.any():
@@ -92,24 +101,24 @@ class SpectralField:
 
     def on_grid(self, sphere: Sphere) -> Array:
         """U at the grid points of a sphere, (nlat * nphi, 3)."""
-        velocity = np.stack([sphere.synthesis(a).ravel() for a in self._coefficients], axis=1)
+        velocity = sphere.vectors(self._coefficients)
         return velocity if self._direct is None else velocity + self._direct.at(sphere.points)
 
-    def _head(self, form: Array, choice: SourceChoice, n_targets: int, tolerance: float) -> Coefficients | None:
+    def _head(
+        self, form: Array, axes: Array, strength: float, choice: SourceChoice, n_targets: int, tolerance: float
+    ) -> Coefficients | None:
         """Coefficients (3, modes) of one barycentre, or None where direct sums are cheaper; form = beta A."""
-        if not np.isfinite(form).all():
-            return None  # direct sums carry the NaN on to where the run is stopped
-        _, singular, axes = np.linalg.svd(form)
-        strength = float(singular[0])
         if not strength <= PLAIN_LIMIT:
             return None
         sources = choice.for_strength(strength)
+        pairs = pairs_of(sources)
         budget = n_targets * len(choice.full.weights)
-        degree = _probe(form, axes, strength, sources, tolerance, budget)
+        degree = _probe(form, axes, strength, pairs, tolerance, budget / len(sources.weights))
         while degree is not None and PAIR_COST * 2 * (degree + 1) ** 2 * len(sources.weights) < budget:
-            values = _on_own_grid(form, degree, sources)
-            if not np.einsum("ijk,ijk->ij", values, values).max() <= 1 + 1e-6:
+            values = on_gauss_grid(form, degree, pairs)
+            if not np.einsum("kij,kij->ij", values, values).max() <= 1 + 1e-6:
                 sources = choice.full  # only signed weights can leave the unit ball
+                pairs = pairs_of(sources)
                 continue
             coefficients = _analysis(values)
             tail = _truncation(coefficients)
@@ -121,83 +130,53 @@ class SpectralField:
 
 
 def _analysis(values: Array) -> Coefficients:
-    """Coefficients (3, modes) of values on the Gauss grid of a degree, (degree + 1, 2 degree + 2, 3)."""
-    degree = len(values) - 1
+    """Coefficients (3, modes) of values on the Gauss grid of a degree, (3, degree + 1, 2 degree + 2)."""
+    degree = values.shape[1] - 1
     if degree <= dense.ANALYSIS_DEGREE:
         return dense.analysis(values)
     plan = DuccTransforms(degree, degree + 1, 2 * degree + 2)
-    return np.stack([plan.analysis(np.ascontiguousarray(values[..., i])) for i in range(3)])
+    return np.stack([plan.analysis(component) for component in values])
 
 
 def _odd(degree: int) -> int:
     return degree + 1 - degree % 2
 
 
-@lru_cache(maxsize=256)
-def _half_grid(degree: int) -> Array:
-    """Northern half of the Gauss grid of an odd degree; the antipodes of its points are the southern half."""
-    points, _ = gauss_grid(degree + 1, 2 * degree + 2)
-    return np.ascontiguousarray(points[: len(points) // 2])
-
-
-def _on_own_grid(form: Array, degree: int, sources: Sources) -> Array:
-    """Barycentres on the Gauss grid of an odd degree, (degree + 1, 2 degree + 2, 3)."""
-    half = (degree + 1) // 2
-    here, there = _antipodal(_half_grid(degree) @ form.T, sources)
-    values = np.empty((2 * half, 4 * half, 3))
-    values[:half] = here.reshape(half, 4 * half, 3)
-    mirrored = there.reshape(half, 4 * half, 3)[::-1]
-    values[half:, : 2 * half] = mirrored[:, 2 * half :]
-    values[half:, 2 * half :] = mirrored[:, : 2 * half]
-    return values
-
-
-def _antipodal(rows: Array, sources: Sources) -> tuple[Array, Array]:
-    """Barycentres with scores <r_i, y_j> and with their negatives, e^{-s} taken as 1/e^s; |scores| <= PLAIN_LIMIT."""
-    columns = np.ascontiguousarray(sources.points.T)
-    table = np.column_stack([sources.points * sources.weights[:, None], sources.weights])
-    if sources.mirrored is not None:
-        table = np.column_stack([table, -sources.points * sources.mirrored[:, None], sources.mirrored])
-    plus, minus = np.empty((rows.shape[0], table.shape[1])), np.empty((rows.shape[0], table.shape[1]))
-    height = max(1, BLOCK // columns.shape[1])
-    for start in range(0, rows.shape[0], height):
-        block = slice(start, start + height)
-        scores = rows[block] @ columns
-        np.exp(scores, out=scores)
-        plus[block] = scores @ table
-        np.divide(1.0, scores, out=scores)
-        minus[block] = scores @ table
-    here, there = plus[:, :4], minus[:, :4]
-    if sources.mirrored is not None:  # e^{<r, -y>} = 1 / e^{<r, y>}
-        here, there = here + minus[:, 4:], there + plus[:, 4:]
-    return here[:, :3] / here[:, 3:], there[:, :3] / there[:, 3:]
-
-
-def _probe(
-    form: Array, axes: Array, strength: float, sources: Sources, tolerance: float, budget: int
-) -> int | None:
+def _probe(form: Array, axes: Array, strength: float, pairs: Pairs, tolerance: float, most: float) -> int | None:
     """Odd degree a barycentre needs, read off its Fourier coefficients on two great circles; None if too large.
 
     A function of degree L is a trigonometric polynomial of degree L on every great circle; the circles join the
-    first singular direction of A, along which scores vary most, to the two others.
+    first singular direction of A, along which scores vary most, to the two others.  `most`: points worth a grid.
     """
     half = 2 * int(np.ceil(0.5 * (5.0 * strength + 12)))
     while True:
-        phi = np.pi * np.arange(half) / half
-        circles = np.concatenate(
-            [np.outer(np.cos(phi), axes[i]) + np.outer(np.sin(phi), axes[j]) for i, j in ((0, 1), (0, 2))]
-        )
-        here, there = _antipodal(circles @ form.T, sources)
-        around = np.concatenate([here.reshape(2, half, 3), there.reshape(2, half, 3)], axis=1)
-        spectrum = np.fft.rfft(around, axis=1) / (2 * half)
-        amplitude = 2 * np.sqrt(np.sum(spectrum.real**2 + spectrum.imag**2, axis=2))
-        tail = np.sqrt(np.cumsum((amplitude**2)[:, ::-1], axis=1)[:, ::-1]).max(axis=0)
+        spectrum = np.fft.rfft(on_circles(form, axes, half, pairs)) / (2 * half)
+        square = 4 * np.sum(spectrum.real**2 + spectrum.imag**2, axis=1)  # circle, order
+        tail = np.sqrt(np.cumsum(square[:, ::-1], axis=1)[:, ::-1].max(axis=0))
         below = np.flatnonzero(tail <= tolerance)
         if below.size and below[0] <= half - 2:
             return _odd(int(below[0]) + MODES_BEYOND)
         half *= 2
-        if PAIR_COST * 2 * (half / 2) ** 2 * len(sources.weights) > budget:
+        if PAIR_COST * 2 * (half / 2) ** 2 > most:
             return None
+
+
+@lru_cache(maxsize=256)
+def _places(own: int, degree: int) -> NDArray[np.intp]:
+    """Where the modes of a degree stand among those of another, at least as large."""
+    degrees, orders = mode_numbers(degree)
+    return np.flatnonzero((degrees <= own) & (orders <= own))
+
+
+@lru_cache(maxsize=256)
+def _shells(degree: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Modes of the last two degrees and of the middle two, where each degree begins, squared norm by mode."""
+    degrees, orders = mode_numbers(degree)
+    middle = (degree + 1) // 2
+    shells = [np.flatnonzero(degrees == at) for at in (degree - 1, degree, middle - 1, middle)]
+    modes = np.concatenate(shells)
+    weights = np.where(orders[modes] == 0, 1, 2) * (2 * degrees[modes] + 1) / (4 * np.pi)
+    return modes, np.cumsum([0] + [len(shell) for shell in shells[:-1]]), weights
 
 
 def _truncation(coefficients: Coefficients) -> float:
@@ -205,11 +184,13 @@ def _truncation(coefficients: Coefficients) -> float:
 
     The part of degree l is at most e_l = |a_l| sqrt((2l+1)/4 pi); parts add up in the mean square sense.
     """
-    square = power(coefficients).sum(axis=0)
-    size = np.sqrt(square * (2 * np.arange(len(square)) + 1) / (4 * np.pi))
-    last, middle = len(size) - 1, len(size) // 2
-    end, start = size[last - 1 :].max(), size[middle - 1 : middle + 1].max()
+    degree = degree_of(coefficients)
+    modes, begins, weights = _shells(degree)
+    some = coefficients[:, modes]
+    square = (some.real**2 + some.imag**2).sum(axis=0)
+    size = np.sqrt(np.add.reduceat(weights * square, begins))
+    end, start = float(size[:2].max()), float(size[2:].max())
     if end == 0:
         return 0.0
-    ratio = min((end / start) ** (1.0 / (last - middle)), 0.99) if start > 0 else 0.99
-    return float(end * ratio / np.sqrt(1 - ratio**2))
+    ratio = min((end / start) ** (1.0 / (degree - (degree + 1) // 2)), 0.99) if start > 0 else 0.99
+    return end * ratio / math.sqrt(1 - ratio**2)

@@ -8,83 +8,32 @@ import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError, as_array
-from particles.attention import Attention, DirectField, FieldFactory, field_of
-from particles.attention_kernels import Spectral
-from particles.characteristics import Characteristics, jacobian, tangent_move
+from particles.attention import Attention, FieldFactory, field_of
+from particles.characteristics import Characteristics, tangent_move
 from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
 from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import AttentionPush, Field, FieldPush
 from particles.residual import PreNorm
 from particles.simulate import Progress, run, schedule
-from particles.tokens import Cloud, Measure
-from spde.circle_field import CircleField
+from particles.tokens import Cloud
 from spde.density import Density
 from spde.diffusion import heat, nodes_anew
 from spde.domain import SPHERES, Domain
-from spde.field import SpectralField
+from spde.field_choice import WatchedField, default_field
+from spde.records import record_of, static_of
 from spde.state import DensityState
-
-SPECTRAL: dict[int, type[CircleField] | type[SpectralField]] = {2: CircleField, 3: SpectralField}  # by dimension
 
 TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
 NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
 DEFECT_HINT = 1e-5  # above it more carried nodes are advised while the coefficients are resolved
 DEFECT_LIMIT = 1e-4  # likewise when the two representations differ by this much in the low moments
-
-
-@runtime_checkable
-class GridField(Protocol):
-    """A field that knows a faster way to the points of a grid."""
-
-    def on_grid(self, sphere: Domain) -> Array:
-        """U at the grid points, (N, d)."""
-        ...
-
-
-def default_field(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-    """`SpectralField` or `CircleField` for softmax and L2 attention in d = 3 or 2, `DirectField` else."""
-    return spectral_field(1e-6)(attention, push, measure, n_targets)
-
-
-def spectral_field(tol: float) -> FieldFactory:
-    """`default_field` with another tolerance than 1e-6."""
-
-    def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-        kind = SPECTRAL.get(push.mixing.shape[-1])
-        if kind is not None and isinstance(attention, Spectral):
-            return kind(attention, push, measure, n_targets, tol)
-        return DirectField(attention, push, measure, n_targets)
-
-    return factory
-
-
-class _WatchedField:
-    """A field inside a step: takes the fast way to grid points, remembers the largest |U| at the measure's points."""
-
-    def __init__(self, field: Field, sphere: Domain, watched: Array) -> None:
-        self._field, self._sphere, self._watched = field, sphere, watched
-        self.degree, self.longest = field.degree, 0.0
-
-    def at(self, points: Array) -> Array:
-        """U at points (N, 3)."""
-        if points is self._sphere.points and isinstance(self._field, GridField):
-            return self._field.on_grid(self._sphere)
-        velocity = self._field.at(points)
-        if points is self._watched:
-            self.longest = float(np.sqrt(np.einsum("ij,ij->i", velocity, velocity).max()))
-        return velocity
-
-    def jacobian(self, points: Array) -> Array:
-        """DU at points (N, 3), shape (N, 3, 3)."""
-        return jacobian(self._field, points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +108,11 @@ class DensityFlow:
             moving = Cloud(self.sphere.points, self.sphere.weights * values)
         riders = (state.passive, *(() if moving is None else (moving.points,)))
         n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
-        fields: list[_WatchedField] = []
+        fields: list[WatchedField] = []
 
         def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
             field = field_of(self.field, self.attention, push, measure, n_targets)
-            fields.append(_WatchedField(field, self.sphere, measure.points))
+            fields.append(WatchedField(field, self.sphere, measure.points))
             return fields[-1]
 
         diffusion = None
@@ -196,7 +145,7 @@ class DensityFlow:
                     "is a sum over branches, of which node_log_density has one; lower dt",
                 )
         if moving is not None:
-            moving = Cloud(riders[1], moving.weights)
+            moving = Cloud(np.asfortranarray(riders[1]), moving.weights)
             if (state.step + 1) % self.remap_every == 0:
                 coefficients = self.sphere.adjoint_at(moving.weights, moving.points)
                 moving = None
@@ -248,32 +197,7 @@ class DensityFlow:
                 f"the carried nodes lose digits at depth time {state.step * self.law.dt:g} (moment defect "
                 f"{density.moment_defect:.1e}); raise carried_nodes",
             )
-        order = by_degree(self.sphere)
-        pair = np.stack([density.coefficients.real[order], density.coefficients.imag[order]], axis=1)
-        mean = density.mean
-        defect = density.moment_defect if self.remap_every else np.nan
-        none: tuple[str, ...] = ()
-        along = state.characteristics
-        return output.record(
-            state.step,
-            self.law,
-            {
-                "density": (self.sphere.dims, density.grid_values, "density of the token law"),
-                "coefficients": (("mode", "part"), pair, f"{self.sphere.series} coefficients of the density"),
-                "mass": (none, density.mass, "mass of the density"),
-                "mean_token": (("component",), mean, "mean token, from the carried nodes"),
-                "mean_overlap": (none, mean @ mean, "squared length of the mean token"),
-                "second_moment": (
-                    ("component", "component2"), density.second_moment, "second moment, from the carried nodes",
-                ),
-                "moment_defect": (none, defect, "largest difference of low moments, carried nodes to coefficients"),
-                "min_density": (none, density.minimum, "smallest value of the density on the grid"),
-                "tail": (none, density.tail, "norm of the top tenth of the degrees over the norm of all"),
-                "field_degree": (none, np.int32(state.field_degree), "largest degree of the velocity field"),
-                "unresolved": (none, np.int8(unresolved), "1 where the pointwise density is lost"),
-                **({} if along is None else along.variables(state.nodes, state.step * self.law.dt)),
-            },
-        )  # fmt: skip
+        return record_of(state, density, self.law, unresolved, bool(self.remap_every))
 
     def _warn(self, kind: str, text: str) -> None:
         """Warn once per run and kind."""
@@ -282,28 +206,8 @@ class DensityFlow:
             warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def static(self, nodes: Cloud) -> xr.Dataset:
-        """What a density file says once: grid, mode numbers, parts; with characteristics the weights of the nodes."""
-        order = by_degree(self.sphere)
-        degrees, orders = (numbers[order].astype(np.int32) for numbers in (self.sphere.degrees, self.sphere.orders))
-        return xr.Dataset(
-            node_weights(nodes) if self.characteristics else None,
-            coords={
-                **self.sphere.coordinates(),
-                "sh_degree": ("mode", degrees, {"long_name": "degree l", "units": "1"}),
-                "sh_order": ("mode", orders, {"long_name": "order m", "units": "1"}),
-                "part": ("part", np.array(["real", "imag"]), {"long_name": "part of the complex coefficient"}),
-            },
-        )
-
-
-def node_weights(nodes: Cloud) -> dict[str, tuple[str, Array, dict[str, str]]]:
-    """The weights of carried nodes, as a variable."""
-    return {"node_weight": ("node", nodes.weights, {"long_name": "weight of a carried node", "units": "1"})}
-
-
-def by_degree(sphere: Domain) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
-    """Permutation from the transforms' numbering of the modes to degree by degree."""
-    return np.lexsort((sphere.orders, sphere.degrees))
+        """What a density file says once; with characteristics the weights of the nodes too."""
+        return static_of(self.sphere, nodes if self.characteristics else None)
 
 
 def solve(
@@ -331,8 +235,6 @@ def solve(
     attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field.
-    passive : (P, d) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
-    remap_every, on_unresolved : see `DensityFlow`.
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
         node_weight, entropy, area_defect, lyapunov and folds.
     passive : (P, d) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
@@ -347,7 +249,6 @@ def solve(
 
     Raises
     ------
-    SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop".
     TypeError, ValueError : characteristics of layers or densities that have none.
     SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop", or negative where
         private noise makes nodes anew.

@@ -1,24 +1,21 @@
-"""The grid on S^2 and its structured spherical-harmonic transforms, by shtns or ducc0.
+"""The grid on S^2, and spherical-harmonic transforms on it and at free points.
 
-Coefficients are numbered as in `particles.harmonics`, which has the transforms at free points.
+Coefficients are numbered as in `particles.harmonics`.
 """
 
-import contextlib
-import io
 import math
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
-from types import ModuleType
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
-import ducc0
 import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array
 from particles.harmonics import (
     Coefficients,
-    adjoint_at,
+    adjoint_from,
+    angles,
     degree_of,
     low_moments,
     mode_numbers,
@@ -27,8 +24,11 @@ from particles.harmonics import (
     synthesis_at,
 )
 from particles.quadrature import gauss_grid
+from spde.transforms import DuccTransforms as DuccTransforms
+from spde.transforms import Transforms, plan, shtns_module
 
 MIN_DEGREE, MAX_DEGREE = 2, 1023
+RUNGS = tuple(8 * step * 2**k - 1 for k in range(8) for step in (2, 3))  # 15, 23, 31, 47, ...: plans below lmax
 FINEST_QUADRATURE = 1024  # latitudes beyond which an initial density counts as not integrable
 
 
@@ -45,103 +45,6 @@ def even_smooth(least: int) -> int:
         candidate += 2
 
 
-@lru_cache(maxsize=1)
-def _shtns() -> ModuleType | None:
-    """The shtns module, or None where it is not installed; its line on stdout is swallowed."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            import shtns
-        except ImportError:
-            return None
-    module: ModuleType = shtns
-    return module
-
-
-class Transforms(Protocol):
-    """Structured transforms of one degree on one grid."""
-
-    def synthesis(self, a: Coefficients) -> Array:
-        """Coefficients to grid values."""
-        ...
-
-    def analysis(self, f: Array) -> Coefficients:
-        """Grid values to coefficients."""
-        ...
-
-    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
-        """Components (theta, phi) of the gradient."""
-        ...
-
-    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
-        """Coefficients of the divergence of a tangent field."""
-        ...
-
-
-class _ShtnsTransforms:
-    """shtns.  Its plans end the process on bad sizes, so sizes are checked in `Sphere` before one is made."""
-
-    def __init__(self, module: ModuleType, lmax: int, nlat: int, nphi: int) -> None:
-        self._plan: Any = module.sht(lmax, lmax, 1, module.sht_orthonormal, 1)
-        flags = module.sht_quick_init | module.SHT_PHI_CONTIGUOUS
-        self._plan.set_grid(nlat, nphi, flags, 0.0)
-        degrees, _ = mode_numbers(lmax)
-        self._laplacian = -(degrees * (degrees + 1.0))
-
-    def synthesis(self, a: Coefficients) -> Array:
-        values: Array = self._plan.synth(np.ascontiguousarray(a, dtype=np.complex128))
-        return values
-
-    def analysis(self, f: Array) -> Coefficients:
-        result: Coefficients = self._plan.analys(np.array(f, dtype=np.float64, order="C"))
-        return result
-
-    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
-        v_theta, v_phi = self._plan.synth_grad(np.ascontiguousarray(a, dtype=np.complex128))
-        return v_theta, v_phi
-
-    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
-        spheroidal, _ = self._plan.analys(
-            np.array(v_theta, dtype=np.float64, order="C"), np.array(v_phi, dtype=np.float64, order="C")
-        )
-        result: Coefficients = self._laplacian * spheroidal
-        return result
-
-
-class DuccTransforms:
-    """ducc0, for any degree and any Gauss grid; analysis needs nlat > lmax and nphi > 2 lmax."""
-
-    def __init__(self, lmax: int, nlat: int, nphi: int) -> None:
-        self._common = {"lmax": lmax, "mmax": lmax, "geometry": "GL", "nthreads": 1}
-        self._shape = {"ntheta": nlat, "nphi": nphi}
-        degrees, _ = mode_numbers(lmax)
-        self._root = np.sqrt(degrees * (degrees + 1.0))
-
-    def synthesis(self, a: Coefficients) -> Array:
-        values: Array = ducc0.sht.synthesis_2d(alm=a[None], spin=0, **self._shape, **self._common)[0]
-        return values
-
-    def analysis(self, f: Array) -> Coefficients:
-        result: Coefficients = ducc0.sht.analysis_2d(map=f[None], spin=0, **self._common)[0]
-        return result
-
-    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
-        pair = ducc0.sht.synthesis_2d(alm=a[None], spin=1, mode="DERIV1", **self._shape, **self._common)
-        return pair[0], pair[1]
-
-    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
-        pair = ducc0.sht.analysis_2d(map=np.stack([v_theta, v_phi]), spin=1, **self._common)
-        result: Coefficients = -self._root * pair[0]
-        return result
-
-
-@lru_cache(maxsize=32)
-def _plan(backend: str, lmax: int, nlat: int, nphi: int) -> Transforms:
-    module = _shtns()
-    if backend == "shtns" and module is not None:
-        return _ShtnsTransforms(module, lmax, nlat, nphi)
-    return DuccTransforms(lmax, nlat, nphi)
-
-
 class Sphere:
     """Gauss grid on S^2 and the transforms up to degree lmax.
 
@@ -153,7 +56,8 @@ class Sphere:
     Attributes
     ----------
     nlat, nphi, shape : size of the grid: 3/2 rule, nlat a multiple of 8 and at least 32 (shtns ends the process below).
-    points : (nlat * nphi, 3) grid points, latitude slowest, north to south.
+    points : (nlat * nphi, 3) grid points, latitude slowest, north to south; each component is contiguous, which makes
+        everything that is done to them twice as fast.
     weights : (nlat * nphi,) quadrature weights of sum 4 pi.
     degrees, orders : (modes,) of the coefficients.
 
@@ -176,15 +80,16 @@ class Sphere:
             raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
         if backend not in (None, "shtns", "ducc0"):
             raise ValueError(f'backend must be "shtns" or "ducc0", got {backend!r}')
-        if backend == "shtns" and _shtns() is None:
+        if backend == "shtns" and shtns_module() is None:
             raise ValueError('backend "shtns" is not installed; it needs FFTW: pip install "tokenlaw[shtns]"')
         self.lmax = int(lmax)
-        self.backend = backend or ("shtns" if _shtns() is not None else "ducc0")
+        self.backend = backend or ("shtns" if shtns_module() is not None else "ducc0")
         self.nlat = max(32, 8 * math.ceil(3 * (self.lmax + 1) / 16))
         self.nphi = even_smooth(2 * self.nlat)
         self.shape: tuple[int, ...] = (self.nlat, self.nphi)
         self.degrees, self.orders = mode_numbers(self.lmax)
-        self.points, self.weights = gauss_grid(self.nlat, self.nphi)
+        points, self.weights = gauss_grid(self.nlat, self.nphi)
+        self.points = np.asfortranarray(points)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Sphere, (self.lmax, self.backend))  # plans are made anew after pickling
@@ -254,7 +159,7 @@ class Sphere:
         return {"lat": ("lat", self.latitude, south), "lon": ("lon", self.longitude, east)}
 
     def _transforms(self, degree: int | None = None) -> Transforms:
-        return _plan(self.backend, degree or self.lmax, self.nlat, self.nphi)
+        return plan(self.backend, degree or self.lmax, self.nlat, self.nphi)
 
     @cached_property
     def latitude(self) -> Array:
@@ -268,12 +173,25 @@ class Sphere:
 
     def synthesis(self, coefficients: Coefficients) -> Array:
         """Values on the grid, (nlat, nphi), of coefficients of any degree."""
-        degree = degree_of(coefficients)
-        if degree <= self.lmax:
-            return self._transforms().synthesis(resize(coefficients, self.lmax))
-        if degree <= self.nlat - 1:
-            return self._transforms(self.nlat - 1).synthesis(resize(coefficients, self.nlat - 1))
-        return DuccTransforms(degree, self.nlat, self.nphi).synthesis(coefficients)  # shtns would need a finer grid
+        transforms, degree = self._synthesis_of(degree_of(coefficients))
+        return transforms.synthesis(resize(coefficients, degree))
+
+    def vectors(self, coefficients: Coefficients) -> Array:
+        """Values (nlat * nphi, K) at the points of the grid of K functions (K, modes), each one contiguous."""
+        transforms, degree = self._synthesis_of(degree_of(coefficients))
+        values = np.empty((len(coefficients), *self.shape))
+        for a, out in zip(resize(coefficients, degree), values, strict=True):
+            transforms.synthesis(a, out)
+        return values.reshape(len(values), -1).T
+
+    def _synthesis_of(self, degree: int) -> tuple[Transforms, int]:
+        """Transforms for coefficients of a degree, and the degree that they take."""
+        if degree > self.nlat - 1:
+            return DuccTransforms(degree, self.nlat, self.nphi), degree  # shtns would need a finer grid
+        if degree > self.lmax:
+            return self._transforms(self.nlat - 1), self.nlat - 1
+        fitting = next((rung for rung in RUNGS if degree <= rung < self.lmax), self.lmax)
+        return self._transforms(fitting), fitting
 
     def analysis(self, values: Array) -> Coefficients:
         """Coefficients up to lmax of grid values (nlat, nphi); exact for functions of degree < 2 nlat - lmax."""
@@ -293,8 +211,8 @@ class Sphere:
         return synthesis_at(coefficients, points)
 
     def adjoint_at(self, values: Array, points: Array) -> Coefficients:
-        """Coefficients up to lmax of the measure sum_j values_j delta(points_j); see `adjoint_at`."""
-        return adjoint_at(values, points, self.lmax)
+        """Coefficients up to lmax of the measure sum_j values_j delta(points_j); see `adjoint_from`."""
+        return adjoint_from(values, angles(points), self.lmax)
 
     def _checked(self, values: Array) -> Array:
         if values.shape != (self.nlat, self.nphi):

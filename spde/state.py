@@ -20,6 +20,7 @@ class DensityState:
     nodes : carried nodes now.
     passive : (P, d) points that ride on the flow without acting on it.
     moving : grid nodes of the last remap, moved since then, with weights w_g rho(x_g); None right after a remap.
+        Each component of the points is contiguous: sums may differ in the last bit where it is not.
     field_degree : largest degree of the last field, 0 at the start.
     characteristics : density along the carried nodes; None where it is not wanted.
     """
@@ -61,7 +62,7 @@ def density_state(arrays: dict[str, Array]) -> DensityState:
         coefficients,
         Cloud(arrays["node"], arrays["node_weight"]),
         arrays["passive"],
-        Cloud(arrays["moving"], arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
+        Cloud(np.asfortranarray(arrays["moving"]), arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
         int(arrays["field_degree"]),
         characteristics_of(arrays),
     )

@@ -19,8 +19,8 @@ BELOW: dict[str, set[str]] = {
 }
 # Library -> files that may import it: exact files, or everything under a folder (with a closing slash).
 CONFINED = {
-    "shtns": ("spde/sphere.py",),
-    "ducc0": ("spde/sphere.py", "spde/dense.py", "spde/circle.py", "particles/"),
+    "shtns": ("spde/transforms.py",),
+    "ducc0": ("spde/transforms.py", "spde/dense.py", "spde/circle.py", "particles/"),
     "torch": ("particles/torch_sdpa.py",),
 }
 
@@ -84,7 +84,7 @@ def test_allowed_imports_pass(tmp_path):
         {
             "particles/attention.py": "import ducc0\nimport numpy as np\nfrom .heads import Heads\n",
             "particles/reduced/simplex.py": "from ducc0 import misc\nfrom ..heads import Heads\n",
-            "spde/sphere.py": "def load():\n    import shtns\n    from ducc0 import sht\n",
+            "spde/transforms.py": "def load():\n    import shtns\n    from ducc0 import sht\n",
             "spde/circle.py": "from ducc0 import nufft\n",
             "spde/solver.py": "import particles.layers\nfrom . import sphere\n",
             "validation/wasserstein.py": "from spde import Density\nfrom particles import Tokens\n",
@@ -107,13 +107,13 @@ def test_allowed_imports_pass(tmp_path):
         ("validation/claims.py", "import importlib\nimportlib.import_module('tokenlaw.cli')", "tokenlaw.cli"),
         ("spde/solver.py", "import shtns", "shtns"),
         ("spde/circle_field.py", "from ducc0.fft import c2c", "ducc0.fft"),
-        ("spde/sphere/__init__.py", "import shtns", "shtns"),
+        ("spde/transforms/__init__.py", "import shtns", "shtns"),
         ("particles/field.py", "import shtns", "shtns"),
         ("tokenlaw/report.py", "import ducc0", "ducc0"),
         ("particles/attention.py", "def f():\n    import torch", "torch"),
     ],
 )
 def test_forbidden_import_is_found(tmp_path, file, source, name):
-    write(tmp_path, {"spde/sphere.py": "import shtns\n", file: source + "\n"})
+    write(tmp_path, {"spde/transforms.py": "import shtns\n", file: source + "\n"})
     line = source.count("\n") + 1
     assert forbidden_imports(tmp_path) == [f"{file}:{line} imports {name}"]

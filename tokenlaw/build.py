@@ -62,7 +62,7 @@ from particles.retraction import RETRACTIONS
 from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
 from spde.density_files import read_density
 from spde.domain import SPHERES
-from spde.solver import SPECTRAL
+from spde.field_choice import SPECTRAL
 from tokenlaw import config, config_models
 from tokenlaw.config import ConfigError, Configuration
 

@@ -18,7 +18,8 @@ from particles.euclidean import AnyTokens
 from particles.simulate import Progress, TokenState, advance_tokens, run, token_state, token_static, token_variables
 from particles.tokens import Cloud
 from spde.density import Density
-from spde.solver import DensityFlow, node_weights
+from spde.records import node_weights
+from spde.solver import DensityFlow
 from spde.state import DensityState, density_state
 from validation.wasserstein import w1_geodesic, w2_chordal
 

@@ -23,8 +23,8 @@ from particles import (
 )
 from particles.layer_files import read_layers
 from spde import Density, DensityFlow, DensityState, Sphere, solve, spectral_field
-from spde.sphere import _shtns
 from spde.state import density_state
+from spde.transforms import shtns_module
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 
@@ -120,7 +120,7 @@ def test_unresolved_marks_where_pointwise_values_go_wrong():
     assert np.array(worst)[lost].min() > 1e-3
 
 
-@pytest.mark.skipif(_shtns() is None, reason="shtns is not installed")
+@pytest.mark.skipif(shtns_module() is None, reason="shtns is not installed")
 @pytest.mark.parametrize("lmax", [15, 63])
 def test_backends_give_the_same_run(lmax):
     law = Homogenized(heads(), 0.02, 8, Noise(5))
@@ -142,6 +142,9 @@ def test_resumed_runs_are_bitwise_equal(remap_every):
     start = DensityState(0, density.coefficients, density.nodes, passive)
     whole = flow.advance(start, 40)
     half = density_state({name: array.copy() for name, array in flow.advance(start, 17).arrays().items()})
+    if half.moving is not None:  # sums may differ in the last bit with the layout
+        assert half.moving.points.T.flags.c_contiguous
+        assert flow.advance(start, 17).moving.points.T.flags.c_contiguous
     again = flow.advance(half, 40)
     for name, array in whole.arrays().items():
         assert np.array_equal(array, again.arrays()[name]), name

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from particles.harmonics import adjoint_at, mode_numbers, n_modes, power, resize, synthesis_at
+from particles.harmonics import adjoint_at, adjoint_from, angles, mode_numbers, n_modes, power, resize, synthesis_at
 from particles.quadrature import gauss_grid
 from spde import dense as tables
-from spde.sphere import Sphere, _shtns
+from spde.sphere import Sphere
+from spde.transforms import shtns_module
 
-BACKENDS = ["ducc0", pytest.param("shtns", marks=pytest.mark.skipif(_shtns() is None, reason="shtns is not installed"))]
+NEEDS_SHTNS = pytest.mark.skipif(shtns_module() is None, reason="shtns is not installed")
+BACKENDS = ["ducc0", pytest.param("shtns", marks=NEEDS_SHTNS)]
 
 
 def random_coefficients(rng, degree):
@@ -64,7 +66,7 @@ def test_gradient_and_divergence(backend):
     assert np.abs(sphere.gradient(cos_theta)[..., 0].ravel() + sin_theta).max() < 1e-13  # d cos / d theta, southward
 
 
-@pytest.mark.skipif(_shtns() is None, reason="shtns is not installed")
+@NEEDS_SHTNS
 @pytest.mark.parametrize("lmax", [2, 5, 31, 63, 127])
 def test_backends_agree(lmax):
     one, two = Sphere(lmax, "shtns"), Sphere(lmax, "ducc0")
@@ -107,6 +109,32 @@ def test_any_degree_can_be_synthesised_on_a_grid():
         a = random_coefficients(rng, degree)
         want = synthesis_at(a, sphere.points)
         assert np.abs(sphere.synthesis(a).ravel() - want).max() < 1e-11 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_several_functions_at_once_are_each_function(backend):
+    """Degrees at and beside those that have a plan of their own, up to those that the grid is too coarse for."""
+    sphere, rng = Sphere(40, backend), np.random.default_rng(8)
+    assert sphere.points.T.flags.c_contiguous
+    for degree in (2, 15, 16, 23, 31, 39, 40, 41, 70):
+        a = np.stack([random_coefficients(rng, degree) for _ in range(3)])
+        want = synthesis_at(a, sphere.points).T
+        found = sphere.vectors(a)
+        assert found.T.flags.c_contiguous
+        assert np.abs(found - want).max() < 1e-11 * np.abs(want).max()
+        assert np.abs(sphere.synthesis(a[1]).ravel() - want[:, 1]).max() < 1e-11 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("degree", [4, 30])
+def test_the_adjoint_from_angles_is_the_sum(degree):
+    rng = np.random.default_rng(9)
+    points, values = dense.nrm(rng.standard_normal((40, 3))), rng.standard_normal(40)
+    theta, phi = np.arccos(points[:, 2]), np.arctan2(points[:, 1], points[:, 0])
+    modes = zip(*mode_numbers(degree), strict=True)
+    want = [values @ sph_harm_y(own, order, theta, phi).conj() for own, order in modes]
+    found = adjoint_from(values, angles(points), degree)
+    assert np.abs(found - want).max() < 1e-12 * np.abs(values).sum()
+    assert found[0] == values.sum() / np.sqrt(4 * np.pi)  # to the last bit: mass
 
 
 def test_resizing_keeps_the_modes():
@@ -157,7 +185,7 @@ def test_tables_are_the_transforms(degree):
     want[:, : degree + 1] = want[:, : degree + 1].real
     points, _ = gauss_grid(degree + 1, 2 * degree + 2)
     values = synthesis_at(want, points)
-    found = tables.analysis(np.moveaxis(values, 0, -1).reshape(degree + 1, 2 * degree + 2, 2))
+    found = tables.analysis(values.reshape(2, degree + 1, 2 * degree + 2))
     assert np.abs(found - want).max() < 1e-11
     table = tables.synthesis_table(points[:50], degree)
     assert np.abs(table @ np.concatenate([want[0].real, want[0].imag]) - values[0, :50]).max() < 1e-11

@@ -1,0 +1,121 @@
+"""Barycentres of one head at points that share exponentials: on its own Gauss grid, and on two great circles.
+
+m_A(x) = sum_j w_j e^{s_j} y_j / sum_j w_j e^{s_j}, s_j = beta <Ax, y_j>, mathematics (2).  A Gauss grid of odd degree
+is mapped to itself by x -> -x and by half a turn about its axis.  They take e^{s} = g h, with g from the height of x
+and h from the rest, to 1/(g h) and g/h: one exponential and one division for four points.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from particles.arrays import Array
+from particles.attention import BLOCK
+from particles.quadrature import gauss_grid
+from spde.sources import Sources
+
+NARROW = 64  # sources per block at least
+LANES = 8  # rows of tables are whole vector registers
+
+
+class Pairs(NamedTuple):
+    """Sources as the sums take them; padded by sources of weight 0.
+
+    columns : (3, J), the y_j.
+    table : (4, J), rows w_j y_j and w_j; (8, J) for sources at both y_j and -y_j, those at -y_j below.
+    """
+
+    columns: Array
+    table: Array
+
+
+def pairs_of(sources: Sources) -> Pairs:
+    """Sources made ready."""
+    n = len(sources.weights)
+    both = sources.mirrored is not None
+    columns, table = np.zeros((3, n + -n % LANES)), np.zeros((8 if both else 4, n + -n % LANES))
+    columns[:, :n] = sources.points.T
+    table[3, :n] = sources.weights
+    np.multiply(columns, table[3], out=table[:3])
+    if sources.mirrored is not None:
+        table[7, :n] = sources.mirrored
+        np.multiply(-columns, table[7], out=table[4:7])
+    return Pairs(columns, table)
+
+
+def on_gauss_grid(form: Array, degree: int, pairs: Pairs) -> Array:
+    """Barycentres on the Gauss grid of an odd degree, (3, degree + 1, 2 degree + 2); form = beta A, |scores| <= 300."""
+    heights, rows = _quarter_grid(degree)
+    rings, turns = rows.shape[:2]
+    axes = form.T @ pairs.columns
+    found = _ratio(_sums(rows, axes[None, :2], pairs.table, np.outer(heights, axes[2])))
+    values = np.empty((3, 2, rings, 2, turns))
+    values[:, 0] = found[:, 0].transpose(1, 2, 0, 3)
+    values[:, 1] = found[:, 1, :, ::-1].transpose(1, 2, 0, 3)
+    return values.reshape(3, 2 * rings, 2 * turns)
+
+
+def on_circles(form: Array, axes: Array, half: int, pairs: Pairs) -> Array:
+    """Barycentres at 2 half equidistant points of the great circles through axes 0, 1 and 0, 2, (2, 3, 2 half)."""
+    scores = axes @ form.T @ pairs.columns
+    found = _ratio(_sums(_half_turn(half), np.stack([scores[:2], scores[::2]]), pairs.table))
+    return found[:, 0].transpose(2, 1, 0, 3).reshape(2, 3, 2 * half)
+
+
+def _ratio(sums: Array) -> Array:
+    """Barycentres from sums by signs of the scores: (2, S, 4 or 8, R, n) to (2, S, 3, R, n)."""
+    total = sums[:, :, :4]
+    if sums.shape[2] == 8:
+        total = total + sums[::-1, ::-1, 4:]  # e^{<r, -y>} = 1 / e^{<r, y>}
+    found: Array = total[:, :, :3] / total[:, :, 3:]
+    return found
+
+
+def _sums(rows: Array, axes: Array, table: Array, lift: Array | None = None) -> Array:
+    """Sums over sources of h^{+-1} T, h = e^{rows axes}, or of h^{+-1} g^{+-1} T, g = e^{lift}.
+
+    rows (R or 1, n, 2), axes (R or 1, 2, J), table T (k, J), lift (R, J).  Result (2, 1, k, R, n), with `lift`
+    (2, 2, k, R, n): power of h, power of g, row of T, then the point.
+    """
+    rings, n, n_sources, kind = max(len(rows), len(axes)), rows.shape[1], table.shape[1], len(table)
+    parts = -(-n_sources // max(NARROW, BLOCK // n))
+    width = LANES * -(-n_sources // (LANES * parts))
+    depth = max(1, BLOCK // (n * width))
+    sums = np.zeros((2, 1 if lift is None else 2, kind, rings, n))
+    into = sums.reshape(2, -1, rings, n).swapaxes(1, 2)
+    for first in range(0, rings, depth):
+        ring = slice(first, first + depth)
+        own = ring if len(rows) > 1 else slice(None)
+        for start in range(0, n_sources, width):
+            part = slice(start, start + width)
+            factors = table[:, part] if lift is None else _lifted(table[:, part], lift[ring, part])
+            exponentials = rows[own] @ axes[ring if len(axes) > 1 else slice(None), :, part]
+            np.exp(exponentials, out=exponentials)
+            into[0, ring] += factors @ exponentials.swapaxes(1, 2)
+            np.divide(1.0, exponentials, out=exponentials)
+            into[1, ring] += factors @ exponentials.swapaxes(1, 2)
+    return sums
+
+
+def _lifted(table: Array, lift: Array) -> Array:
+    """g T above T / g, (R, 2 k, J)."""
+    powers = np.empty((len(lift), 2, lift.shape[1]))
+    np.exp(lift, out=powers[:, 0])
+    np.divide(1.0, powers[:, 0], out=powers[:, 1])
+    lifted: Array = np.einsum("kj,rsj->rskj", table, powers)
+    return lifted.reshape(len(lift), 2 * len(table), -1)
+
+
+@lru_cache(maxsize=256)
+def _quarter_grid(degree: int) -> tuple[Array, Array]:
+    """North below longitude pi of the Gauss grid of an odd degree: x_3 (rings,) and x_1, x_2 (rings, degree + 1, 2)."""
+    points, _ = gauss_grid(degree + 1, 2 * degree + 2)
+    quarter = points.reshape(degree + 1, 2, degree + 1, 3)[: (degree + 1) // 2, 0]
+    return np.ascontiguousarray(quarter[:, 0, 2]), np.ascontiguousarray(quarter[..., :2])
+
+
+@lru_cache(maxsize=64)
+def _half_turn(half: int) -> Array:
+    phi = np.pi * np.arange(half) / half
+    return np.stack([np.cos(phi), np.sin(phi)], axis=1)[None]

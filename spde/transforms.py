@@ -1,0 +1,116 @@
+"""Structured spherical-harmonic transforms on a Gauss grid, by shtns or ducc0.
+
+Coefficients are numbered as in `particles.harmonics`, which has the transforms at free points.
+"""
+
+import contextlib
+import io
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, Protocol
+
+import ducc0
+import numpy as np
+
+from particles.arrays import Array
+from particles.harmonics import Coefficients, mode_numbers
+
+
+@lru_cache(maxsize=1)
+def shtns_module() -> ModuleType | None:
+    """The shtns module, or None where it is not installed; its line on stdout is swallowed."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            import shtns
+        except ImportError:
+            return None
+    module: ModuleType = shtns
+    return module
+
+
+class Transforms(Protocol):
+    """Structured transforms of one degree on one grid."""
+
+    def synthesis(self, a: Coefficients, out: Array | None = None) -> Array:
+        """Coefficients to grid values, written to `out` (C-contiguous) where it is given."""
+        ...
+
+    def analysis(self, f: Array) -> Coefficients:
+        """Grid values to coefficients."""
+        ...
+
+    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
+        """Components (theta, phi) of the gradient."""
+        ...
+
+    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
+        """Coefficients of the divergence of a tangent field."""
+        ...
+
+
+class _ShtnsTransforms:
+    """shtns.  Its plans end the process on bad sizes, so sizes are checked in `Sphere` before one is made."""
+
+    def __init__(self, module: ModuleType, lmax: int, nlat: int, nphi: int) -> None:
+        self._plan: Any = module.sht(lmax, lmax, 1, module.sht_orthonormal, 1)
+        flags = module.sht_quick_init | module.SHT_PHI_CONTIGUOUS
+        self._plan.set_grid(nlat, nphi, flags, 0.0)
+        degrees, _ = mode_numbers(lmax)
+        self._laplacian = -(degrees * (degrees + 1.0))
+
+    def synthesis(self, a: Coefficients, out: Array | None = None) -> Array:
+        values: Array = self._plan.spat_array() if out is None else out
+        self._plan.SH_to_spat(np.ascontiguousarray(a, dtype=np.complex128), values)
+        return values
+
+    def analysis(self, f: Array) -> Coefficients:
+        result: Coefficients = self._plan.analys(np.array(f, dtype=np.float64, order="C"))
+        return result
+
+    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
+        v_theta, v_phi = self._plan.synth_grad(np.ascontiguousarray(a, dtype=np.complex128))
+        return v_theta, v_phi
+
+    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
+        spheroidal, _ = self._plan.analys(
+            np.array(v_theta, dtype=np.float64, order="C"), np.array(v_phi, dtype=np.float64, order="C")
+        )
+        result: Coefficients = self._laplacian * spheroidal
+        return result
+
+
+class DuccTransforms:
+    """ducc0, for any degree and any Gauss grid; analysis needs nlat > lmax and nphi > 2 lmax."""
+
+    def __init__(self, lmax: int, nlat: int, nphi: int) -> None:
+        self._common = {"lmax": lmax, "mmax": lmax, "geometry": "GL", "nthreads": 1}
+        self._shape = {"ntheta": nlat, "nphi": nphi}
+        degrees, _ = mode_numbers(lmax)
+        self._root = np.sqrt(degrees * (degrees + 1.0))
+
+    def synthesis(self, a: Coefficients, out: Array | None = None) -> Array:
+        into = {} if out is None else {"map": out[None]}
+        values: Array = ducc0.sht.synthesis_2d(alm=a[None], spin=0, **into, **self._shape, **self._common)[0]
+        return values
+
+    def analysis(self, f: Array) -> Coefficients:
+        result: Coefficients = ducc0.sht.analysis_2d(map=f[None], spin=0, **self._common)[0]
+        return result
+
+    def gradient(self, a: Coefficients) -> tuple[Array, Array]:
+        pair = ducc0.sht.synthesis_2d(alm=a[None], spin=1, mode="DERIV1", **self._shape, **self._common)
+        return pair[0], pair[1]
+
+    def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
+        pair = ducc0.sht.analysis_2d(map=np.stack([v_theta, v_phi]), spin=1, **self._common)
+        result: Coefficients = -self._root * pair[0]
+        return result
+
+
+@lru_cache(maxsize=32)
+def plan(backend: str, lmax: int, nlat: int, nphi: int) -> Transforms:
+    """Transforms of a backend, "shtns" or "ducc0"; made once."""
+    module = shtns_module()
+    if backend == "shtns" and module is not None:
+        return _ShtnsTransforms(module, lmax, nlat, nphi)
+    return DuccTransforms(lmax, nlat, nphi)
