@@ -12,11 +12,14 @@ import numpy as np
 from particles.arrays import Array
 from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
 from particles.attention_kernels import L2, Spectral, as_softmax
-from particles.harmonics import Coefficients, degree_of, gradient_at, n_modes, power, resize, synthesis_at
+from particles.harmonics import Coefficients, angles, degree_of, gradient_at, n_modes, power, resize, synthesis_at
+from particles.parallel import CHUNK, by_chunks
 from particles.pushes import AttentionPush
 from particles.quadrature import gauss_grid
+from particles.retraction import Retraction
 from particles.tokens import Cloud, Measure
 from spde import dense
+from spde.moves import move, tangent_series
 from spde.sources import SourceChoice, Sources
 from spde.sphere import DuccTransforms, Sphere
 
@@ -58,15 +61,17 @@ class SpectralField:
         if not 0 < tol <= 0.1:
             raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
         self._measure = Cloud(measure.points, measure.weights)
+        self._tol = tol
+        self._location = angles(measure.points) if len(measure.points) > CHUNK else None  # once for all transforms
         self.tail = 0.0
-        choice = SourceChoice(measure, GUARD * tol)
+        choice = SourceChoice(measure, GUARD * tol, self._location)
         coefficients: list[Coefficients | None] = []
         for query, key in zip(push.query, push.key, strict=True):
             head = as_softmax(attention, self._measure, key)
             if head is None:
                 coefficients.append(None)  # summed directly, with the weights in the exponent
                 continue
-            sources = SourceChoice(head[1], GUARD * tol) if isinstance(attention, L2) else choice
+            sources = SourceChoice(head[1], GUARD * tol, self._location) if isinstance(attention, L2) else choice
             coefficients.append(self._head(head[0] * (key.T @ query), sources, n_targets, GUARD * tol))
         self.degrees = np.array([0 if a is None else degree_of(a) for a in coefficients])
         self.degree = int(self.degrees.max(initial=0))
@@ -82,8 +87,27 @@ class SpectralField:
 
     def at(self, points: Array) -> Array:
         """U at unit vectors (N, 3)."""
-        velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points).T)
+        velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points, self._angles(points)).T)
         return velocity if self._direct is None else velocity + self._direct.at(points)
+
+    def moved(self, points: Array, retraction: Retraction) -> Array:
+        """retraction(x, U(x)) at unit vectors (N, 3): for many points in chunks, and with one transform if one will do."""
+        if len(points) <= CHUNK:
+            return retraction(points, self.at(points))
+        location = self._angles(points)
+        series = None if self._direct is not None else tangent_series(self._coefficients, retraction, self._tol)
+        if series is not None:
+            return move(points, angles(points) if location is None else location, series, retraction, self._tol)
+        moved = np.empty_like(points)
+
+        def fill(part: slice) -> None:
+            moved[part] = retraction(points[part], self.at(points[part]))
+
+        by_chunks(fill, len(points))
+        return moved
+
+    def _angles(self, points: Array) -> Array | None:
+        return self._location if points is self._measure.points else None
 
     def jacobian(self, points: Array) -> Array:
         """DU on tangent vectors at unit vectors (N, 3), shape (N, 3, 3); errors are about `degree` times `tol`."""
