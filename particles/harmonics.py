@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array
-from particles.parallel import by_chunks
+from particles.parallel import by_chunks, sum_by_chunks
 
 Coefficients = NDArray[np.complex128]
 
@@ -139,12 +139,10 @@ def adjoint_at(values: Array, points: Array, degree: int, location: Array | None
             )  # fmt: skip
         return found
 
-    first, *rest = by_chunks(share, len(points)) or [np.zeros((rows.shape[0], n_modes(degree)), dtype=np.complex128)]
-    for found in rest:
-        first += found
-    for row, target in zip(rows, first, strict=True):
+    out = sum_by_chunks(share, len(points))
+    for row, target in zip(rows, out, strict=True):
         target[0] = row.sum() / math.sqrt(4 * math.pi)
-    return first if values.ndim == 2 else first[0]
+    return out if values.ndim == 2 else out[0]
 
 
 def gradient_at(coefficients: Coefficients, points: Array) -> Array:

@@ -9,12 +9,15 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 CHUNK = 1 << 16  # points at most: a few megabytes of work arrays
 VARIABLE = "TOKENLAW_THREADS"
 
 T = TypeVar("T")
+A = TypeVar("A", bound=np.ndarray[Any, Any])
 
 
 def threads() -> int:
@@ -31,7 +34,7 @@ def threads() -> int:
 def chunks(n: int) -> list[slice]:
     """The cut of n points: one chunk, or an even number of chunks of the same size (which two threads share evenly)."""
     count = 1 if n <= CHUNK else 2 * math.ceil(n / (2 * CHUNK))
-    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)] if n else []
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
 def by_chunks(work: Callable[[slice], T], n: int) -> list[T]:
@@ -44,3 +47,11 @@ def by_chunks(work: Callable[[slice], T], n: int) -> list[T]:
         # Each chunk sees the caller's numpy.errstate, which lives in the context.
         futures = [pool.submit(copy_context().run, work, part) for part in parts]
         return [future.result() for future in futures]
+
+
+def sum_by_chunks(work: Callable[[slice], A], n: int) -> A:
+    """Sum of the arrays `work(part)` over all chunks, in their order."""
+    first, *rest = by_chunks(work, n)
+    for found in rest:
+        first += found
+    return first

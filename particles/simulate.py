@@ -117,7 +117,7 @@ def advance_tokens(
                 cloud = push_tokens(Cloud(state.points, state.weights), law, step, attention, field)
         except ConvergenceError as error:
             raise SolverError(str(error), step=step, depth_time=step * law.dt, state=state) from None
-        if not np.abs(cloud.points).max() <= LARGEST:
+        if not max(cloud.points.max(), -cloud.points.min()) <= LARGEST:  # without an array of their absolute values
             raise SolverError("the tokens are no longer finite", step=step, depth_time=step * law.dt, state=state)
         state = TokenState(step + 1, cloud.points, cloud.weights)
         if progress is not None:

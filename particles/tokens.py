@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from particles.arrays import Array, as_array
+from particles.parallel import sum_by_chunks
 
 
 class Measure(Protocol):
@@ -36,7 +37,13 @@ def mean_token(measure: Measure) -> Array:
 
 def second_moment(measure: Measure) -> Array:
     """Second moment int x x^T mu(dx), shape (d, d); trace 1 on the sphere."""
-    return (measure.points * measure.weights[:, None]).T @ measure.points
+    points, weights = measure.points, measure.weights
+
+    def share(part: slice) -> Array:
+        moment: Array = (points[part] * weights[part, None]).T @ points[part]
+        return moment
+
+    return sum_by_chunks(share, len(points))
 
 
 def normalised(weights: Array, n: int) -> Array:

@@ -91,7 +91,7 @@ class SpectralField:
         return velocity if self._direct is None else velocity + self._direct.at(points)
 
     def moved(self, points: Array, retraction: Retraction) -> Array:
-        """retraction(x, U(x)) at unit vectors (N, 3): for many points in chunks, and with one transform if one will do."""
+        """retraction(x, U(x)) at unit vectors (N, 3); many of them in chunks, and with one transform if one will do."""
         if len(points) <= CHUNK:
             return retraction(points, self.at(points))
         location = self._angles(points)
