@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("step",)
+BENCHMARKS = ("step", "tokens")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from particles.arrays import Array, as_array
-from particles.parallel import sum_by_chunks
+from particles.parallel import by_chunks, sum_by_chunks
 
 
 class Measure(Protocol):
@@ -103,7 +103,7 @@ class Tokens(WeightedPoints):
         n, d = points.shape
         if n < 1 or d < 2:
             raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 2, got {points.shape}")
-        norms = np.linalg.norm(points, axis=1)
+        norms = np.concatenate(by_chunks(lambda part: np.linalg.norm(points[part], axis=1), n))  # its temporaries are large
         worst = int(np.argmax(np.abs(norms - 1)))
         if not abs(norms[worst] - 1) <= 1e-6:
             raise ValueError(f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}")

@@ -18,6 +18,7 @@ from spde.sphere import DuccTransforms
 
 MARGIN = 0.1  # share of the field's tolerance given to the degrees that w has beyond those of U
 SPARE = 0.5  # 1 + <x, U> must stay above this: w is a quotient
+BLOCK = 1 << 13  # tokens that are shifted at a time: their work arrays stay in the second-level cache
 FLOOR = 1e-140  # distance from the axis below which its square leaves the range of numbers
 
 
@@ -60,7 +61,11 @@ def move(points: Array, location: Array, pair: Coefficients, retraction: Retract
             stretch = np.sinc(length / np.pi)
             south *= stretch
             east *= stretch
-        _shift(points[part], location[part], share, south, east, moved[part])
+        for start in range(0, len(south), BLOCK):
+            block = slice(start, start + BLOCK)
+            here = slice(part.start + start, min(part.start + start + BLOCK, part.stop))
+            scale = share if isinstance(share, float) else share[block]
+            _shift(points[here], location[here], scale, south[block], east[block], moved[here])
 
     by_chunks(fill, len(points))
     return moved
@@ -79,10 +84,11 @@ def _shift(points: Array, location: Array, share: Array | float, south: Array, e
         here = np.broadcast_to(share, x.shape)[polar]
         at_pole = here * points[polar].T + south[polar] * tilt + east[polar] * side
     np.maximum(axial, FLOOR, out=axial)
-    east /= axial
     z_new = share * z - south * axial
+    inverse = np.divide(1.0, axial, out=axial)
+    east *= inverse
     south *= z
-    south /= axial
+    south *= inverse
     south += share
     x_new, y_new = south * x, south * y
     x_new -= east * y
@@ -92,9 +98,9 @@ def _shift(points: Array, location: Array, share: Array | float, south: Array, e
     np.multiply(x_new, x_new, out=x)
     x += np.multiply(y_new, y_new, out=y)
     x += np.multiply(z_new, z_new, out=z)
-    np.sqrt(x, out=x)
+    np.divide(1.0, np.sqrt(x, out=x), out=x)
     for i, new in enumerate((x_new, y_new, z_new)):
-        np.divide(new, x, out=out[:, i])
+        np.multiply(new, x, out=out[:, i])
 
 
 def _on_grid(coefficients: Coefficients, degree: int) -> Array:

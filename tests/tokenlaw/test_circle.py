@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
-from particles import DirectField
+from particles import DirectField, Tokens
 from spde import CircleField
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, tokens_file
 from tokenlaw.build import build
