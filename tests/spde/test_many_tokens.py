@@ -1,5 +1,7 @@
 """Large clouds on S^2: chunks, threads, tokens moved by one transform, and the choice of the faster field."""
 
+from itertools import pairwise
+
 import dense
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ MANY = 150_000  # more than one chunk
 def cloud(n, seed=0):
     """Weighted tokens around the north pole, some at the poles and as near as numbers get."""
     rng = np.random.default_rng(seed)
-    points = dense.nrm(rng.standard_normal((n, 3)) + [0, 0, 0.5])
+    points = dense.nrm(rng.standard_normal((n, 3)) + np.array([0, 0, 0.5]))
     points[: len(POLES)] = POLES
     weights = rng.uniform(0.5, 1.5, n)
     return Cloud(points, weights / weights.sum())
@@ -151,16 +153,19 @@ def test_chunks_give_the_numbers_of_one_piece(monkeypatch):
     pieces = everything(measure, push, coefficients)
     tolerances = [0, 1e-11, 1e-10, 1e-11, 1e-13, 1e-14, 1e-8, 1e-8, 1e-8, 1e-8]  # the last four: within tol = 1e-6
     for a, b, tolerance in zip(whole, pieces, tolerances, strict=True):
-        assert a.shape == b.shape and np.abs(a - b).max() <= tolerance
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= tolerance
 
 
 @pytest.mark.parametrize("n", [0, 1, parallel.CHUNK, parallel.CHUNK + 1, 3 * parallel.CHUNK, 10**8 + 7])
 def test_chunks_cover_all_points_once_and_evenly(n):
     parts = chunks(n)
     sizes = {part.stop - part.start for part in parts}
-    assert parts[0].start == 0 and parts[-1].stop == n
-    assert all(one.stop == two.start for one, two in zip(parts[:-1], parts[1:], strict=True))
-    assert max(sizes) <= parallel.CHUNK and max(sizes) - min(sizes) <= 1
+    assert parts[0].start == 0
+    assert parts[-1].stop == n
+    assert all(one.stop == two.start for one, two in pairwise(parts))
+    assert max(sizes) <= parallel.CHUNK
+    assert max(sizes) - min(sizes) <= 1
     assert len(parts) == 1 or len(parts) % 2 == 0
 
 
@@ -170,7 +175,8 @@ def test_chunks_on_threads_keep_order_errors_and_the_callers_errstate(monkeypatc
     with np.errstate(over="raise"):
         assert {state["over"] for state in by_chunks(lambda part: np.geterr(), n)} == {"raise"}
     starts = by_chunks(lambda part: part.start, n)
-    assert starts == sorted(starts) and len(starts) == 10
+    assert starts == sorted(starts)
+    assert len(starts) == 10
 
     def fail(part):
         raise ArithmeticError(f"at {part.start}")
@@ -234,12 +240,35 @@ def test_auto_takes_the_cheaper_field_of_its_model(d):
         few = Cloud(x[:n], np.full(n, 1 / n))
         assert type(auto_field(1e-6)(Softmax(1.0), push, few, n)) is want
     assert type(auto_field(1e-6)(Linear(), push, few, n)) is DirectField
-    first = [
-        next(n for n in range(1, 10**5) if direct_time(4, n, n) > series_time(np.full(4, b), n, n, d, 1e-6))
-        for b in (0.5, 2.0, 5.0, 10.0)
-    ]
-    assert first == sorted(first) and 50 < first[0] < first[-1] < 20_000
-    assert series_time(np.ones(4), 1000, 1000, d, 1e-9) > series_time(np.ones(4), 1000, 1000, d, 1e-6)
+    for overlap in (0.0, 0.5):
+        first = [
+            next(n for n in range(1, 10**5) if direct_time(4, n, n) > series_time(strength, n, n, overlap, d, 1e-6))
+            for strength in (np.full(4, b) for b in (0.5, 2.0, 5.0, 10.0))
+        ]
+        assert first == sorted(first)
+        assert 50 < first[0] < first[-1] < 20_000
+
+
+def test_the_cost_model_knows_what_makes_a_series_dear():
+    """More digits, stronger heads; on S^2 narrow clouds are cheap as long as their deposit is admitted."""
+
+    def cost(strength=2.0, overlap=0.0, tol=1e-6, d=3, n=3000):
+        return series_time(np.full(2, strength), n, n, overlap, d, tol)
+
+    for d in (2, 3):
+        assert cost(tol=1e-9, d=d) > cost(d=d) > cost(tol=1e-3, d=d)
+        assert cost(4.0, d=d) > cost(d=d)
+        assert cost(1e4, d=d) < 1.01 * (direct_time(2, 3000, 3000) + 2000)  # such heads are summed directly
+    assert cost(5.0, overlap=0.9) < cost(5.0)
+    assert cost(7.0, overlap=0.99) > cost(5.0, overlap=0.99) + 1000  # beyond the bound of a deposit: all tokens
+
+
+def test_auto_follows_the_model(monkeypatch):
+    """Both ways around, whatever the costs are."""
+    push, few = push_of(n_heads=2), cloud(300)
+    for cost, want in [(0.0, SpectralField), (1e9, DirectField)]:
+        monkeypatch.setitem(choice.COSTS, 3, choice.SeriesCost(cost, 0.0, 0.0, 0.0))
+        assert type(auto_field(1e-6)(Softmax(1.0), push, few, 300)) is want
 
 
 def test_auto_is_direct_in_other_dimensions():
