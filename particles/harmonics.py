@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array
+from particles.buffers import empty
 from particles.parallel import by_chunks, sum_by_chunks
 
 Coefficients = NDArray[np.complex128]
@@ -70,7 +71,7 @@ def power(coefficients: Coefficients) -> Array:
 
 def angles(points: Array) -> Array:
     """Colatitude and longitude (theta, phi) of unit vectors (N, 3): (N, 2), accurate near the poles too."""
-    location = np.empty((points.shape[0], 2))
+    location = empty(points.shape[0], 2)
 
     def fill(part: slice) -> None:
         x, y, z = points[part].T

@@ -12,6 +12,7 @@ import numpy as np
 from particles.arrays import Array
 from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
 from particles.attention_kernels import L2, Spectral, as_softmax
+from particles.buffers import empty
 from particles.harmonics import Coefficients, angles, degree_of, gradient_at, n_modes, power, resize, synthesis_at
 from particles.parallel import CHUNK, by_chunks
 from particles.pushes import AttentionPush
@@ -98,7 +99,7 @@ class SpectralField:
         series = None if self._direct is not None else tangent_series(self._coefficients, retraction, self._tol)
         if series is not None:
             return move(points, angles(points) if location is None else location, series, retraction, self._tol)
-        moved = np.empty_like(points)
+        moved = empty(*points.shape)
 
         def fill(part: slice) -> None:
             moved[part] = retraction(points[part], self.at(points[part]))

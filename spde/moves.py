@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from particles.arrays import Array
+from particles.buffers import empty
 from particles.harmonics import PRECISION, Coefficients, degree_of, power, resize, tangent_analysis, tangent_at
 from particles.parallel import by_chunks
 from particles.quadrature import gauss_grid
@@ -50,7 +51,7 @@ def tangent_series(coefficients: Coefficients, retraction: Retraction, tol: floa
 def move(points: Array, location: Array, pair: Coefficients, retraction: Retraction, tol: float) -> Array:
     """T(x) at unit vectors (N, 3) with angles (N, 2), from the series of w; transforms are as precise as `tol` asks."""
     precision = min(max(1e-3 * tol, PRECISION), 1e-9)
-    moved = np.empty_like(points)
+    moved = empty(*points.shape)
 
     def fill(part: slice) -> None:
         south, east = tangent_at(pair, location[part], precision)
