@@ -31,6 +31,7 @@ from particles import (
     Tokens,
     simulate,
 )
+from particles.buffers import reused
 from particles.harmonics import PRECISION, angles
 from particles.parallel import VARIABLE
 from particles.retraction import normalize
@@ -235,8 +236,9 @@ def choices(repeat):
 
 def run(quick):
     load = os.getloadavg()[0]
-    rows = million(10**6, 5 if quick else 15)
-    rows += scaling((10**5, 10**6) if quick else (10**5, 10**6, 10**7), 3 if quick else 7)
+    with reused():  # as within a run
+        rows = million(10**6, 5 if quick else 15)
+        rows += scaling((10**5, 10**6) if quick else (10**5, 10**6, 10**7), 3 if quick else 7)
     rows += memory(10**6, 3, 2)
     if not quick:
         rows += memory(10**8, 1, 24)

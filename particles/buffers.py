@@ -5,6 +5,9 @@ The system hands out fresh memory page by page and zeroed, which for 10^7 tokens
 
 import math
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 
 import numpy as np
 
@@ -13,6 +16,8 @@ from particles.arrays import Array
 LARGE = 1 << 22  # numbers (32 MB): below, the C library keeps freed memory by itself
 KEPT = 2  # arrays without a user that are kept: the places before a layer, and the angles
 _shelf: deque[Array] = deque(maxlen=KEPT)
+_scopes: list[None] = []  # one entry for each `reused` that is open
+_lock = Lock()
 
 
 class _Lease:
@@ -23,13 +28,28 @@ class _Lease:
         self.__array_interface__ = store.__array_interface__
 
     def __del__(self) -> None:
-        _shelf.append(self._store)
+        if _scopes:
+            _shelf.append(self._store)
+
+
+@contextmanager
+def reused() -> Iterator[None]:
+    """Within, memory of large arrays from `empty` is used again; what is not in use behind it goes to the system."""
+    with _lock:
+        _scopes.append(None)
+    try:
+        yield
+    finally:
+        with _lock:
+            _scopes.pop()
+            if not _scopes:
+                _shelf.clear()
 
 
 def empty(*shape: int) -> Array:
-    """An array of any content; a large one on memory of the same size that nobody uses any more, if there is some."""
+    """An array of any content; within `reused` a large one may stand on memory that nobody uses any more."""
     size = math.prod(shape)
-    if size < LARGE:
+    if size < LARGE or not _scopes:
         return np.empty(shape)
     for _ in range(len(_shelf)):
         try:
@@ -40,8 +60,3 @@ def empty(*shape: int) -> Array:
             return np.asarray(_Lease(store)).reshape(shape)
         _shelf.append(store)
     return np.asarray(_Lease(np.empty(size))).reshape(shape)
-
-
-def release() -> None:
-    """Give unused memory back to the system."""
-    _shelf.clear()

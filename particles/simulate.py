@@ -9,7 +9,7 @@ import xarray as xr
 from particles import output
 from particles.arrays import Array, ConvergenceError, SolverError, unit
 from particles.attention import Attention, DirectField, FieldFactory, field_of
-from particles.buffers import release
+from particles.buffers import reused
 from particles.euclidean import AnyTokens
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field, FieldPush
@@ -102,6 +102,7 @@ def push_tokens(
     return cloud
 
 
+@reused()
 def advance_tokens(
     state: TokenState,
     until: int,
@@ -123,7 +124,6 @@ def advance_tokens(
         state = TokenState(step + 1, cloud.points, cloud.weights)
         if progress is not None:
             progress(step + 1)
-    release()
     return state
 
 

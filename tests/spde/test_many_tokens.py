@@ -17,6 +17,7 @@ from particles import (
     Noise,
     RandomTransformer,
     Softmax,
+    buffers,
     parallel,
     simulate,
 )
@@ -85,8 +86,8 @@ def test_moved_is_the_retraction_of_the_velocity(retraction, strength, monkeypat
     assert (series is None) == (retraction is flow or strength > 0.1)
     want = retraction(one.points, spectral.at(one.points))
     assert np.abs(want - one.points).max() > 0.05
-    for points in (one.points, one.points.copy()):  # with the angles of the constructor, and without
-        assert np.abs(spectral.moved(points, retraction) - want).max() < 2e-10
+    assert np.abs(spectral.moved(one.points, retraction) - want).max() < 2e-10  # with the angles of the constructor
+    assert np.abs(spectral.moved(one.points[::-1], retraction) - want[::-1]).max() < 2e-10  # with their own
 
 
 def test_a_series_is_refused_where_it_would_take_too_many_degrees():
@@ -183,6 +184,56 @@ def test_chunks_on_threads_keep_order_errors_and_the_callers_errstate(monkeypatc
 
     with pytest.raises(ArithmeticError, match="at 0"):
         by_chunks(fail, n)
+
+
+def test_memory_is_used_again_when_nobody_has_it(monkeypatch):
+    """Not while a view lives, not for another size, not outside `reused`."""
+    monkeypatch.setattr(buffers, "LARGE", 30)
+    with buffers.reused():
+        first = buffers.empty(10, 3)
+        place, view = first.ctypes.data, first[2:, 1]
+        view[:] = 7.0
+        del first
+        second = buffers.empty(30)
+        second[:] = 0.0
+        assert second.ctypes.data != place
+        assert (view == 7.0).all()
+        del view
+        other = buffers.empty(11, 3)
+        with buffers.reused():
+            third = buffers.empty(5, 6)
+        assert third.ctypes.data == place
+        assert third.flags.writeable
+        assert third.flags.c_contiguous
+        assert buffers.empty(29).base is None  # small arrays are numpy's own
+        del second, other, third
+        assert len(buffers._shelf) == buffers.KEPT
+        last = buffers.empty(31)
+    assert len(buffers._shelf) == 0
+    assert buffers.empty(31).base is None
+    del last
+    assert len(buffers._shelf) == 0
+
+
+def test_records_are_not_overwritten_by_later_layers(monkeypatch):
+    """Every layer recorded, on memory that is used again and on memory that is not: the same records."""
+    for module in (parallel, field, sources):
+        monkeypatch.setattr(module, "CHUNK", 300)
+    start = Tokens(*cloud(1000, seed=12))
+    law = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), eta=0.5, n_heads=2, noise=Noise(13))
+
+    def records():
+        run = simulate(start, law, Softmax(2.0), n_steps=6, save_every=1, field=spectral_field(1e-6))
+        sparse = simulate(start, law, Softmax(2.0), n_steps=6, save_every=3, field=spectral_field(1e-6))
+        return run.tokens.values, sparse.tokens.values
+
+    plain = records()
+    monkeypatch.setattr(buffers, "LARGE", 1)
+    again = records()
+    assert all(np.array_equal(a, b) for a, b in zip(plain, again, strict=True))
+    assert np.array_equal(again[0][::3], again[1])
+    assert len(np.unique(again[0], axis=0)) == 7
+    assert len(buffers._shelf) == 0  # nothing is kept behind a run
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "", "1.5", "²"])
