@@ -97,8 +97,13 @@ def test_a_series_is_refused_where_it_would_take_too_many_degrees():
     assert tangent_series(rough, geodesic, 1e-12) is not None  # P_x U ends one degree beyond U
     assert tangent_series(rough, normalize, 1e-12) is None
     assert tangent_series(1e-6 * rough, normalize, 1e-4) is not None
+    points = cloud(1000).points
+    for size, tol in [(0.1, 1e-5), (0.3, 1e-4), (1.0, 1e-3)]:
+        velocity = synthesis_at(size * rough, points).T
+        series = tangent_series(size * rough, normalize, tol)
+        error = np.abs(move(points, angles(points), series, normalize, tol) - normalize(points, velocity)).max()
+        assert error < 0.3 * tol * np.abs(velocity).max()
     still = np.zeros((3, n_modes(4)), dtype=np.complex128)
-    points = cloud(100).points
     for retraction in (normalize, geodesic):
         found = tangent_series(still, retraction, 1e-6)
         assert np.abs(move(points, angles(points), found, retraction, 1e-6) - points).max() < 1e-15
