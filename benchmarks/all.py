@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("step", "attention")
+BENCHMARKS = ("step", "tokens", "attention")
 
 
 def main() -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array
+from particles.buffers import empty
+from particles.parallel import by_chunks, sum_by_chunks
 
 Coefficients = NDArray[np.complex128]
 
@@ -69,39 +71,48 @@ def power(coefficients: Coefficients) -> Array:
 
 def angles(points: Array) -> Array:
     """Colatitude and longitude (theta, phi) of unit vectors (N, 3): (N, 2), accurate near the poles too."""
-    x, y, z = points.T
-    location = np.empty((points.shape[0], 2))
-    work = x * x  # reused: memory is what this costs
-    work += y * y
-    np.arctan2(np.sqrt(work, out=work), z, out=location[:, 0])
-    np.arctan2(y, x, out=work)
-    np.add(work, 2 * np.pi * (work < 0), out=location[:, 1])
+    location = empty(points.shape[0], 2)
+
+    def fill(part: slice) -> None:
+        x, y, z = points[part].T
+        work = x * x  # reused: memory is what this costs
+        work += y * y
+        np.arctan2(np.sqrt(work, out=work), z, out=location[part, 0])
+        np.arctan2(y, x, out=work)
+        np.add(work, 2 * np.pi * (work < 0), out=location[part, 1])
+
+    by_chunks(fill, len(location))
     return location
 
 
-def synthesis_at(coefficients: Coefficients, points: Array) -> Array:
+def synthesis_at(coefficients: Coefficients, points: Array, location: Array | None = None) -> Array:
     """Values of a function at unit vectors.
 
     Parameters
     ----------
-    coefficients : (modes,) or (K, modes).   points : (N, 3) unit vectors.
+    coefficients : (modes,) or (K, modes).   points : (N, 3) unit vectors.   location : their angles, if known.
 
     Returns
     -------
     (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/test_sphere.py).
     """
-    degree, location = degree_of(coefficients), angles(points)
-    rows = np.atleast_2d(coefficients)
+    degree = degree_of(coefficients)
+    rows = np.ascontiguousarray(np.atleast_2d(coefficients))
     out = np.empty((rows.shape[0], points.shape[0]))
-    for row, target in zip(rows, out, strict=True):
-        ducc0.sht.synthesis_general(
-            alm=np.ascontiguousarray(row[None]), map=target[None], spin=0, lmax=degree, mmax=degree,
-            loc=location, epsilon=PRECISION, nthreads=1,
-        )
+
+    def fill(part: slice) -> None:
+        where = angles(points[part]) if location is None else location[part]
+        for row, target in zip(rows, out, strict=True):
+            ducc0.sht.synthesis_general(
+                alm=row[None], map=target[None, part], spin=0, lmax=degree, mmax=degree, loc=where, epsilon=PRECISION,
+                nthreads=1,
+            )  # fmt: skip
+
+    by_chunks(fill, len(points))
     return out if coefficients.ndim == 2 else out[0]
 
 
-def adjoint_at(values: Array, points: Array, degree: int) -> Coefficients:
+def adjoint_at(values: Array, points: Array, degree: int, location: Array | None = None) -> Coefficients:
     """Coefficients a_lm = sum_j values_j conj Y_lm(points_j), the adjoint of `synthesis_at`.
 
     The mode l = 0 is summed exactly, so mass is conserved to rounding.
@@ -109,21 +120,28 @@ def adjoint_at(values: Array, points: Array, degree: int) -> Coefficients:
     Parameters
     ----------
     values : (N,) or (K, N).   points : (N, 3) unit vectors.   degree : largest degree wanted.
+    location : angles of the points, if known.
 
     Returns
     -------
     (modes,) or (K, modes).
     """
     if degree < STEADY_DEGREE:
-        return resize(adjoint_at(values, points, STEADY_DEGREE), degree)
-    location = angles(points)
-    rows = np.atleast_2d(values)
-    out = np.empty((rows.shape[0], n_modes(degree)), dtype=np.complex128)
+        return resize(adjoint_at(values, points, STEADY_DEGREE, location), degree)
+    rows = np.ascontiguousarray(np.atleast_2d(values))
+
+    def share(part: slice) -> Coefficients:
+        where = angles(points[part]) if location is None else location[part]
+        found = np.empty((rows.shape[0], n_modes(degree)), dtype=np.complex128)
+        for row, target in zip(rows, found, strict=True):
+            ducc0.sht.adjoint_synthesis_general(
+                map=row[None, part], alm=target[None], spin=0, lmax=degree, mmax=degree, loc=where, epsilon=PRECISION,
+                nthreads=1,
+            )  # fmt: skip
+        return found
+
+    out = sum_by_chunks(share, len(points))
     for row, target in zip(rows, out, strict=True):
-        ducc0.sht.adjoint_synthesis_general(
-            map=np.ascontiguousarray(row[None]), alm=target[None], spin=0, lmax=degree, mmax=degree,
-            loc=location, epsilon=PRECISION, nthreads=1,
-        )
         target[0] = row.sum() / math.sqrt(4 * math.pi)
     return out if values.ndim == 2 else out[0]
 
@@ -154,20 +172,44 @@ def gradient_at(coefficients: Coefficients, points: Array) -> Array:
     -------
     (N, 3) or (K, N, 3), tangent vectors in Cartesian components.
     """
-    degree, location = max(1, degree_of(coefficients)), angles(points)
+    degree = max(1, degree_of(coefficients))
     rows = np.atleast_2d(resize(coefficients, degree))  # transforms of spin 1 begin at degree 1
-    theta, phi = location.T
-    south = np.stack([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), -np.sin(theta)], axis=1)
-    east = np.stack([-np.sin(phi), np.cos(phi), np.zeros_like(phi)], axis=1)
     out = np.empty((rows.shape[0], points.shape[0], 3))
-    for row, target in zip(rows, out, strict=True):
-        along = ducc0.sht.synthesis_general(
-            alm=np.ascontiguousarray(row[None]), spin=1, mode="DERIV1", lmax=degree, mmax=degree,
-            loc=location, epsilon=PRECISION, nthreads=1,
-        )  # fmt: skip
-        np.multiply(along[0][:, None], south, out=target)
-        target += along[1][:, None] * east
+
+    def fill(part: slice) -> None:
+        location = angles(points[part])
+        theta, phi = location.T
+        south = np.stack([np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), -np.sin(theta)], axis=1)
+        east = np.stack([-np.sin(phi), np.cos(phi), np.zeros_like(phi)], axis=1)
+        for row, target in zip(rows, out[:, part], strict=True):
+            along = ducc0.sht.synthesis_general(
+                alm=np.ascontiguousarray(row[None]), spin=1, mode="DERIV1", lmax=degree, mmax=degree,
+                loc=location, epsilon=PRECISION, nthreads=1,
+            )  # fmt: skip
+            np.multiply(along[0][:, None], south, out=target)
+            target += along[1][:, None] * east
+
+    by_chunks(fill, len(points))
     return out if coefficients.ndim == 2 else out[0]
+
+
+def tangent_at(pair: Coefficients, location: Array, precision: float = PRECISION) -> Array:
+    """Components along colatitude and longitude, (2, N), of a tangent field with spin-1 coefficients (2, modes)."""
+    degree = degree_of(pair)
+    out = np.empty((2, len(location)))
+    ducc0.sht.synthesis_general(
+        alm=pair, map=out, spin=1, lmax=degree, mmax=degree, loc=location, epsilon=precision, nthreads=1
+    )
+    return out
+
+
+def tangent_analysis(south: Array, east: Array) -> Coefficients:
+    """Spin-1 coefficients (2, modes) up to L of a tangent field on the Gauss grid (L + 1, 2L + 2), by components."""
+    degree = len(south) - 1
+    pair: Coefficients = ducc0.sht.analysis_2d(
+        map=np.stack([south, east]), spin=1, lmax=degree, mmax=degree, geometry="GL", nthreads=1
+    )
+    return pair
 
 
 def low_moments(coefficients: Coefficients) -> tuple[Array, Array]:

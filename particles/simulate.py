@@ -9,6 +9,7 @@ import xarray as xr
 from particles import output
 from particles.arrays import Array, ConvergenceError, SolverError, unit
 from particles.attention import Attention, DirectField, FieldFactory, field_of
+from particles.buffers import reused
 from particles.euclidean import AnyTokens
 from particles.layers import LayerLaw
 from particles.pushes import AttentionPush, Field, FieldPush
@@ -101,6 +102,7 @@ def push_tokens(
     return cloud
 
 
+@reused()
 def advance_tokens(
     state: TokenState,
     until: int,
@@ -117,7 +119,7 @@ def advance_tokens(
                 cloud = push_tokens(Cloud(state.points, state.weights), law, step, attention, field)
         except ConvergenceError as error:
             raise SolverError(str(error), step=step, depth_time=step * law.dt, state=state) from None
-        if not np.abs(cloud.points).max() <= LARGEST:
+        if not max(cloud.points.max(), -cloud.points.min()) <= LARGEST:  # without an array of their absolute values
             raise SolverError("the tokens are no longer finite", step=step, depth_time=step * law.dt, state=state)
         state = TokenState(step + 1, cloud.points, cloud.weights)
         if progress is not None:

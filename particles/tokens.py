@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from particles.arrays import Array, as_array
+from particles.parallel import by_chunks, sum_by_chunks
 
 
 class Measure(Protocol):
@@ -36,7 +37,13 @@ def mean_token(measure: Measure) -> Array:
 
 def second_moment(measure: Measure) -> Array:
     """Second moment int x x^T mu(dx), shape (d, d); trace 1 on the sphere."""
-    return (measure.points * measure.weights[:, None]).T @ measure.points
+    points, weights = measure.points, measure.weights
+
+    def share(part: slice) -> Array:
+        moment: Array = (points[part] * weights[part, None]).T @ points[part]
+        return moment
+
+    return sum_by_chunks(share, len(points))
 
 
 def normalised(weights: Array, n: int) -> Array:
@@ -96,7 +103,8 @@ class Tokens(WeightedPoints):
         n, d = points.shape
         if n < 1 or d < 2:
             raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 2, got {points.shape}")
-        norms = np.linalg.norm(points, axis=1)
+        # In chunks, because the temporaries of numpy's norm are twice the points.
+        norms = np.concatenate(by_chunks(lambda part: np.linalg.norm(points[part], axis=1), n))
         worst = int(np.argmax(np.abs(norms - 1)))
         if not abs(norms[worst] - 1) <= 1e-6:
             raise ValueError(f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}")

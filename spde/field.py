@@ -14,11 +14,23 @@ from numpy.typing import NDArray
 from particles.arrays import Array
 from particles.attention import PLAIN_LIMIT, Attention, DirectField
 from particles.attention_kernels import L2, Spectral, as_softmax
-from particles.harmonics import Coefficients, degree_of, gradient_at, mode_numbers, n_modes, synthesis_at
+from particles.buffers import empty
+from particles.harmonics import (
+    Coefficients,
+    angles,
+    degree_of,
+    gradient_at,
+    mode_numbers,
+    n_modes,
+    synthesis_at,
+)
+from particles.parallel import CHUNK, by_chunks
 from particles.pushes import AttentionPush
+from particles.retraction import Retraction
 from particles.tokens import Cloud, Measure
 from spde import dense
 from spde.barycentres import Pairs, on_circles, on_gauss_grid, pairs_of
+from spde.moves import move, tangent_series
 from spde.sources import SourceChoice
 from spde.sphere import Sphere
 from spde.transforms import DuccTransforms
@@ -61,8 +73,10 @@ class SpectralField:
         if not 0 < tol <= 0.1:
             raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
         self._measure = Cloud(measure.points, measure.weights)
+        self._tol = tol
+        self._location = angles(measure.points) if len(measure.points) > CHUNK else None  # once for all transforms
         self.tail = 0.0
-        choice = SourceChoice(measure, GUARD * tol)
+        choice = SourceChoice(measure, GUARD * tol, self._location)
         coefficients: list[Coefficients | None] = []
         forms = np.swapaxes(push.key, 1, 2) @ push.query
         finite = np.atleast_1d(np.isfinite(forms).all(axis=(1, 2)))
@@ -72,7 +86,7 @@ class SpectralField:
             if head is None:
                 coefficients.append(None)  # summed directly, with the weights in the exponent
                 continue
-            sources = SourceChoice(head[1], GUARD * tol) if isinstance(attention, L2) else choice
+            sources = SourceChoice(head[1], GUARD * tol, self._location) if isinstance(attention, L2) else choice
             strength = abs(head[0]) * float(singular[m, 0])
             coefficients.append(
                 self._head(head[0] * forms[m], axes[m], strength, sources, n_targets, GUARD * tol)
@@ -91,8 +105,27 @@ class SpectralField:
 
     def at(self, points: Array) -> Array:
         """U at unit vectors (N, 3)."""
-        velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points).T)
+        velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points, self._angles(points)).T)
         return velocity if self._direct is None else velocity + self._direct.at(points)
+
+    def moved(self, points: Array, retraction: Retraction) -> Array:
+        """retraction(x, U(x)) at unit vectors (N, 3); many of them in chunks, and with one transform if one will do."""
+        if len(points) <= CHUNK:
+            return retraction(points, self.at(points))
+        location = self._angles(points)
+        series = None if self._direct is not None else tangent_series(self._coefficients, retraction, self._tol)
+        if series is not None:
+            return move(points, angles(points) if location is None else location, series, retraction, self._tol)
+        moved = empty(*points.shape)
+
+        def fill(part: slice) -> None:
+            moved[part] = retraction(points[part], self.at(points[part]))
+
+        by_chunks(fill, len(points))
+        return moved
+
+    def _angles(self, points: Array) -> Array | None:
+        return self._location if points is self._measure.points else None
 
     def jacobian(self, points: Array) -> Array:
         """DU on tangent vectors at unit vectors (N, 3), shape (N, 3, 3); errors are about `degree` times `tol`."""

@@ -14,12 +14,14 @@ from scipy.integrate import lebedev_rule
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients, adjoint_at, resize, synthesis_at
+from particles.parallel import CHUNK
 from particles.tokens import Measure, mean_token
 from spde import dense
 
 ROUNDING = 1e-12  # relative error of the deposited moments, ten times that of the transforms
 WORTH = 1.6  # a deposit may have this many times the points: its nodes come in antipodal pairs that share exponentials
 DEPOSIT_DEGREES = (5, 7, 9, 11, 13, 15, 17, 20, 23, 26, 29, 32, 35, 38, 41, 44, 47, 50, 53, 56, 59, 62, 65)
+MOMENT_DEGREES = (17, 29, 65)  # moments are computed in few batches
 
 
 class Sources(NamedTuple):
@@ -36,10 +38,14 @@ class SourceChoice:
     Parameters
     ----------
     measure : positive weighted points on S^2.   tolerance : allowed error of a barycentre.
+    location : angles of the points, if known.
     """
 
-    def __init__(self, measure: Measure, tolerance: float) -> None:
+    def __init__(self, measure: Measure, tolerance: float, location: Array | None = None) -> None:
         self.full = Sources(measure.points, measure.weights)
+        self._location = location
+        # The moments of a large cloud cost the same at every degree: one batch.
+        self._batches = MOMENT_DEGREES if len(measure.weights) <= CHUNK else MOMENT_DEGREES[1:]
         self._tolerance = tolerance
         self._mean = float(np.linalg.norm(mean_token(measure)))
         limit = WORTH * len(measure.weights)
@@ -67,9 +73,9 @@ class SourceChoice:
 
     def _deposit(self, degree: int) -> tuple[Sources, float]:
         if degree not in self._deposits:
-            top = next(top for top in (17, 29, 65) if degree <= top)  # moments in few batches
+            top = next(top for top in self._batches if degree <= top)
             if top not in self._moments:
-                self._moments[top] = adjoint_at(self.full.weights, self.full.points, top)
+                self._moments[top] = adjoint_at(self.full.weights, self.full.points, top, self._location)
             points, area = _lebedev(degree)
             density = _at_lebedev(resize(self._moments[top], degree), degree)
             weights, mirrored = np.split(area * density, 2)

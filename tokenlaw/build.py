@@ -60,6 +60,7 @@ from particles.layer_files import read_heads, read_layers, read_tokens
 from particles.mlp import too_many
 from particles.retraction import RETRACTIONS
 from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
+from spde.choice import auto_field
 from spde.density_files import read_density
 from spde.domain import SPHERES
 from spde.field_choice import SPECTRAL
@@ -84,7 +85,6 @@ KERNELS: dict[str, Callable[[float], Softmax | Linear | L2 | Sigmoid | Sinkhorn]
     "sinkhorn": Sinkhorn,
 }
 WITH_DENSITY = ("softmax", "linear", "l2")
-SPECTRAL_FROM = 512  # tokens from which the spectral field is the faster one
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,14 +171,15 @@ class Experiment:
         rng = self.noise.generator(Stream.TOKENS, which, self.configuration.simulate.replica)
         return self.initial.sample(rng, n)
 
-    def token_field(self, n: int) -> FieldFactory:
-        """Factory of the field that moves n tokens."""
+    def token_field(self) -> FieldFactory:
+        """Factory of the field that moves the tokens."""
         c = self.configuration
         kind, precision = c.simulate.field, PRECISIONS[c.simulate.precision]
         if kind == "auto":
             on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere" and precision == np.float64
-            suits = on_sphere and isinstance(self.attention, Spectral) and n >= SPECTRAL_FROM
-            kind = "spectral" if suits else "direct"
+            if on_sphere and isinstance(self.attention, Spectral):
+                return auto_field(c.solve.field_tol)
+            kind = "direct"
         if kind == "spectral":
             if not isinstance(self.attention, Spectral):
                 got = f"causal {c.model.attention}" if c.model.causal else c.model.attention

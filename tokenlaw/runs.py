@@ -72,7 +72,7 @@ def solve_job(experiment: Experiment) -> Job:
 def simulate_job(experiment: Experiment) -> Job:
     """Tokens through the layers."""
     tokens, notes = experiment.tokens()
-    law, field = experiment.law, experiment.token_field(len(tokens))
+    law, field = experiment.law, experiment.token_field()
     radius = getattr(experiment.configuration.initial, "radius", 1.0)
 
     def advance(state: TokenState, until: int, progress: Progress | None) -> TokenState:
@@ -99,7 +99,7 @@ def compare_job(experiment: Experiment) -> Job:
     if n > MAX_POINTS:
         at = frozenset()
         notes += (f"{n} tokens: exact Wasserstein distances stop at {MAX_POINTS}, only coupled_rms is computed",)
-    comparison = Comparison(experiment.flow(density), experiment.token_field(n), at)
+    comparison = Comparison(experiment.flow(density), experiment.token_field(), at)
     start = comparison.start(density, tokens, (experiment.sample(1, n), experiment.sample(2, n)))
     return Job(
         start=start,

@@ -75,11 +75,11 @@ def written(tmp_path, text):
 def test_names_choose_kernels(name, kernel):
     experiment = build(load_text(TRANSFORMER, [f"model.attention={name}"]))
     assert experiment.attention == kernel
-    assert (experiment.token_field(100_000) is DirectField) == (name not in ("softmax", "l2"))
+    assert (experiment.token_field() is DirectField) == (name not in ("softmax", "l2"))
     if name != "sinkhorn":
         masked = build(load_text(TRANSFORMER, [f"model.attention={name}", "model.causal=true"]))
         assert masked.attention == Causal(kernel)
-        assert masked.token_field(100_000) is DirectField
+        assert masked.token_field() is DirectField
 
 
 def test_space_chooses_tokens_and_retraction():
@@ -89,7 +89,7 @@ def test_space_chooses_tokens_and_retraction():
     assert isinstance(tokens, EuclideanTokens)
     assert notes == ()
     assert flat.law.layer(0)[0].retraction is translate
-    assert flat.token_field(100_000) is DirectField
+    assert flat.token_field() is DirectField
     law = Gaussian([1.0, -1.0], [[1.0, 0.2], [0.2, 0.5]])
     rng = flat.noise.generator(3, 0, 0)  # the stream of tokens
     assert np.array_equal(tokens.points, law.sample(rng, 40))
@@ -97,7 +97,7 @@ def test_space_chooses_tokens_and_retraction():
 
 def test_three_dimensional_tokens_in_space_get_no_field_of_the_sphere():
     c = load_text(TRANSFORMER, ["model.space=euclidean"])
-    assert build(c).token_field(100_000) is DirectField
+    assert build(c).token_field() is DirectField
 
 
 # --- runs

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
-from particles import DirectField
+from particles import DirectField, Tokens
 from spde import CircleField
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, tokens_file
 from tokenlaw.build import build
@@ -95,11 +95,11 @@ def test_tokens_by_quadrature_and_their_field():
     assert (len(tokens), notes) == (37, ())
     assert np.abs(tokens.mean - experiment.density().mean).max() < 1e-12
     (push,) = experiment.law.layer(0)
-    field = experiment.token_field(37)(experiment.attention, push, tokens, 37)
+    field = experiment.token_field()(experiment.attention, push, tokens, 37)
     assert isinstance(field, CircleField)
-    choose = build(load_text(CIRCLE)).token_field  # "auto"
-    assert isinstance(choose(600)(experiment.attention, push, tokens, 600), CircleField)
-    assert isinstance(choose(6)(experiment.attention, push, tokens, 6), DirectField)
+    choose = build(load_text(CIRCLE)).token_field()  # "auto"
+    assert isinstance(choose(experiment.attention, push, tokens, 37), DirectField)
+    assert isinstance(choose(experiment.attention, push, Tokens(experiment.sample(0, 1500)), 1500), CircleField)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_single_precision(tmp_path, capsys):
 
 
 def test_single_precision_sums_over_all_pairs_on_the_sphere_too():
-    low = build(load_text(TRANSFORMER, ["simulate.precision=single"])).token_field(10_000)
+    low = build(load_text(TRANSFORMER, ["simulate.precision=single"])).token_field()
     assert (low.func, low.keywords) == (DirectField, {"precision": np.float32})
 
 
@@ -49,7 +49,7 @@ def test_torch(tmp_path, capsys):
     assert np.abs(tokens(tmp_path, capsys, simulate__field="torch") - double).max() < 1e-13
     single = tokens(tmp_path, capsys, simulate__field="torch", simulate__precision="single")
     assert 0 < np.abs(single - double).max() < 1e-5
-    made = build(load_text(HIGH, ["simulate.field=torch", "simulate.precision=single"])).token_field(6)
+    made = build(load_text(HIGH, ["simulate.field=torch", "simulate.precision=single"])).token_field()
     assert (made.func, made.keywords["precision"]) == (TorchField, np.float32)
 
 
