@@ -66,6 +66,7 @@ from spde.domain import SPHERES
 from spde.field_choice import SPECTRAL
 from tokenlaw import config, config_models
 from tokenlaw.config import ConfigError, Configuration
+from tokenlaw.memory import layer_terms, refuse_too_large
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -195,6 +196,7 @@ class Experiment:
 
 def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
+    refuse_too_large([*layer_terms(c)])
     recorded = _law(c)
     law = _with_mlp(c, recorded)
     nu = getattr(c.layers, "private_noise", 0.0)

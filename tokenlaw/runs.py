@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from particles import Recorder, record
+from particles import Empirical, Recorder, record
 from particles import output as records
 from particles.layer_files import write_layers
 from particles.output import read_state
@@ -25,7 +25,7 @@ from particles.simulate import (
     token_static,
 )
 from spde.state import density_state
-from tokenlaw import config
+from tokenlaw import config, memory
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError
 from validation.compare import Comparison, compare_state, distance_steps
@@ -136,6 +136,7 @@ def execute(
     ------
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
+    _refuse_too_large(command, experiment, layers)
     old = _resumable(command, experiment, out) if resume and out.exists() else None
     job = JOBS[command](experiment)
     state: State = job.start if old is None else _restored(job, old, out)
@@ -159,6 +160,15 @@ def execute(
         recorder=recorder,
         resumed=old is not None,
     )
+
+
+def _refuse_too_large(command: str, experiment: Experiment, layers: Path | None) -> None:
+    """Refuse a run that does not fit into memory, before anything is allocated."""
+    c, initial = experiment.configuration, experiment.initial
+    found = memory.terms(command, c, len(initial.tokens) if isinstance(initial, Empirical) else None)
+    if layers is not None:
+        found += memory.record_terms(c, experiment.plan.n_steps)
+    memory.refuse_too_large(found)
 
 
 def record_layers(experiment: Experiment, path: Path) -> None:

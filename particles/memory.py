@@ -1,0 +1,91 @@
+"""How much memory there is, and a refusal before an allocation that would not fit."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+NUMBER: Final = 8
+"""Bytes of a number in double precision."""
+_UNLIMITED: Final = 1 << 60  # what the kernel writes for "no limit" lies beyond
+_CGROUP_FILES: Final = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
+
+
+class TooLarge(ValueError):
+    """Something that does not fit into the memory that is available."""
+
+
+def available() -> int:
+    """Bytes that this process may still allocate: of the machine, of its control group, of its own limit."""
+    return max(0, min((*_machine(), *_control_groups(), *_address_space()), default=sys.maxsize))
+
+
+def refuse_beyond(what: str, need: float) -> None:
+    """Raise `TooLarge` where `need` bytes are more than there are; `what` opens the sentence: a key, or a file."""
+    there = available()
+    if need > there:
+        raise TooLarge(f"{what}: needs about {size(need)} of memory, {size(there)} are available")
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
+        if count >= factor or unit == "MiB":
+            break
+    return f"{count / factor:.3g} {unit}" if count < 1000 * 2**40 else f"{count / 2**40:.1e} TiB"
+
+
+def _machine() -> Iterator[int]:
+    """What Linux can give without swapping (caches count as free), else the free pages."""
+    for line in _text(Path("/proc/meminfo")).splitlines():
+        if line.startswith("MemAvailable:"):
+            yield int(line.split()[1]) * 1024
+            return
+    try:
+        yield os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return
+
+
+def _control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
+    """What the limits of the control groups leave (version 2 and 1, this group and those above it)."""
+    for line in _text(own).splitlines():
+        number, names, path = (line.split(":", 2) + ["", ""])[:3]
+        if number != "0" and "memory" not in names.split(","):
+            continue
+        base = root if number == "0" else root / "memory"
+        group = PurePosixPath(path.lstrip("/"))
+        for folder in (base / group, *(base / above for above in group.parents)):
+            yield from _left(folder)
+
+
+def _left(folder: Path) -> Iterator[int]:
+    for limit_file, usage_file in _CGROUP_FILES:
+        limit, usage = _text(folder / limit_file).strip(), _text(folder / usage_file).strip()
+        if limit.isdigit() and usage.isdigit() and int(limit) < _UNLIMITED:
+            lines = (line.split() for line in _text(folder / "memory.stat").splitlines())
+            stat = {parts[0]: int(parts[1]) for parts in lines if len(parts) == 2 and parts[1].isdigit()}
+            cache = stat.get("total_inactive_file", stat.get("inactive_file", 0))
+            yield int(limit) - int(usage) + cache
+
+
+def _address_space() -> Iterator[int]:
+    """What `ulimit -v` leaves."""
+    if resource is None:
+        return
+    limit, pages = resource.getrlimit(resource.RLIMIT_AS)[0], _text(Path("/proc/self/statm")).split()
+    if limit != resource.RLIM_INFINITY and pages:
+        yield limit - int(pages[0]) * resource.getpagesize()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
