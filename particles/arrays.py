@@ -51,8 +51,13 @@ def cast(array: Array, precision: type) -> Array:
     return result
 
 
+def lengths(vectors: Array) -> Array:
+    """|v| along the last axis; NaN where its square is no number, because v / infinity would be a zero vector."""
+    norm: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return np.where(norm < np.inf, norm, np.nan)
+
+
 def unit(vectors: Array) -> Array:
     """nrm(v) = v / |v| along the last axis, evaluated without a temporary of vector size more than once."""
-    norm: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
-    result: Array = vectors / norm[..., None]
+    result: Array = vectors / lengths(vectors)[..., None]
     return result

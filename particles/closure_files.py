@@ -11,7 +11,7 @@ from particles.attention import Linear, Softmax
 from particles.attention_kernels import L2
 from particles.euclidean import Gaussian
 from particles.gaussian_closure import ClosedAttention, GaussianClosure
-from particles.layer_files import _open, _variable
+from particles.input_files import numbers, open_input
 from particles.sinkhorn import Sinkhorn
 
 CLOSED: dict[str, type[ClosedAttention]] = {"softmax": Softmax, "l2": L2, "sinkhorn": Sinkhorn, "linear": Linear}
@@ -39,8 +39,8 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
     if attention not in CLOSED:
         raise ValueError(f'attention must be one of {", ".join(CLOSED)}, got "{attention}"')
     path = Path(path)
-    with _open(path) as dataset:
-        arrays = {name: _variable(dataset, name, path) for name in ("V", "Q", "K", "mean", "covariance")}
+    with open_input(path) as dataset:
+        arrays = {name: numbers(dataset, name, path) for name in ("V", "Q", "K", "mean", "covariance")}
         t_end, beta = _number(dataset, "t_end", path), _number(dataset, "beta", path, 1.0)
     try:
         closure = GaussianClosure(CLOSED[attention](beta), arrays["V"], arrays["Q"], arrays["K"])
@@ -57,7 +57,7 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
 
 def _number(dataset: xr.Dataset, name: str, path: Path, default: float | None = None) -> float:
     """A number that stands in the file as a variable or as an attribute."""
-    value = dataset[name].values if name in dataset else dataset.attrs.get(name, default)
+    value = numbers(dataset, name, path) if name in dataset else dataset.attrs.get(name, default)
     if value is None:
         raise ValueError(f"{path}: {name} is missing, as a variable or as an attribute")
     array = np.asarray(value)

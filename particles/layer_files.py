@@ -9,6 +9,7 @@ import xarray as xr
 from particles.arrays import Array
 from particles.euclidean import AnyTokens
 from particles.heads import FixedHeads
+from particles.input_files import numbers, open_input
 from particles.layers import RecordedLayers
 from particles.output import versions
 from particles.retraction import Retraction, normalize
@@ -39,17 +40,17 @@ def write_layers(law: RecordedLayers, path: Path) -> None:
 
 def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayers:
     """Read a layers file: mixing and either query_key = A or query and key; ValueError names what is wrong."""
-    with _open(path) as dataset:
+    with open_input(path) as dataset:
         beta = dataset.attrs.get("beta")
         if not isinstance(beta, float | int | np.floating | np.integer):
             raise ValueError(f"{path}: attribute beta must be a number, got {beta!r}")
-        mixing = _variable(dataset, "mixing", path)
+        mixing = numbers(dataset, "mixing", path)
         try:
             if "query_key" in dataset:
-                forms = _variable(dataset, "query_key", path)
+                forms = numbers(dataset, "query_key", path)
                 return RecordedLayers.from_query_key(mixing, forms, float(beta), retraction)
             if "query" in dataset and "key" in dataset:
-                query, key = _variable(dataset, "query", path), _variable(dataset, "key", path)
+                query, key = numbers(dataset, "query", path), numbers(dataset, "key", path)
                 return RecordedLayers(mixing, query, key, float(beta), retraction)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
@@ -61,11 +62,11 @@ def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) 
 
     `make` is what holds them: `Tokens` on the sphere, or `EuclideanTokens`.
     """
-    with _open(path) as dataset:
+    with open_input(path) as dataset:
         if "tokens" in dataset and "depth_time" in dataset["tokens"].dims:
             dataset = dataset.isel(depth_time=-1)
-        points = _variable(dataset, "tokens", path)
-        weights = _variable(dataset, "weight", path) if "weight" in dataset else np.zeros(0)
+        points = numbers(dataset, "tokens", path)
+        weights = numbers(dataset, "weight", path) if "weight" in dataset else np.zeros(0)
         try:
             return make(points, weights)
         except (ValueError, TypeError) as error:
@@ -74,27 +75,12 @@ def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) 
 
 def read_heads(path: Path) -> FixedHeads:
     """Read the heads of every layer: value(head, row, col), query and key(head, head_row, col)."""
-    with _open(path) as dataset:
-        arrays = [_variable(dataset, name, path) for name in ("value", "query", "key")]
+    with open_input(path) as dataset:
+        arrays = [numbers(dataset, name, path) for name in ("value", "query", "key")]
         try:
             return FixedHeads(*arrays)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
-
-
-def _open(path: Path) -> xr.Dataset:
-    try:
-        return xr.open_dataset(path, engine="netcdf4")
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-
-
-def _variable(dataset: xr.Dataset, name: str, path: Path) -> Array:
-    if name not in dataset:
-        raise ValueError(f"{path}: variable {name} is missing; has {_names(dataset)}")
-    return np.asarray(dataset[name].values)
 
 
 def _names(dataset: xr.Dataset) -> str:

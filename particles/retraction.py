@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from particles.arrays import Array, unit
+from particles.arrays import Array, lengths, unit
 
 Retraction = Callable[[Array, Array], Array]
 
@@ -12,7 +12,7 @@ Retraction = Callable[[Array, Array], Array]
 def normalize(points: Array, velocity: Array) -> Array:
     """nrm(x + U), the transformer's own step."""
     moved = points + velocity
-    moved /= np.sqrt(np.einsum("...i,...i->...", moved, moved))[..., None]  # in place: memory is what this costs
+    moved /= lengths(moved)[..., None]  # in place: memory is what this costs
     return moved
 
 

@@ -104,7 +104,8 @@ class Tokens(WeightedPoints):
         if n < 1 or d < 2:
             raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 2, got {points.shape}")
         # In chunks, because the temporaries of numpy's norm are twice the points.
-        norms = np.concatenate(by_chunks(lambda part: np.linalg.norm(points[part], axis=1), n))
+        with np.errstate(over="ignore"):  # an infinite length is told below
+            norms = np.concatenate(by_chunks(lambda part: np.linalg.norm(points[part], axis=1), n))
         worst = int(np.argmax(np.abs(norms - 1)))
         if not abs(norms[worst] - 1) <= 1e-6:
             raise ValueError(f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}")

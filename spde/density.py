@@ -20,6 +20,7 @@ from spde.sphere import MAX_DEGREE, MIN_DEGREE
 MASS_TOLERANCE = 1e-13
 ROUNDING = 1e-10  # of the mass of a narrow density: its exponent is as large as its concentration
 NODE_MASS_TOLERANCE = 1e-6
+NEGATIVE = 1e-2  # a series below minus this share of its maximum is no density cut off at its degree
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,15 +141,34 @@ class SeriesLaw:
     coefficients: Coefficients
     sphere: Domain
 
-    def sample(self, rng: np.random.Generator, n: int) -> Array:
-        """Draw n tokens by rejection from the uniform law, shape (n, d)."""
+    def check(self) -> None:
+        """ValueError unless the mass is positive and the density not negative beyond what truncation does."""
+        if not 0 < self.mass < math.inf:
+            raise ValueError(f"the mass of the density must be positive and finite, got {self.mass:g}")
+        values = self._fine_values
+        _, orders = self.sphere.mode_numbers(self.sphere.degree_of(self.coefficients))
+        # No density is larger than the reproducing kernel of its degree: (L + 1)^2 / 4 pi on S^2, (2 L + 1) / 2 pi on S^1.
+        largest = np.where(orders == 0, 1, 2).sum() / self.sphere.volume
+        if not (values.min() >= -NEGATIVE * values.max() and values.max() <= (1 + NEGATIVE) * largest):
+            raise ValueError(
+                f"the density is negative somewhere: it runs from {values.min():.3g} to {values.max():.3g} on a grid"
+            )
+
+    @cached_property
+    def _fine_values(self) -> Array:
+        """Values, of mass 1, on a grid of twice the degree."""
         degree = self.sphere.degree_of(self.coefficients)
         sphere = self.sphere.with_degree(max(MIN_DEGREE, min(MAX_DEGREE, 2 * degree)))
-        bound = 1.05 * float(sphere.synthesis(self.coefficients).max())
+        return sphere.synthesis(self.coefficients / self.mass)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Array:
+        """Draw n tokens by rejection from the uniform law, shape (n, d)."""
+        self.check()
+        bound = 1.05 * float(self._fine_values.max())
         drawn: list[Array] = []
         count = 0
         while count < n:
-            proposal = rng.standard_normal((4 * n, sphere.d))
+            proposal = rng.standard_normal((4 * n, self.sphere.d))
             proposal /= np.linalg.norm(proposal, axis=1)[:, None]
             kept = proposal[rng.random(4 * n) * bound < self.pdf(proposal)]
             drawn.append(kept)

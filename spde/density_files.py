@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
+from particles.arrays import Array
+from particles.input_files import numbers, open_input
 from spde.density import SeriesLaw
 from spde.domain import SPHERES
 from spde.sphere import MAX_DEGREE, MIN_DEGREE
@@ -15,24 +16,21 @@ def read_density(path: Path) -> SeriesLaw:
 
     The modes tell where it lives: 0 <= sh_order <= sh_degree on S^2, sh_order = sh_degree on the circle.
     """
-    try:
-        dataset = xr.open_dataset(path, engine="netcdf4")
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    with dataset:
+    with open_input(path) as dataset:
         for name in ("coefficients", "sh_degree", "sh_order"):
             if name not in dataset.variables:
                 raise ValueError(f"{path}: variable {name} is missing; a density file holds it")
-        variable = dataset["coefficients"]
-        if "depth_time" in variable.dims:
-            variable = variable.isel(depth_time=-1)
-        if set(variable.dims) != {"mode", "part"} or variable.sizes["part"] != 2:
-            raise ValueError(f"{path}: coefficients must have dimensions (mode, part), got {variable.dims}")
-        pair = np.asarray(variable.transpose("mode", "part").values, dtype=np.float64)
-        degree = np.asarray(dataset["sh_degree"].values, dtype=np.int64)
-        order = np.asarray(dataset["sh_order"].values, dtype=np.int64)
+        if "depth_time" in dataset["coefficients"].dims:
+            if not dataset.sizes["depth_time"]:
+                raise ValueError(f"{path}: coefficients must have at least one record, got none")
+            dataset = dataset.isel(depth_time=-1)
+        dims = dataset["coefficients"].dims
+        if set(dims) != {"mode", "part"} or dataset.sizes["part"] != 2:
+            raise ValueError(f"{path}: coefficients must have dimensions (mode, part = 2), got {dict(dataset.sizes)}")
+        pair = _real(numbers(dataset.transpose("mode", "part", ...), "coefficients", path), "coefficients", path)
+        degree, order = (_whole(numbers(dataset, name, path), name, path) for name in ("sh_degree", "sh_order"))
+    if not len(degree) == len(order) == len(pair):
+        raise ValueError(f"{path}: sh_degree and sh_order must have the {len(pair)} entries of coefficients")
     lmax = int(degree.max(initial=0))
     modes = sorted(zip(degree.tolist(), order.tolist(), strict=True))
     kinds = [kind for kind in SPHERES.values() if lmax <= MAX_DEGREE and modes == _modes(kind.mode_numbers(lmax))]
@@ -46,9 +44,28 @@ def read_density(path: Path) -> SeriesLaw:
     coefficients = np.empty(len(degree), dtype=np.complex128)
     by_order = np.lexsort((degree, order))  # order by order, as transforms number them
     coefficients[:] = pair[by_order, 0] + 1j * pair[by_order, 1]
-    if not coefficients[0].real > 0:
-        raise ValueError(f"{path}: the mass of the density must be positive")
-    return SeriesLaw(coefficients, kinds[-1](max(MIN_DEGREE, lmax)))
+    if np.abs(coefficients[np.sort(order) == 0].imag).max(initial=0.0) > 1e-9 * abs(coefficients[0].real):
+        raise ValueError(f"{path}: coefficients of order 0 must have no imaginary part; the density is real")
+    coefficients[np.sort(order) == 0] = coefficients[np.sort(order) == 0].real
+    law = SeriesLaw(coefficients, kinds[-1](max(MIN_DEGREE, lmax)))
+    try:
+        law.check()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return law
+
+
+def _real(values: "np.ndarray", name: str, path: Path) -> Array:
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: {name} must hold real numbers, got {values.dtype}")
+    return np.asarray(values, dtype=np.float64)
+
+
+def _whole(values: "np.ndarray", name: str, path: Path) -> "np.ndarray":
+    found = _real(values, name, path)
+    if found.ndim != 1 or not (np.abs(found) < 1 << 31).all() or not np.array_equal(found, np.rint(found)):
+        raise ValueError(f"{path}: {name} must hold a whole number for each mode")
+    return found.astype(np.int64)
 
 
 def _modes(numbers: "tuple[np.ndarray, np.ndarray]") -> list[tuple[int, int]]:

@@ -120,6 +120,8 @@ class Experiment:
                 raise ConfigError("solve.characteristics = true: must be false with layers.private_noise: no flow")
             if isinstance(self.initial, Empirical):
                 raise ConfigError('initial.kind = "tokens": must have a density with layers.private_noise')
+        if c.solve.characteristics:
+            self._refuse_characteristics()
         sphere = unit_sphere(c.model.d, c.solve.lmax)
         try:
             if isinstance(self.initial, Empirical):
@@ -138,6 +140,14 @@ class Experiment:
                 raise
             where = "solve." if str(error).startswith("carried_nodes") else "initial: "
             raise ConfigError(f"{where}{error}") from None
+
+    def _refuse_characteristics(self) -> None:
+        """Characteristics follow steps of one velocity: not those of several stages, nor the corrected ones."""
+        layers = self.configuration.layers
+        if layers.kind == "modified":
+            raise ConfigError('solve.characteristics = true: must be false with layers.kind = "modified"')
+        if layers.kind == "ballistic" and layers.scheme != "euler":
+            raise ConfigError('solve.characteristics = true: needs layers.scheme = "euler" with ballistic layers')
 
     def flow(self, density: Density) -> DensityFlow:
         """How the density is advanced."""

@@ -178,7 +178,11 @@ def record_layers(experiment: Experiment, path: Path) -> None:
         raise ConfigError(f"--record-layers {path}: the run has no layers to record")
     part = path.with_name(f".{path.name}.part")
     try:
-        write_layers(record(experiment.law, n_steps, experiment.configuration.model.beta), part)
+        recorded = record(experiment.law, n_steps, experiment.configuration.model.beta)
+    except ValueError as error:
+        raise ConfigError(f"--record-layers {path}: {error}") from None
+    try:
+        write_layers(recorded, part)
         part.replace(path)
     except (OSError, RuntimeError) as error:
         raise records.WriteError(path, error, begun=False) from error

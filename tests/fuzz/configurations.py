@@ -64,9 +64,14 @@ def documents(draw: Any) -> Document:
     document["solve"] = {"lmax": draw(st.sampled_from((12, 2, 7))), "carried_nodes": [8, 16]}
     document["simulate"] = {"tokens": 2 if document["initial"]["kind"] == "simplex" else draw(st.integers(1, 8))}
     document["output"] = {"save_every": draw(st.sampled_from((0.1, 0.01, 10.0)))}
+    round_ones = space == "sphere" and d in (2, 3)
+    spectral = round_ones and attention in ("softmax", "l2") and "causal" not in model
+    plain = attention == "softmax" and "causal" not in model
+    fields = ("auto", "direct", *(("spectral",) if spectral else ()), *(("torch",) if plain else ()))
     for path, share in (("solve.remap_every", (0, 1, 2)), ("solve.characteristics", (True,)), ("noise.seed", (3,)),
-                        ("solve.on_unresolved", ("stop",)), ("simulate.field", CHOICES["simulate.field"]),
-                        ("simulate.sampling", ("quadrature",)), ("simulate.precision", ("single",))):  # fmt: skip
+                        ("solve.on_unresolved", ("stop",)), ("simulate.field", fields),
+                        ("simulate.sampling", ("quadrature",) if round_ones else ("random",)),
+                        ("simulate.precision", ("single",) if plain else ("double",))):  # fmt: skip
         if draw(st.integers(0, 7)) == 0:
             put(document, path, draw(st.sampled_from(share)))
     return document
@@ -74,7 +79,8 @@ def documents(draw: Any) -> Document:
 
 @st.composite
 def _layers(draw: Any, space: str) -> Document:
-    kind = draw(st.sampled_from(("homogenized", "homogenized", "transformer", "ballistic", "modified")))
+    kinds = ("homogenized", "homogenized", "transformer", "ballistic", *(("modified",) if space == "sphere" else ()))
+    kind = draw(st.sampled_from(kinds))
     layers: Document = {"kind": kind}
     if kind == "transformer":
         layers |= {"eta": 0.1, "heads": draw(st.integers(1, 3)), "depth": draw(st.integers(0, 2))}
@@ -116,8 +122,9 @@ def _heads(draw: Any, d: int, layers: Mapping[str, Any]) -> Document:
 
 @st.composite
 def _initial(draw: Any, d: int, space: str) -> Document:
-    kinds = ["von_mises_fisher", "von_mises_fisher", "uniform", "conformal", "simplex"]
-    kind = draw(st.sampled_from([*kinds, *(["gaussian"] * 4 if space == "euclidean" else [])]))
+    kinds = ["von_mises_fisher", "von_mises_fisher", "uniform", "conformal"]
+    kinds = [*kinds, *kinds, "simplex", *(["gaussian"] * 6 if space == "euclidean" else [])]
+    kind = draw(st.sampled_from(kinds))
     first = [1.0] + [0.0] * (d - 1)
     if kind == "von_mises_fisher":
         kappas = draw(st.lists(st.sampled_from((0.0, 1.0, 5.0)), min_size=1, max_size=2))
@@ -126,6 +133,18 @@ def _initial(draw: Any, d: int, space: str) -> Document:
         return {"kind": kind, "mean": first, "covariance": EYE[d]}
     return {"kind": kind, **({"a": [0.3] + [0.0] * (d - 1)} if kind == "conformal" else {}),
             **({"overlap": 0.2} if kind == "simplex" else {})}  # fmt: skip
+
+
+@st.composite
+def commands(draw: Any, document: Document) -> str:
+    """A command for a configuration; mostly one that takes it."""
+    model, initial = document.get("model"), document.get("initial")
+    model, initial = (table if isinstance(table, dict) else {} for table in (model, initial))
+    tokens_only = (
+        model.get("space") == "euclidean" or model.get("d") == 5 or "causal" in model or initial.get("kind") == "simplex"
+        or model.get("attention") in ("sinkhorn", "sigmoid")
+    )  # fmt: skip
+    return draw(st.sampled_from(("simulate",) * (9 if tokens_only else 1) + ("solve", "compare")))
 
 
 def put(document: Document, path: str, value: Any) -> None:
@@ -206,8 +225,10 @@ def damaged_texts(draw: Any) -> bytes:
     text = text_of(draw(documents())).encode()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(text)))
-        kind = draw(st.integers(0, 4))
-        if kind == 0:
+        kind = draw(st.integers(0, 5))
+        if kind == 5:
+            text = text.replace(b"\n", draw(st.sampled_from((b"\r\n", b" # \xc3\xa9\n", b"\n\n", b"\t\n"))), at % 5)
+        elif kind == 0:
             text = text[:at] + text[at + draw(st.integers(1, 9)) :]
         elif kind == 1:
             text = text[:at] + draw(st.binary(min_size=1, max_size=4)) + text[at:]

@@ -37,6 +37,12 @@ class Content:
 
     def write(self, path: Path) -> None:
         """Write it; what the format itself forbids is left out."""
+        try:
+            self._write(path)
+        except RuntimeError:  # a file that the library cannot finish; what there is of it is read
+            return
+
+    def _write(self, path: Path) -> None:
         with netCDF4.Dataset(path, "w", format=self.form) as file, np.errstate(all="ignore"):
             where = file.createGroup(self.group) if self.group and self.form == "NETCDF4" else file
             for name, value in self.attrs.items():
@@ -77,6 +83,8 @@ def _write(where: Any, name: str, variable: Variable) -> None:
     fill = variable.attrs.get("_FillValue")
     if fill is not None:
         more = {"fill_value": fill}
+    if isinstance(kind, str) and kind.startswith(">"):
+        more["endian"] = "big"
     made = where.createVariable(name, kind, dims, **more)
     made.set_auto_maskandscale(False)
     for key, value in variable.attrs.items():

@@ -25,8 +25,9 @@ def _words(command: str, *more: str) -> tuple[str, ...]:
 @st.composite
 def configurations(draw: Any) -> Trial:
     """Configurations with up to three changes."""
-    text = conf.text_of(draw(conf.broken()))
-    return Trial(_words(draw(st.sampled_from(COMMANDS))), text, told=text)
+    document = draw(conf.broken())
+    command, text = draw(conf.commands(document)), conf.text_of(document)
+    return Trial(_words(command), text, told=f"{command}\n{text}")
 
 
 @st.composite
@@ -39,7 +40,8 @@ def texts(draw: Any) -> Trial:
 @st.composite
 def words(draw: Any) -> Trial:
     """Words of the command line: --set, --seed, --out and options that are not there."""
-    text = conf.text_of(draw(conf.documents()))
+    document = draw(conf.documents())
+    command, text = draw(conf.commands(document)), conf.text_of(document)
     more: list[str] = []
     for _ in range(draw(st.integers(1, 3))):
         kind = draw(st.integers(0, 5))
@@ -52,7 +54,7 @@ def words(draw: Any) -> Trial:
         else:
             value = draw(conf.anything)
             more += ["--set", f"{draw(st.sampled_from(conf.PATHS))}={write_value(value)}"]
-    return Trial(_words(draw(st.sampled_from(COMMANDS)), *more), text, told=f"{text}\n{more}")
+    return Trial(_words(command, *more), text, told=f"{command}\n{text}\n{more}")
 
 
 def _document(kind: str) -> conf.Document:
