@@ -5,6 +5,7 @@ Attributes are text or numbers and are never run; nothing in a file is unpickled
 """
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,8 @@ def open_input(path: Path) -> xr.Dataset:
             coordinates = {name: v.shape for name, v in file.variables.items() if v.dimensions == (name,)}
         for name, shape in coordinates.items():  # these are read when the file is opened
             _refuse_too_large(path, f"coordinate {name}", shape)
-        with np.errstate(all="ignore"):  # scale factors
+        with np.errstate(all="ignore"), warnings.catch_warnings():  # of scale factors, and of units that make no sense
+            warnings.simplefilter("ignore")
             return xr.open_dataset(
                 path, engine="netcdf4", decode_times=False, decode_timedelta=False, decode_coords=False
             )
@@ -46,7 +48,8 @@ def numbers(dataset: xr.Dataset, name: str, path: Path) -> NDArray[Any]:
         raise ValueError(f"{path}: variable {name} is missing; has {has}")
     _refuse_too_large(path, f"variable {name}", dataset[name].shape)
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return np.asarray(dataset[name].values)
     except _BROKEN as error:
         raise ValueError(f"{path}: variable {name} cannot be read ({type(error).__name__})") from None

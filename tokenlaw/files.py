@@ -32,7 +32,7 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: no such file")
     try:
         dataset = xr.open_dataset(path, engine="netcdf4")
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
     with dataset:
         yield dataset

@@ -198,7 +198,8 @@ def _change(draw: Any, content: Content) -> None:
         variable.values = np.reshape(told, values.shape)
     elif kind == "scale":
         told = draw(st.sampled_from((-1.0, 0.0, 1 + 1e-7, 1.001, 1e-9, 1e9, 1e155, 1e300)))
-        variable.values = values * told
+        with np.errstate(all="ignore"):
+            variable.values = values * told
     elif kind == "shape":
         told = _reshape(draw, variable, values)
     elif kind == "attribute":
