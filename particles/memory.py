@@ -13,6 +13,7 @@ except ImportError:  # not on Windows
 
 NUMBER: Final = 8
 """Bytes of a number in double precision."""
+_UNITS: Final = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _UNLIMITED: Final = 1 << 60  # what the kernel writes for "no limit" lies beyond
 _CGROUP_FILES: Final = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 
@@ -35,9 +36,7 @@ def refuse_beyond(what: str, need: float) -> None:
 
 def size(count: float) -> str:
     """A number of bytes for people."""
-    for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
-        if count >= factor or unit == "MiB":
-            break
+    unit, factor = next((pair for pair in _UNITS if count >= pair[1]), _UNITS[-1])
     return f"{count / factor:.3g} {unit}" if count < 1000 * 2**40 else f"{count / 2**40:.1e} TiB"
 
 

@@ -102,7 +102,7 @@ def judge(trial: Trial) -> Verdict:
         if small is None or verdict.code != 0 or verdict.loss:
             return verdict
         (folder / "c.toml").write_text(small)
-        return _called(trial.words[:5], folder, before)
+        return _called(trial.words[:5], folder, _listed(folder))
 
 
 def _listed(folder: Path) -> dict[str, bytes]:
