@@ -25,7 +25,7 @@ from particles.harmonics import (
 )
 from particles.quadrature import gauss_grid
 from spde.transforms import DuccTransforms as DuccTransforms
-from spde.transforms import Transforms, plan, shtns_module
+from spde.transforms import Transforms, plan, shtns_module, smooth
 
 MIN_DEGREE, MAX_DEGREE = 2, 1023
 RUNGS = tuple(8 * step * 2**k - 1 for k in range(8) for step in (2, 3))  # 15, 23, 31, 47, ...: plans below lmax
@@ -35,14 +35,9 @@ FINEST_QUADRATURE = 1024  # latitudes beyond which an initial density counts as 
 def even_smooth(least: int) -> int:
     """Smallest even number >= least with no prime factor beyond 5."""
     candidate = least + least % 2
-    while True:
-        rest = candidate
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return candidate
+    while not smooth(candidate):
         candidate += 2
+    return candidate
 
 
 class Sphere:

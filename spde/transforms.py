@@ -28,6 +28,14 @@ def shtns_module() -> ModuleType | None:
     return module
 
 
+def smooth(number: int) -> bool:
+    """Whether a number has no prime factor beyond 5."""
+    for prime in (2, 3, 5):
+        while number > 0 and number % prime == 0:
+            number //= prime
+    return number == 1
+
+
 class Transforms(Protocol):
     """Structured transforms of one degree on one grid."""
 
@@ -49,34 +57,52 @@ class Transforms(Protocol):
 
 
 class _ShtnsTransforms:
-    """shtns.  Its plans end the process on bad sizes, so sizes are checked in `Sphere` before one is made."""
+    """shtns.  It ends the process on sizes it does not like and takes arrays of other shapes without a word: not here."""
 
     def __init__(self, module: ModuleType, lmax: int, nlat: int, nphi: int) -> None:
+        if not (2 <= lmax <= 2047 and nlat > lmax and nphi > 2 * lmax):
+            raise ValueError(f"shtns needs 2 <= lmax <= 2047, nlat > lmax, nphi > 2 lmax, got {lmax}, {nlat}, {nphi}")
+        if nlat < 32 or nlat % 8 or nphi % 2 or not smooth(nphi):
+            raise ValueError(
+                f"shtns needs nlat >= 32 and a multiple of 8, nphi even with no prime factor beyond 5, got {nlat}, {nphi}"
+            )
         self._plan: Any = module.sht(lmax, lmax, 1, module.sht_orthonormal, 1)
         flags = module.sht_quick_init | module.SHT_PHI_CONTIGUOUS
         self._plan.set_grid(nlat, nphi, flags, 0.0)
         degrees, _ = mode_numbers(lmax)
+        self._shape, self._modes = (nlat, nphi), degrees.shape
         self._laplacian = -(degrees * (degrees + 1.0))
 
     def synthesis(self, a: Coefficients, out: Array | None = None) -> Array:
+        if out is not None and not (out.shape == self._shape and out.dtype == np.float64 and out.flags.c_contiguous):
+            raise ValueError(f"out must be a contiguous array of shape {self._shape} in double precision")
         values: Array = self._plan.spat_array() if out is None else out
-        self._plan.SH_to_spat(np.ascontiguousarray(a, dtype=np.complex128), values)
+        self._plan.SH_to_spat(self._coefficients(a), values)
         return values
 
     def analysis(self, f: Array) -> Coefficients:
-        result: Coefficients = self._plan.analys(np.array(f, dtype=np.float64, order="C"))
+        result: Coefficients = self._plan.analys(self._grid(f))
         return result
 
     def gradient(self, a: Coefficients) -> tuple[Array, Array]:
-        v_theta, v_phi = self._plan.synth_grad(np.ascontiguousarray(a, dtype=np.complex128))
+        v_theta, v_phi = self._plan.synth_grad(self._coefficients(a))
         return v_theta, v_phi
 
     def divergence(self, v_theta: Array, v_phi: Array) -> Coefficients:
-        spheroidal, _ = self._plan.analys(
-            np.array(v_theta, dtype=np.float64, order="C"), np.array(v_phi, dtype=np.float64, order="C")
-        )
+        spheroidal, _ = self._plan.analys(self._grid(v_theta), self._grid(v_phi))
         result: Coefficients = self._laplacian * spheroidal
         return result
+
+    def _coefficients(self, a: Coefficients) -> Coefficients:
+        if a.shape != self._modes:
+            raise ValueError(f"coefficients must have shape {self._modes}, got {a.shape}")
+        return np.ascontiguousarray(a, dtype=np.complex128)
+
+    def _grid(self, f: Array) -> Array:
+        """A copy, because analysis works in place."""
+        if f.shape != self._shape:
+            raise ValueError(f"grid values must have shape {self._shape}, got {f.shape}")
+        return np.array(f, dtype=np.float64, order="C")
 
 
 class DuccTransforms:
