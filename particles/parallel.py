@@ -6,12 +6,16 @@ threads never changes a bit (tests/spde/test_many_tokens.py).
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy import linalg as _linalg  # noqa: F401 - loads the library of scipy, which is not that of numpy
+from threadpoolctl import ThreadpoolController
 
 CHUNK = 1 << 16  # points at most: a few megabytes of work arrays
 VARIABLE = "TOKENLAW_THREADS"
@@ -29,6 +33,23 @@ def threads() -> int:
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise ValueError(f"the environment variable {VARIABLE} must be a whole number >= 1, got {text!r}")
     return int(text)
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """The linear-algebra libraries of numpy and scipy, which are loaded by now; listing them takes milliseconds."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """One thread in the linear-algebra library: several would share its sums, and the last bits with them.
+
+    A run is inside (`particles.simulate.run`), so that its numbers do not depend on OMP_NUM_THREADS or on the machine's
+    number of cores (tests/tokenlaw/test_reproducible.py).
+    """
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield
 
 
 def chunks(n: int) -> list[slice]:

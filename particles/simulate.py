@@ -12,6 +12,7 @@ from particles.attention import Attention, DirectField, FieldFactory, field_of
 from particles.buffers import reused
 from particles.euclidean import AnyTokens
 from particles.layers import LayerLaw
+from particles.parallel import one_blas_thread
 from particles.pushes import AttentionPush, Field, FieldPush
 from particles.residual import PreNorm, start_points
 from particles.tokens import Cloud, mean_token, second_moment
@@ -60,6 +61,7 @@ def schedule(n_steps: int, save_every: int) -> list[int]:
     return sorted({*range(0, n_steps + 1, save_every), n_steps})
 
 
+@one_blas_thread()
 def run(
     state: S,
     *,

@@ -13,6 +13,7 @@ from particles import Empirical, Recorder, record
 from particles import output as records
 from particles.layer_files import write_layers
 from particles.output import read_state
+from particles.parallel import one_blas_thread
 from particles.residual import start_points
 from particles.simulate import (
     Progress,
@@ -114,6 +115,7 @@ def compare_job(experiment: Experiment) -> Job:
 JOBS = {"solve": solve_job, "simulate": simulate_job, "compare": compare_job}
 
 
+@one_blas_thread()
 def execute(
     command: str,
     experiment: Experiment,
