@@ -27,6 +27,8 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "lmax 511": ("solve", ["solve.lmax=511"]),
     "lmax 1023": ("solve", ["solve.lmax=1023", "layers.t_end=0.04"]),
     "carried 500 x 1000": ("solve", ["solve.carried_nodes=[500,1000]", "solve.lmax=31"]),
+    "kappa 10^4": ("solve", ["initial={kind='von_mises_fisher', components=[{mean=[0,0,1], kappa=1e4}]}",
+                             "solve.carried_nodes=[300,600]"]),
     "carried 1000 x 2000": ("solve", ["solve.carried_nodes=[1000,2000]", "solve.lmax=31"]),
     "characteristics, 300 x 600": ("solve", ["solve.carried_nodes=[300,600]", "solve.characteristics=true"]),
     "10^6 tokens, d = 3": ("simulate", ["simulate.tokens=1000000"]),

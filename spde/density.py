@@ -58,7 +58,7 @@ class Density:
             if abs(mass - 1) <= MASS_TOLERANCE or settled:
                 break
             before = mass
-        else:
+        if not abs(mass - 1) <= ROUNDING:
             raise ValueError(f"the initial density is too concentrated: {len(area)} nodes give mass {mass:.6g}")
         coefficients = sphere.project(values, size)
         coefficients[0] = 1 / math.sqrt(sphere.volume)

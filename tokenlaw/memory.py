@@ -1,82 +1,115 @@
 """The memory a run will need, from its configuration, and a refusal before anything is allocated.
 
 A term of the estimate is a number of doubles that one key makes large.  The factors are counts of the arrays alive at
-once in a step, rounded up to what was measured (docs/reliability.md).
+once, as docs/measure_memory.py measures them: the estimate is between 0.7 and 2 times what a run takes.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from particles import memory
+from particles import Empirical, memory
 from particles.memory import NUMBER, size
 from spde.domain import SPHERES
 from tokenlaw.config import ConfigError, Configuration
+from validation.wasserstein import MAX_POINTS
 
-COPIES_OF_TOKENS = 16  # arrays (n, d): state, velocity, moved points, records waiting for the file
-COPIES_OF_HEADS = 5  # arrays (heads, d, d): entries, scaled, with their mean, with the step size, layer before
-COPIES_OF_GRID = 40  # arrays (grid,): points, weights, velocities, moved points, records
-COPIES_OF_NODES = 40  # arrays (nodes,): the same for carried nodes
-COPIES_ALONG = 60  # arrays (nodes,): frame and Jacobian of characteristics
-COPIES_OF_COSTS = 3  # arrays (n, n): transport costs
-MAX_TRANSPORT = 8192  # points beyond which compare computes no Wasserstein distance
+if TYPE_CHECKING:
+    from tokenlaw.build import Experiment
+
+TOKENS: Final = 8  # arrays (n, d): state, velocity, moved points, records that wait for the file
+BESIDE_TOKENS: Final = 6  # arrays (n,): angles, weights, lengths
+PASSIVE: Final = 3  # arrays (n, d) of each of three sets of passive points of a comparison
+HEADS: Final = 1.5  # arrays of each matrix of a head
+GRID: Final = 24  # arrays (grid points,)
+NODES: Final = 36  # arrays (carried nodes,)
+ALONG: Final = 60  # arrays (carried nodes,) more for characteristics: frames, derivatives
+COSTS: Final = 4.5  # arrays (n, n) of exact transport
+JOINT: Final = 7  # arrays (n, n) of a limit field drawn jointly
+STORED: Final = 1 << 24  # entries of a Sinkhorn kernel that are kept
+NARROW: Final = 12 * 2 * 1024**2  # the finest quadrature, which an initial density of high concentration gets
+NARROW_KAPPA: Final = 1000.0
 
 
 @dataclass(frozen=True)
 class Term:
-    """Bytes that grow with a key."""
+    """Bytes that grow with a key: how the key stands in the configuration, and the need."""
 
     key: str
     value: object
     need: float
 
 
-def layer_terms(c: Configuration) -> Iterator[Term]:
-    """Memory of the matrices of one layer."""
+def _head(c: Configuration) -> tuple[int, float]:
+    """Number of heads of a layer that is drawn, and numbers that its matrices hold, once each, per head."""
     heads, layers, d = c.heads, c.layers, c.model.d
     if heads is None or heads.kind == "fixed" or layers.kind == "recorded":
-        return
-    key = "layers.heads" if layers.kind == "transformer" else "layers.nodes"
-    count = layers.heads if layers.kind == "transformer" else layers.nodes
+        return 0, 0.0
     rows = heads.head_dim + (d if heads.mean_a is not None else 0)
-    values = heads.head_dim if heads.kind == "low_rank" and layers.kind == "transformer" else d
-    entries = d * (COPIES_OF_HEADS * values + 4 * rows)
-    if heads.kind == "smooth":
-        yield Term("heads.modes", heads.modes, 4.0 * NUMBER * heads.modes * count * entries / COPIES_OF_HEADS)
-    yield Term(key, count, float(NUMBER) * count * entries) if count > 1 else Term("model.d", d, float(NUMBER) * entries)
-    yield Term("model.d", d, 3.0 * NUMBER * d * d)
+    low_rank = heads.kind == "low_rank" and layers.kind == "transformer"
+    values = 2 * heads.head_dim if low_rank else d
+    return layers.heads if layers.kind == "transformer" else layers.nodes, float(d * (values + 2 * rows))
+
+
+def layer_terms(c: Configuration) -> Iterator[Term]:
+    """Memory of the matrices of one layer, which is needed whatever the command."""
+    count, entries = _head(c)
+    d, key = c.model.d, "layers.heads" if c.layers.kind == "transformer" else "layers.nodes"
+    need = NUMBER * count * entries * HEADS
+    yield Term(key, count, need) if count > 1 else Term("model.d", d, need)
+    if c.heads is not None and c.heads.kind == "smooth":
+        yield Term("heads.modes", c.heads.modes, 2.2 * NUMBER * c.heads.modes * count * entries)
+    if c.heads is not None and c.heads.kind != "fixed":
+        yield Term("model.d", d, 3.0 * NUMBER * d * d)
 
 
 def token_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:
     """Memory of the tokens; n is their number where a file brings it."""
-    d, heads = c.model.d, c.heads
-    named = Term("simulate.tokens", c.simulate.tokens, 0.0) if n is None else Term("initial.file", f"{n} tokens", 0.0)
-    count = c.simulate.tokens if n is None else n
-    rows = d if heads is None or heads.kind == "fixed" else heads.head_dim
-    if heads is not None and heads.kind == "low_rank" and c.layers.kind == "transformer":
-        rows *= 4 * c.layers.heads
-    need = count * (COPIES_OF_TOKENS * d + 4.0 * rows)
+    d, count = c.model.d, c.simulate.tokens if n is None else n
+    need = count * (TOKENS * d + float(BESIDE_TOKENS))
+    if c.heads is not None and c.heads.kind == "low_rank" and c.layers.kind == "transformer":
+        need += 2.0 * count * c.layers.heads * c.heads.head_dim
     mlp = getattr(c.layers, "mlp", None)
     if mlp is not None and not mlp.width and d not in SPHERES:
-        need += 5.0 * count**2
-    yield Term(named.key, named.value, NUMBER * need)
+        need += JOINT * float(count) ** 2
+    if c.model.attention == "sinkhorn":
+        need += min(float(count) ** 2, STORED)
+    yield _of_tokens(c, n, need)
+
+
+def _of_tokens(c: Configuration, n: int | None, need: float) -> Term:
+    return Term("simulate.tokens", c.simulate.tokens, NUMBER * need) if n is None else Term(
+        "initial.file", f"{n} tokens", NUMBER * need
+    )
 
 
 def density_terms(c: Configuration) -> Iterator[Term]:
-    """Memory of a density: its grid, and its carried nodes."""
-    d, solve = c.model.d, c.solve
+    """Memory of a density: its grid, its carried nodes, the quadrature of its initial law."""
+    d, solve, initial = c.model.d, c.solve, c.initial
     grid = 4.5 * (solve.lmax + 1) ** 2 if d == 3 else 4.0 * solve.lmax
-    yield Term("solve.lmax", solve.lmax, float(NUMBER) * COPIES_OF_GRID * grid)
-    along = COPIES_ALONG if solve.characteristics else 0
-    nodes = math.prod(solve.carried_nodes)
-    yield Term("solve.carried_nodes", list(solve.carried_nodes), float(NUMBER) * (COPIES_OF_NODES + along) * nodes)
+    yield Term("solve.lmax", solve.lmax, float(NUMBER) * GRID * grid)
+    per_node = NODES + (ALONG if solve.characteristics else 0)
+    nodes = list(solve.carried_nodes)
+    yield Term("solve.carried_nodes", nodes, float(NUMBER) * per_node * math.prod(nodes))
+    kappas = [part.kappa for part in initial.components] if initial.kind == "von_mises_fisher" else [0.0]
+    if d == 3 and max(kappas) > NARROW_KAPPA:
+        yield Term("initial.components", f"kappa {max(kappas):g}", float(NUMBER) * NARROW)
 
 
 def compare_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:
     """Memory of a comparison beyond that of density and tokens: twins, samples and transport costs."""
-    count = c.simulate.tokens if n is None else n
-    costs = COPIES_OF_COSTS * float(count) ** 2 if count <= MAX_TRANSPORT else 0.0
-    yield Term("simulate.tokens", c.simulate.tokens, NUMBER * (3.0 * COPIES_OF_TOKENS * c.model.d * count + costs))
+    count = float(c.simulate.tokens if n is None else n)
+    costs = COSTS * count**2 if count <= MAX_POINTS else 0.0
+    yield _of_tokens(c, n, 3 * PASSIVE * c.model.d * count + costs)
+
+
+def record_terms(c: Configuration, n_steps: int) -> Iterator[Term]:
+    """Memory of layers that are recorded whole before they are written: each, and all together."""
+    count, entries = _head(c)
+    key = "layers.depth" if c.layers.kind == "transformer" else "layers.t_end"
+    yield Term(key, f"{n_steps} layers", 2.0 * NUMBER * n_steps * count * entries)
 
 
 def terms(command: str, c: Configuration, n_tokens: int | None = None) -> list[Term]:
@@ -91,13 +124,6 @@ def terms(command: str, c: Configuration, n_tokens: int | None = None) -> list[T
     return found
 
 
-def record_terms(c: Configuration, n_steps: int) -> Iterator[Term]:
-    """Memory of layers that are recorded whole before they are written."""
-    for term in layer_terms(c):
-        key = "layers.depth" if c.layers.kind == "transformer" else "layers.t_end"
-        yield Term(key, f"{n_steps} layers", term.need / COPIES_OF_HEADS * 2 * n_steps)
-
-
 def refuse_too_large(found: list[Term]) -> None:
     """ConfigError where the terms together do not fit; it names the key that asks for most."""
     need, there = sum(term.need for term in found), memory.available()
@@ -105,5 +131,15 @@ def refuse_too_large(found: list[Term]) -> None:
         return
     worst = max(found, key=lambda term: term.need)
     raise ConfigError(
-        f"{worst.key} = {worst.value}: the run needs about {size(need)} of memory, {size(there)} are available; lower it"
+        f"{worst.key} = {worst.value}: the run needs about {size(need)} of memory, {size(there)} are available; "
+        "lower it"
     )
+
+
+def refuse_run(command: str, experiment: "Experiment", layers: Path | None = None) -> None:
+    """Refuse a run that does not fit; `layers`: file that its layers are to be recorded in."""
+    c, initial = experiment.configuration, experiment.initial
+    found = terms(command, c, len(initial.tokens) if isinstance(initial, Empirical) else None)
+    if layers is not None:
+        found += record_terms(c, experiment.plan.n_steps)
+    refuse_too_large(found)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from particles import Empirical, Recorder, record
+from particles import Recorder, record
 from particles import output as records
 from particles.layer_files import write_layers
 from particles.output import read_state
@@ -138,7 +138,7 @@ def execute(
     ------
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
-    _refuse_too_large(command, experiment, layers)
+    memory.refuse_run(command, experiment, layers)
     old = _resumable(command, experiment, out) if resume and out.exists() else None
     job = JOBS[command](experiment)
     state: State = job.start if old is None else _restored(job, old, out)
@@ -162,15 +162,6 @@ def execute(
         recorder=recorder,
         resumed=old is not None,
     )
-
-
-def _refuse_too_large(command: str, experiment: Experiment, layers: Path | None) -> None:
-    """Refuse a run that does not fit into memory, before anything is allocated."""
-    c, initial = experiment.configuration, experiment.initial
-    found = memory.terms(command, c, len(initial.tokens) if isinstance(initial, Empirical) else None)
-    if layers is not None:
-        found += memory.record_terms(c, experiment.plan.n_steps)
-    memory.refuse_too_large(found)
 
 
 def record_layers(experiment: Experiment, path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Sizes that do not fit are refused before anything is allocated: one line with the key, the estimate, what there is."""
+
+import resource
+
+import pytest
+
+from particles import memory as door
+from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
+from tokenlaw import memory
+from tokenlaw.config import load_text
+
+GIB = 1 << 30
+HUGE = "needs about"
+CHAIN = 'layers={{kind="transformer", eta=0.1, heads={heads}, depth={depth}}}'
+CASES = {
+    "simulate.tokens = 1000000000": ("simulate", ["simulate.tokens=1000000000"]),
+    "simulate.tokens = 8192": ("compare", ["simulate.tokens=8192"]),
+    "solve.lmax = 1023": ("solve", ["solve.lmax=1023"]),
+    "solve.carried_nodes = [2000, 2000]": ("solve", ["solve.carried_nodes=[2000,2000]"]),
+    "layers.nodes = 1000000000": ("solve", ["layers.nodes=1000000000"]),
+    "layers.heads = 1000000000": ("simulate", [CHAIN.format(heads=10**9, depth=1)]),
+    "model.d = 65536": ("simulate", [CHAIN.format(heads=1, depth=1), "model.d=65536", "initial={kind='uniform'}"]),
+    "heads.modes = 1000": (
+        "simulate", [CHAIN.format(heads=2000, depth=1), "heads.kind=smooth", "heads.modes=1000"]),
+    "simulate.tokens = 30000": (
+        "simulate", ["simulate.tokens=30000", "model.d=5", "initial={kind='uniform'}", "layers.mlp={}"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setattr(door, "available", lambda: GIB // 2)
+    path = tmp_path / "c.toml"
+    path.write_text(HOMOGENIZED)
+    return path
+
+
+@pytest.mark.parametrize("told", CASES)
+def test_a_size_that_does_not_fit_is_refused(told, config, capsys):
+    command, overrides = CASES[told]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    words = [word for override in overrides for word in ("--set", override)]
+    assert call(command, config, "--out", config.parent / "out.nc", "-q", *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {told}: the run needs about ")
+    assert line.endswith(" of memory, 512 MiB are available; lower it")
+    assert not (config.parent / "out.nc").exists()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes: nothing large was made
+
+
+def test_layers_to_be_recorded_count(config, capsys):
+    words = ["--set", CHAIN.format(heads=100, depth=10**6), "--set", "output.save_every=1e5"]
+    command = ["simulate", config, "--out", config.parent / "out.nc", "-q", *words]
+    assert call(*command, "--record-layers", config.parent / "layers.nc") == 2
+    assert "layers.depth = 1000000 layers: the run needs about 40.2 GiB" in capsys.readouterr().err
+
+
+def test_the_number_of_tokens_in_a_file_counts(config, monkeypatch, capsys):
+    tokens_file(config.parent / "t.nc", n=400)
+    monkeypatch.setattr(door, "available", lambda: 1 << 17)  # enough to read them, not enough to move them
+    words = ["--set", 'initial={kind="tokens", file="t.nc"}', "--set", "layers.nodes=1"]
+    assert call("compare", config, "--out", config.parent / "out.nc", "-q", *words) == 2
+    assert "error: initial.file = 400 tokens: the run needs about" in capsys.readouterr().err
+
+
+def test_what_fits_is_run(config):
+    assert call("simulate", config, "--out", config.parent / "out.nc", "-q") == 0
+
+
+@pytest.mark.parametrize("command", ["solve", "simulate", "compare"])
+@pytest.mark.parametrize("text", [HOMOGENIZED, TRANSFORMER])
+def test_every_key_that_makes_a_run_larger_makes_the_estimate_larger(command, text):
+    def need(*overrides):
+        return sum(term.need for term in memory.terms(command, load_text(text, overrides)))
+
+    more = {"simulate": ["simulate.tokens=900"], "solve": ["solve.lmax=100", "solve.carried_nodes=[50,50]"]}
+    more["compare"] = [*more["simulate"], *more["solve"]]
+    more[command] = [*more[command], "layers.nodes=50" if text is HOMOGENIZED else "layers.heads=50"]
+    for override in more[command]:
+        assert need(override) > 1.01 * need(), override
+    if command != "simulate":
+        assert need("solve.characteristics=true") > need()
+    else:
+        assert need("model.attention=sinkhorn", "simulate.tokens=900") > need("simulate.tokens=900")
