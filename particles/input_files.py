@@ -6,6 +6,8 @@ Attributes are text or numbers and are never run; nothing in a file is unpickled
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +17,21 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from particles.memory import NUMBER, refuse_beyond
+from particles.parallel import FILES
 
 COPIES: Final = 3  # of a variable in memory: as read, in double precision, normalised
 _BROKEN: Final = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)
 """What the libraries raise at files that are damaged, or that say of themselves what cannot be."""
 
 
-def open_input(path: Path) -> xr.Dataset:
+@contextmanager
+def open_input(path: Path) -> Iterator[xr.Dataset]:
     """Open a NetCDF file; ValueError in one line where it cannot be, or where its coordinates do not fit into memory."""
+    with FILES, _opened(path) as dataset:
+        yield dataset
+
+
+def _opened(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:

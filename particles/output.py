@@ -18,6 +18,7 @@ import xarray as xr
 
 from particles.arrays import Array
 from particles.layers import LayerLaw
+from particles.parallel import serially
 
 AXIS = "depth_time"
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
@@ -132,6 +133,7 @@ class Recorder:
         if self.path is not None and time.monotonic() - self._last >= wait:
             self.flush()
 
+    @serially
     def flush(self) -> None:
         """Bring everything collected so far to disk (nothing to do in memory)."""
         if self.path is None or not self._pending:
@@ -198,6 +200,7 @@ class Recorder:
                 group.variables[name][...] = values
 
 
+@serially
 def read_state(path: Path) -> dict[str, Array]:
     """The state a file ends with: name -> array."""
     with netCDF4.Dataset(path, "r") as file:

@@ -6,12 +6,13 @@ threads never changes a bit (tests/spde/test_many_tokens.py).
 
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from scipy import linalg as _linalg  # noqa: F401 - loads the library of scipy, which is not that of numpy
@@ -21,6 +22,7 @@ CHUNK = 1 << 16  # points at most: a few megabytes of work arrays
 VARIABLE = "TOKENLAW_THREADS"
 
 T = TypeVar("T")
+Q = ParamSpec("Q")
 A = TypeVar("A", bound=np.ndarray[Any, Any])
 
 
@@ -35,10 +37,48 @@ def threads() -> int:
     return int(text)
 
 
+FILES = threading.RLock()
+"""Held while a NetCDF file is read or written: the library ends the process where two threads are inside it."""
+
+
+def serially(function: Callable[Q, T]) -> Callable[Q, T]:
+    """The function, called by one thread at a time: see `FILES`."""
+
+    @wraps(function)
+    def alone(*args: Q.args, **kwargs: Q.kwargs) -> T:
+        with FILES:
+            return function(*args, **kwargs)
+
+    return alone
+
+
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
     """The linear-algebra libraries of numpy and scipy, which are loaded by now; listing them takes milliseconds."""
     return ThreadpoolController()
+
+
+class _OneBlasThread:
+    """How many runs of this process are under way, and what brings the library's threads back after the last."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit = _libraries().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
+
+
+_blas = _OneBlasThread()
 
 
 @contextmanager
@@ -46,10 +86,13 @@ def one_blas_thread() -> Iterator[None]:
     """One thread in the linear-algebra library: several would share its sums, and the last bits with them.
 
     A run is inside (`particles.simulate.run`), so that its numbers do not depend on OMP_NUM_THREADS or on the machine's
-    number of cores (tests/tokenlaw/test_reproducible.py).
+    number of cores (tests/tokenlaw/test_reproducible.py).  Runs in several threads of one process may overlap.
     """
-    with _libraries().limit(limits=1, user_api="blas"):
+    _blas.enter()
+    try:
         yield
+    finally:
+        _blas.leave()
 
 
 def chunks(n: int) -> list[slice]:

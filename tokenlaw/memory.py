@@ -14,6 +14,7 @@ from particles import Empirical, memory
 from particles.memory import NUMBER, size
 from spde.domain import SPHERES
 from tokenlaw.config import ConfigError, Configuration
+from tokenlaw.config_models import SmoothHeads
 from validation.wasserstein import MAX_POINTS
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def layer_terms(c: Configuration) -> Iterator[Term]:
     d, key = c.model.d, "layers.heads" if c.layers.kind == "transformer" else "layers.nodes"
     need = NUMBER * count * entries * HEADS
     yield Term(key, count, need) if count > 1 else Term("model.d", d, need)
-    if c.heads is not None and c.heads.kind == "smooth":
+    if isinstance(c.heads, SmoothHeads):
         yield Term("heads.modes", c.heads.modes, 2.2 * NUMBER * c.heads.modes * count * entries)
     if c.heads is not None and c.heads.kind != "fixed":
         yield Term("model.d", d, 3.0 * NUMBER * d * d)

@@ -10,7 +10,6 @@ from tokenlaw import memory
 from tokenlaw.config import load_text
 
 GIB = 1 << 30
-HUGE = "needs about"
 CHAIN = 'layers={{kind="transformer", eta=0.1, heads={heads}, depth={depth}}}'
 CASES = {
     "simulate.tokens = 1000000000": ("simulate", ["simulate.tokens=1000000000"]),
