@@ -65,6 +65,11 @@ def show(value: object) -> str:
         text = one_line(write_value(value))
     except (ValueError, RecursionError):  # an integer of thousands of digits, tables without end
         return "(a value too long to show)"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that is too long for a message."""
     return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."
 
 
@@ -125,7 +130,7 @@ def _override_value(text: str, path: str) -> object:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ConfigError(f"{one_line(path)} = {show(text)}: must be UTF-8 text") from None
+        raise ConfigError(f"{shortened(one_line(path))} = {show(text)}: must be UTF-8 text") from None
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -144,6 +149,6 @@ def _assign(
     if not isinstance(below, Mapping):
         kind = "a list, which can only be set as a whole" if isinstance(below, list) else "not a section"
         raise ConfigError(
-            f"--set {one_line('.'.join([*above, *keys]))}: {one_line('.'.join(here))} is {kind}"
+            f"--set {shortened(one_line('.'.join([*above, *keys])))}: {shortened(one_line('.'.join(here)))} is {kind}"
         )
     return {**table, first: _assign(below, rest, value, here)}

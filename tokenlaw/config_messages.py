@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tokenlaw.config_checks import is_not_yet
-from tokenlaw.config_io import ConfigError, one_line, show, write_key
+from tokenlaw.config_io import ConfigError, one_line, shortened, show, write_key
 from tokenlaw.config_models import Configuration
 
 _TYPES: Final = {
@@ -124,7 +124,7 @@ class _Place:
                 continue
             if len(inside) == 1:
                 self.model, self.siblings = inside[0], inside
-            self.parent, self.path = self.path, f"{self.path}.{write_key(step)}".lstrip(".")
+            self.parent, self.path = self.path, f"{self.path}.{shortened(write_key(step))}".lstrip(".")
             self.field = self.model.model_fields.get(step)
             inside = models_of(self.field.annotation) if self.field else ()
 

@@ -67,6 +67,20 @@ def test_a_step_beyond_the_range_of_numbers_makes_no_zero_token(folder, capsys):
         assert f"stopped: the {what} no longer finite" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("override", ["{key}=1", "model.{key}=1", "model.d.{key}=1", "{key}.x.y=1"])
+def test_a_key_of_any_length_is_told_shortly(override, folder, capsys):
+    """A refusal had as many characters as the key."""
+    line = refused(capsys, "simulate", "t.toml", "--set", override.format(key="k" * 5000))
+    assert "kkk..." in line
+    assert len(line) < 250
+
+
+def test_uniform_tokens_take_any_number_of_carried_nodes(folder):
+    """Rounding of the sum over millions of quadrature nodes was told as too concentrated a density."""
+    words = ["--set", "initial={kind='uniform'}", "--set", "solve.carried_nodes=[700,1400]", "--set", "layers.t_end=0"]
+    assert call("solve", "h.toml", "--out", "out.nc", "-q", *words) == 0
+
+
 def density_file(path, change=lambda values: values):
     content = density_content(np.random.default_rng(0))
     content.variables["coefficients"].values = change(content.variables["coefficients"].values)
