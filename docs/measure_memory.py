@@ -1,4 +1,4 @@
-"""Peak memory of runs of several shapes beside the estimate they are refused by:  python docs/measure_memory.py [NAME ...]
+"""Peak memory of runs of several shapes beside its estimate:  python docs/measure_memory.py [NAME ...]
 
 Each run is a process of its own; what the program takes before the run begins is subtracted.
 """
@@ -41,7 +41,8 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "64 tokens, d = 1024, 16 heads": ("simulate", ["simulate.tokens=64", "model.d=1024", CHAIN % 16]),
     "64 tokens, d = 4096, 1 head": ("simulate", ["simulate.tokens=64", "model.d=4096", CHAIN % 1]),
     "2000 nodes, d = 64": ("simulate", ["simulate.tokens=64", "model.d=64", "layers.nodes=2000"]),
-    "smooth, 50 modes": ("simulate", ["simulate.tokens=64", "model.d=64", "heads.kind=smooth", "heads.modes=50", CHAIN % 16]),
+    "smooth, 50 modes": (
+        "simulate", ["simulate.tokens=64", "model.d=64", "heads.kind=smooth", "heads.modes=50", CHAIN % 16]),
     "limit field, 2048 tokens": ("simulate", ["simulate.tokens=2048", "model.d=5", "layers.mlp={}"]),
     "sinkhorn, 4000 tokens": ("simulate", ["simulate.tokens=4000", "model.attention=sinkhorn", "layers.nodes=2"]),
     "compare, 2000 tokens": ("compare", ["simulate.tokens=2000", "output.distances=2"]),
@@ -63,12 +64,15 @@ def child(name: str) -> None:
     c = load_text(BASE, overrides)
     layers = None
     with tempfile.TemporaryDirectory() as folder:
-        runs.execute("compare", build(load_text(BASE, ["solve.lmax=12", "simulate.tokens=10"])), Path(folder) / "warm.nc")
+        warm = build(load_text(BASE, ["solve.lmax=12", "simulate.tokens=10"]))
+        runs.execute("compare", warm, Path(folder) / "warm.nc")
         before = peak()
         experiment = build(c)
         if command == "record":
             command, layers = "simulate", Path(folder) / "layers.nc"
-        found = memory.terms(command, c) + ([] if layers is None else [*memory.record_terms(c, experiment.plan.n_steps)])
+        found = memory.terms(command, c)
+        if layers is not None:
+            found += memory.record_terms(c, experiment.plan.n_steps)
         runs.execute(command, experiment, Path(folder) / "f.nc", layers=layers)
     print(json.dumps([sum(term.need for term in found), before, peak()]))
 

@@ -26,7 +26,7 @@ _BROKEN: Final = (OSError, ValueError, RuntimeError, AttributeError, LookupError
 
 @contextmanager
 def open_input(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file; ValueError in one line where it cannot be, or where its coordinates do not fit into memory."""
+    """Open a NetCDF file; ValueError in one line where it cannot be, or its coordinates do not fit into memory."""
     with FILES, _opened(path) as dataset:
         yield dataset
 

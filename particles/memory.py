@@ -55,7 +55,7 @@ def _machine() -> Iterator[int]:
 def _control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
     """What the limits of the control groups leave (version 2 and 1, this group and those above it)."""
     for line in _text(own).splitlines():
-        number, names, path = (line.split(":", 2) + ["", ""])[:3]
+        number, names, path = [*line.split(":", 2), "", ""][:3]
         if number != "0" and "memory" not in names.split(","):
             continue
         base = root if number == "0" else root / "memory"

@@ -147,7 +147,7 @@ class SeriesLaw:
             raise ValueError(f"the mass of the density must be positive and finite, got {self.mass:g}")
         values = self._fine_values
         _, orders = self.sphere.mode_numbers(self.sphere.degree_of(self.coefficients))
-        # No density is larger than the reproducing kernel of its degree: (L + 1)^2 / 4 pi on S^2, (2 L + 1) / 2 pi on S^1.
+        # No density is larger than the kernel of its degree: (L + 1)^2 / 4 pi on S^2, (2 L + 1) / 2 pi on S^1.
         largest = np.where(orders == 0, 1, 2).sum() / self.sphere.volume
         if not (values.min() >= -NEGATIVE * values.max() and values.max() <= (1 + NEGATIVE) * largest):
             raise ValueError(

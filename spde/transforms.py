@@ -57,14 +57,14 @@ class Transforms(Protocol):
 
 
 class _ShtnsTransforms:
-    """shtns.  It ends the process on sizes it does not like and takes arrays of other shapes without a word: not here."""
+    """shtns.  By itself it ends the process on sizes it does not like, and takes arrays of other shapes."""
 
     def __init__(self, module: ModuleType, lmax: int, nlat: int, nphi: int) -> None:
         if not (2 <= lmax <= 2047 and nlat > lmax and nphi > 2 * lmax):
             raise ValueError(f"shtns needs 2 <= lmax <= 2047, nlat > lmax, nphi > 2 lmax, got {lmax}, {nlat}, {nphi}")
         if nlat < 32 or nlat % 8 or nphi % 2 or not smooth(nphi):
             raise ValueError(
-                f"shtns needs nlat >= 32 and a multiple of 8, nphi even with no prime factor beyond 5, got {nlat}, {nphi}"
+                f"shtns needs nlat >= 32, a multiple of 8, and nphi even with no prime beyond 5, got {nlat}, {nphi}"
             )
         self._plan: Any = module.sht(lmax, lmax, 1, module.sht_orthonormal, 1)
         flags = module.sht_quick_init | module.SHT_PHI_CONTIGUOUS

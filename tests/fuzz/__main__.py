@@ -6,17 +6,18 @@ Exit code 1 at any loss.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.tally import fuzz
-from tests.fuzz.trial import limit_memory, peak_memory
+from tests.fuzz.trial import Trial, limit_memory, peak_memory
 
+WIDTHS = {"tried": 8, "taken": 8, "refused": 9, "stopped": 9}
 ROOM = 4 << 30  # bytes of address space for a kind
 
 
@@ -29,20 +30,24 @@ def shares(examples: int, kinds: list[str]) -> dict[str, int]:
 def child(kind: str, examples: int, seed: int, last: Path) -> None:
     """Run one kind and print its tally as JSON."""
     limit_memory(ROOM)
-    tally = fuzz(kind, KINDS[kind][1], examples, seed, lambda trial: last.write_text(trial.told, errors="replace") and None)
+
+    def remember(trial: Trial) -> None:
+        last.write_text(trial.told, errors="replace")
+
+    tally = fuzz(kind, KINDS[kind][1], examples, seed, remember)
     print(json.dumps({**asdict(tally), "peak": peak_memory()}))
 
 
 def parent(examples: int, seed: int, kinds: list[str]) -> int:
     """Run the kinds one after the other and print the table."""
     lost = 0
-    print(f"{'kind':16s}{'tried':>8s}{'taken':>8s}{'refused':>9s}{'stopped':>9s}{'losses':>8s}{'peak MB':>9s}")
-    total = dict.fromkeys(("tried", "taken", "refused", "stopped"), 0)
+    print(f"{'kind':16s}" + "".join(f"{name:>{width}s}" for name, width in WIDTHS.items()) + "  losses  peak MB")
+    total = dict.fromkeys(WIDTHS, 0)
     with tempfile.TemporaryDirectory() as folder:
         for kind, count in shares(examples, kinds).items():
             last = Path(folder) / "last"
-            command = [sys.executable, "-m", "tests.fuzz", "--child", kind, "--examples", str(count), "--seed", str(seed)]
-            done = subprocess.run([*command, "--last", str(last)], capture_output=True, text=True, env={**os.environ})
+            words = ["--child", kind, "--examples", str(count), "--seed", str(seed), "--last", str(last)]
+            done = subprocess.run([sys.executable, "-m", "tests.fuzz", *words], capture_output=True, text=True)
             if done.returncode:
                 lost += 1
                 print(f"{kind}: the interpreter ended with {done.returncode}: {done.stderr[-1500:]}")
@@ -53,14 +58,17 @@ def parent(examples: int, seed: int, kinds: list[str]) -> int:
                 total[name] += tally[name]
             losses = sum(count for count, _ in tally["losses"].values())
             lost += losses
-            numbers = "".join(f"{tally[name]:9d}" if name in ("refused", "stopped") else f"{tally[name]:8d}" for name in total)
-            print(f"{kind:16s}{numbers}{losses:8d}{tally['peak'] / 1e6:9.0f}", flush=True)
+            print(f"{_row(kind, tally)}{losses:8d}{tally['peak'] / 1e6:9.0f}", flush=True)
             for loss, (count, told) in tally["losses"].items():
                 print(f"    {count} x {loss}\n        " + told.replace("\n", "\n        "))
             if done.stderr.strip():
                 print(f"    said aside: {done.stderr.strip()[:500]}")
-    print(f"{'all':16s}{total['tried']:8d}{total['taken']:8d}{total['refused']:9d}{total['stopped']:9d}{lost:8d}")
+    print(f"{_row('all', total)}{lost:8d}")
     return 1 if lost else 0
+
+
+def _row(name: str, counts: Mapping[str, int]) -> str:
+    return f"{name:16s}" + "".join(f"{counts[of]:{width}d}" for of, width in WIDTHS.items())
 
 
 def main() -> int:

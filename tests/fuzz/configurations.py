@@ -15,7 +15,8 @@ PATHS = sorted({path for _, path in config_messages.all_keys()} | {"layers.mlp.w
 EYE = {d: [[float(i == j) for j in range(d)] for i in range(d)] for d in (2, 3, 5)}
 NUMBERS = (
     -1, 0, 1, 2, 3, 7, 64, 1000, 10**6, 10**9, 10**9 + 1, 2**31, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**400,
-    0.0, -0.0, 0.1, 0.5, 1.0, 1 + 1e-9, -1.0, 30.0, 1e3, 5e-324, 1e-300, 1e-8, 1e8, 1e154, 1e300, 1.7976931348623157e308,
+    0.0, -0.0, 0.1, 0.5, 1.0, 1 + 1e-9, -1.0, 30.0, 1e3, 5e-324, 1e-300, 1e-8, 1e8, 1e154, 1e300,
+    1.7976931348623157e308,
     float("nan"), float("inf"), float("-inf"),
 )  # fmt: skip
 WORDS = (
@@ -141,9 +142,12 @@ def commands(draw: Any, document: Document) -> str:
     model, initial = document.get("model"), document.get("initial")
     model, initial = (table if isinstance(table, dict) else {} for table in (model, initial))
     tokens_only = (
-        model.get("space") == "euclidean" or model.get("d") == 5 or "causal" in model or initial.get("kind") == "simplex"
+        model.get("space") == "euclidean"
+        or model.get("d") == 5
+        or "causal" in model
+        or initial.get("kind") == "simplex"
         or model.get("attention") in ("sinkhorn", "sigmoid")
-    )  # fmt: skip
+    )
     return draw(st.sampled_from(("simulate",) * (9 if tokens_only else 1) + ("solve", "compare")))
 
 

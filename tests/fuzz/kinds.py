@@ -89,7 +89,8 @@ def inputs(draw: Any, kind: str) -> Trial:
     if kind == "tokens" and draw(st.integers(0, 3)) == 0:
         document["model"]["space"] = "euclidean"
     command = draw(st.sampled_from(("simulate", "simulate", "simulate", *COMMANDS)))
-    return Trial(_words(command), conf.text_of(document), {"in.nc": content.write}, told=f"{command}, {kind}: {content.changes}")
+    told = f"{command}, {kind}: {content.changes}"
+    return Trial(_words(command), conf.text_of(document), {"in.nc": content.write}, told=told)
 
 
 @st.composite
@@ -115,8 +116,12 @@ def damaged_bytes(draw: Any) -> Trial:
     kind = draw(st.sampled_from(sorted(MAKERS)))
     content = draw(files.other_bytes(_whole(kind)))
     document = _document(kind)
-    return Trial(_words("simulate"), conf.text_of(document), {"in.nc": lambda path: path.write_bytes(content) and None},
-                 told=f"{kind} {content.hex() if len(content) < 400 else len(content)}")  # fmt: skip
+    told = f"{kind} {content.hex() if len(content) < 400 else len(content)}"
+    return Trial(_words("simulate"), conf.text_of(document), {"in.nc": lambda path: _put(path, content)}, told=told)
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 @functools.cache
@@ -137,7 +142,7 @@ def results(draw: Any) -> Trial:
     """Files of runs with bytes changed or lost, told about or gone on from."""
     command = draw(st.sampled_from(COMMANDS))
     content = draw(files.other_bytes(_result(command)))
-    write = {"out.nc": lambda path: path.write_bytes(content) and None}
+    write = {"out.nc": lambda path: _put(path, content)}
     if draw(st.booleans()):
         return Trial(("info", "{folder}/out.nc"), files=write, told=f"info of {command}, {len(content)} bytes")
     more = ("--resume", "--set", "layers.depth=2")

@@ -27,9 +27,11 @@ TINY: Mapping[str, int] = {
     "layers.mlp.width": 8, "heads.modes": 4,
 }  # fmt: skip
 STEPS = 2
-LIBRARY_TALK = ("broadcast", "NoneType", "ufunc", "object has no", "unpack", "out of bounds",
-                "cannot reshape", "dimension(s)", "size-1", "zip()", "Unable to allocate", "unhashable", "not supported between", "invalid literal",
-                "cannot convert", "Input operand", "zero-size", "core dimension", "array must", "is not in list")  # fmt: skip
+LIBRARY_TALK = (
+    "broadcast", "NoneType", "ufunc", "object has no", "unpack", "out of bounds", "cannot reshape", "dimension(s)",
+    "size-1", "zip()", "Unable to allocate", "unhashable", "not supported between", "invalid literal", "cannot convert",
+    "Input operand", "zero-size", "core dimension", "array must", "is not in list",
+)  # fmt: skip
 NAMES = tuple({path for _, path in config_messages.all_keys()} | {"--", "usage: ", "commands: "})
 
 Write = Callable[[Path], None]
@@ -110,7 +112,7 @@ def _listed(folder: Path) -> dict[str, bytes]:
 
 
 def _small(text: bytes, words: Sequence[str], folder: Path) -> str | None:
-    """The configuration with tiny sizes, where it is taken as it is and is not tiny; the words' own changes included."""
+    """The configuration with tiny sizes, where it is taken as it is and not tiny; changes by the words included."""
     given = [words[k + 1] for k, word in enumerate(words[:-1]) if word == "--set"]
     given += [f"noise.seed={words[k + 1]}" for k, word in enumerate(words[:-1]) if word == "--seed"]
     try:
@@ -145,7 +147,7 @@ def _called(words: Sequence[str], folder: Path, before: dict[str, bytes], preten
     """Call the command; with `pretend` the run itself is left out."""
     said, printed = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(door, "available", lambda: MEMORY))
+        stack.enter_context(mock.patch.object(door, "available", return_value=MEMORY))
         if pretend:
             stack.enter_context(mock.patch.dict(runs.JOBS, dict.fromkeys(runs.JOBS, _pretended)))
         stack.enter_context(contextlib.redirect_stderr(said))

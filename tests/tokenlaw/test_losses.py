@@ -134,7 +134,7 @@ def test_what_is_no_density_is_refused_before_it_is_sampled(change, told, tmp_pa
 
 
 def test_a_peak_beyond_its_degree_is_refused_on_the_circle_too():
-    """A density of degree L is at most (2 L + 1)/2 pi: the kernel itself passes, a sharper peak is negative elsewhere."""
+    """A density of degree L is at most (2 L + 1)/2 pi, and the kernel that reaches it is negative."""
     sphere = unit_sphere(2, 6)
     kernel = np.ones(7, dtype=complex) / np.sqrt(2 * np.pi)
     with pytest.raises(ValueError, match="negative somewhere"):

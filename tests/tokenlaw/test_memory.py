@@ -1,4 +1,4 @@
-"""Sizes that do not fit are refused before anything is allocated: one line with the key, the estimate, what there is."""
+"""Sizes that do not fit are refused before anything is allocated: one line with key, estimate and what there is."""
 
 import resource
 

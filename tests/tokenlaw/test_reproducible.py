@@ -53,9 +53,12 @@ noise = {seed = 9}
 model = {d = 4, beta = 0.5, attention = "l2", space = "euclidean"}
 heads = {kind = "rademacher"}
 layers = {kind = "homogenized", dt = 0.05, t_end = 1.0, nodes = 4}
-initial = {kind = "gaussian", mean = [0.5, 0.0, 0.0, 0.0], covariance = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]}
 simulate = {tokens = 100}
 noise = {seed = 10}
+[initial]
+kind = "gaussian"
+mean = [0.5, 0.0, 0.0, 0.0]
+covariance = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 """),
 }  # fmt: skip
 COMPARE = """
