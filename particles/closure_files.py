@@ -44,7 +44,8 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
         t_end, beta = _number(dataset, "t_end", path), _number(dataset, "beta", path, 1.0)
     try:
         closure = GaussianClosure(CLOSED[attention](beta), arrays["V"], arrays["Q"], arrays["K"])
-        path_of_laws = closure.solve(Gaussian(arrays["mean"], arrays["covariance"]), t_end, [t_end])
+        with np.errstate(over="ignore", invalid="ignore"):  # what leaves the range of numbers is told
+            path_of_laws = closure.solve(Gaussian(arrays["mean"], arrays["covariance"]), t_end, [t_end])
     except (ValueError, TypeError, SolverError) as error:
         raise ValueError(f"{path}: {error}") from None
     reached = path_of_laws.blow_up_time is None

@@ -157,7 +157,7 @@ KINDS: dict[str, tuple[int, st.SearchStrategy[Trial]]] = {
     "heads files": (1, inputs("heads")),
     "tokens files": (2, inputs("tokens")),
     "density files": (2, inputs("density")),
-    "closure files": (2, closures()),
+    "closure files": (1, closures()),
     "damaged bytes": (2, damaged_bytes()),
     "results": (1, results()),
 }

@@ -7,7 +7,7 @@ import pytest
 from particles.retraction import normalize
 from spde import SeriesLaw, Sphere, unit_sphere
 from spde.density_files import read_density
-from tests.fuzz.files import density_content, heads_content
+from tests.fuzz.files import closure_content, density_content, heads_content
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call
 
 BALLISTIC = 'layers={kind="ballistic", dt=0.05, t_end=0.1}'
@@ -167,6 +167,19 @@ def test_a_file_whose_attributes_are_damaged_is_told(folder, capsys):
         if k > 200:
             break
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_closure_beyond_the_range_of_numbers_is_refused_in_one_line(folder, capsys):
+    """Warnings of numpy stood above the refusal."""
+    content = closure_content(np.random.default_rng(0))
+    for name in ("covariance", "K"):
+        values = np.array(content.variables[name].values)
+        values[0, 0] = 1e300
+        content.variables[name].values = values
+    content.write(folder / "g.nc")
+    assert call("theory", "gaussian-closure", "attention=softmax", "file=g.nc") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: theory gaussian-closure: g.nc: ")
 
 
 def test_a_format_without_groups_is_read(tmp_path):
