@@ -1,5 +1,7 @@
 """Input files: whole NetCDF files of layers, heads, tokens and densities, and what can be wrong with them."""
 
+import contextlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,10 +40,11 @@ class Content:
 
     def write(self, path: Path) -> None:
         """Write it; what the format itself forbids is left out."""
-        try:
-            self._write(path)
-        except RuntimeError:  # a file that the library cannot finish; what there is of it is read
-            return
+        with tempfile.TemporaryDirectory() as folder:  # the library may go on with a file that it could not finish
+            draft = Path(folder) / "draft.nc"
+            with contextlib.suppress(RuntimeError):
+                self._write(draft)
+            path.write_bytes(draft.read_bytes())
 
     def _write(self, path: Path) -> None:
         with netCDF4.Dataset(path, "w", format=self.form) as file, np.errstate(all="ignore"):
