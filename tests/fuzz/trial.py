@@ -1,6 +1,7 @@
 """One input through the command line, and whether anything was lost: the verdict."""
 
 import contextlib
+import functools
 import io
 import os
 import resource
@@ -14,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import typer
 import xarray as xr
 
 from particles import memory as door
@@ -90,6 +92,12 @@ def _patience() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@functools.cache
+def _commands() -> Any:
+    """The commands, made once: making them takes longer than most refusals."""
+    return typer.main.get_command(cli.app)
+
+
 def judge(trial: Trial) -> Verdict:
     """Run a trial in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="fuzz") as name:
@@ -150,6 +158,7 @@ def _called(words: Sequence[str], folder: Path, before: dict[str, bytes], preten
         stack.enter_context(mock.patch.object(door, "available", return_value=MEMORY))
         if pretend:
             stack.enter_context(mock.patch.dict(runs.JOBS, dict.fromkeys(runs.JOBS, _pretended)))
+        stack.enter_context(mock.patch.object(cli, "app", _commands()))
         stack.enter_context(contextlib.redirect_stderr(said))
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(np.errstate())
