@@ -99,7 +99,7 @@ class _ShtnsTransforms:
         return np.ascontiguousarray(a, dtype=np.complex128)
 
     def _grid(self, f: Array) -> Array:
-        """A copy, because analysis works in place."""
+        """A copy: shtns is free to work in place."""
         if f.shape != self._shape:
             raise ValueError(f"grid values must have shape {self._shape}, got {f.shape}")
         return np.array(f, dtype=np.float64, order="C")
