@@ -1,7 +1,7 @@
 """The memory a run will need, from its configuration, and a refusal before anything is allocated.
 
 A term of the estimate is a number of doubles that one key makes large.  The factors are counts of the arrays alive at
-once, as docs/measure_memory.py measures them: the estimate is between 0.7 and 2 times what a run takes.
+once, as docs/measure_memory.py measures them: the estimate is between 0.9 and 2 times what a run takes.
 """
 
 import math
@@ -30,8 +30,6 @@ ALONG: Final = 60  # arrays (carried nodes,) more for characteristics: frames, d
 COSTS: Final = 4.5  # arrays (n, n) of exact transport
 JOINT: Final = 7  # arrays (n, n) of a limit field drawn jointly
 STORED: Final = 1 << 24  # entries of a Sinkhorn kernel that are kept
-NARROW: Final = 12 * 2 * 1024**2  # the finest quadrature, which an initial density of high concentration gets
-NARROW_KAPPA: Final = 1000.0
 
 
 @dataclass(frozen=True)
@@ -87,16 +85,13 @@ def _of_tokens(c: Configuration, n: int | None, need: float) -> Term:
 
 
 def density_terms(c: Configuration) -> Iterator[Term]:
-    """Memory of a density: its grid, its carried nodes, the quadrature of its initial law."""
-    d, solve, initial = c.model.d, c.solve, c.initial
+    """Memory of a density: its grid, and its carried nodes with the quadrature of its initial law."""
+    d, solve = c.model.d, c.solve
     grid = 4.5 * (solve.lmax + 1) ** 2 if d == 3 else 4.0 * solve.lmax
     yield Term("solve.lmax", solve.lmax, float(NUMBER) * GRID * grid)
     per_node = NODES + (ALONG if solve.characteristics else 0)
     nodes = list(solve.carried_nodes)
     yield Term("solve.carried_nodes", nodes, float(NUMBER) * per_node * math.prod(nodes))
-    kappas = [part.kappa for part in initial.components] if initial.kind == "von_mises_fisher" else [0.0]
-    if d == 3 and max(kappas) > NARROW_KAPPA:
-        yield Term("initial.components", f"kappa {max(kappas):g}", float(NUMBER) * NARROW)
 
 
 def compare_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:
