@@ -32,6 +32,7 @@ STEPS = 2
 LIBRARY_TALK = (
     "broadcast", "NoneType", "ufunc", "object has no", "unpack", "out of bounds", "cannot reshape", "dimension(s)",
     "size-1", "zip()", "Unable to allocate", "unhashable", "not supported between", "invalid literal", "cannot convert",
+    "could not convert", "setting an array element",
     "Input operand", "zero-size", "core dimension", "array must", "is not in list",
 )  # fmt: skip
 NAMES = tuple({path for _, path in config_messages.all_keys()} | {"--", "usage: ", "commands: "})

