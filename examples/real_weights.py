@@ -52,7 +52,8 @@ def draw(found, out):
     for axes, (name, (real, twins)) in zip(figure.subplots(1, len(found), sharey=True), found.items(), strict=True):
         layers = np.arange(len(real))
         axes.fill_between(layers, twins.min(axis=0), twins.max(axis=0), color="#0072B2", alpha=0.25, lw=0)
-        axes.plot(layers, twins.mean(axis=0), color="#0072B2", label=f"Gaussian, same scales: mean, range of {len(twins)}")
+        label = f"Gaussian, same scales: mean, range of {len(twins)}"
+        axes.plot(layers, twins.mean(axis=0), color="#0072B2", label=label)
         axes.plot(layers, real, "o-", color="#D55E00", label="trained")
         axes.set(title=name, xlabel="layers passed")
         axes.grid(alpha=0.3)
