@@ -43,7 +43,7 @@ def test_what_does_not_fit_is_told_in_one_line(tmp_path, capsys):
     for text, words in (
         (TEXT.format(d=D, beta=2.0, path=path), "must equal the layers file's beta = 1"),
         (TEXT.format(d=D + 1, beta=1.0, path=path), f"the layers have d = {D}"),
-        (TEXT.format(d=D, beta=1.0, path=tmp_path / "no.safetensors"), "no.safetensors: no such file"),
+        (TEXT.format(d=D, beta=1.0, path=tmp_path / "no.safetensors"), "there is no file"),
     ):
         (tmp_path / "c.toml").write_text(text)
         code = call("simulate", tmp_path / "c.toml", "--out", tmp_path / "t.nc", "--quiet")
