@@ -10,7 +10,7 @@ import numpy as np
 
 from particles import Homogenized, Recorder
 from particles.simulate import run
-from tokenlaw import config, runs
+from tokenlaw import config, memory, runs
 from tokenlaw.build import Experiment, build
 from tokenlaw.config import ConfigError
 from validation.statistics import Slope, slope
@@ -148,6 +148,7 @@ def _last(experiment: Experiment, observable: str) -> tuple[Any, float]:
     """The observable at the last depth, and W_2 between two samples where the run has it."""
     plan = replace(experiment.plan, save_steps=(0, experiment.plan.n_steps))
     experiment = replace(experiment, plan=plan)
+    memory.refuse_run(OBSERVABLES[observable], experiment)
     job = runs.JOBS[OBSERVABLES[observable]](experiment)
     recorder = Recorder(static=job.static)
     run(

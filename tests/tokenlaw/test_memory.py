@@ -62,6 +62,12 @@ def test_the_number_of_tokens_in_a_file_counts(config, monkeypatch, capsys):
     assert "error: initial.file = 400 tokens: the run needs about" in capsys.readouterr().err
 
 
+def test_a_study_of_convergence_is_refused_too(config, capsys):
+    words = ["--vary", "simulate.tokens=8,16,100000000", "--observable", "mean_overlap", "--members", 2]
+    assert call("converge", config, *words, "--set", "layers.t_end=0.02") == 2
+    assert "error: simulate.tokens = 100000000: the run needs about" in capsys.readouterr().err
+
+
 def test_what_fits_is_run(config):
     assert call("simulate", config, "--out", config.parent / "out.nc", "-q") == 0
 
