@@ -54,7 +54,9 @@ def cast(array: Array, precision: type) -> Array:
 def lengths(vectors: Array) -> Array:
     """|v| along the last axis; NaN where its square is no number, because v / infinity would be a zero vector."""
     norm: Array = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
-    return np.where(norm < np.inf, norm, np.nan)
+    if np.max(norm, initial=0.0) == np.inf:  # a NaN among them, which max gives, speaks for all
+        norm = np.where(norm < np.inf, norm, np.nan)
+    return norm
 
 
 def unit(vectors: Array) -> Array:
