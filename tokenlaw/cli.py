@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from particles.simulate import Progress
 
 BAD_INPUT, STOPPED, INTERRUPTED = 2, 3, 130
+LONGEST_WORD = 80  # of a refusal
 
 
 class Interrupted(Exception):
@@ -309,6 +310,7 @@ def _warnings_as_notes() -> Callable[..., None]:
 def _usage(error: Any) -> str:
     """What the parser of the command line refuses, with what it allows."""
     text, context = str(error.format_message()).rstrip("."), getattr(error, "ctx", None)
+    text = " ".join(word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}..." for word in text.split(" "))
     if context is None:
         return text
     commands = getattr(context.command, "commands", None)

@@ -245,7 +245,7 @@ def _reshape(draw: Any, variable: Variable, values: np.ndarray) -> int:
         values = np.concatenate([values, values], axis=draw(st.integers(0, values.ndim - 1)))
     elif how == 4:
         values, variable.dims = values[None], ("extra", *variable.dims)
-    elif how == 5 and values.ndim:
+    elif how == 5 and values.ndim and len(values):
         values, variable.dims = values[0], variable.dims[1:]
     elif how == 6:
         values, variable.dims = np.asarray(1.0), ()

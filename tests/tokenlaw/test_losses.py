@@ -76,6 +76,14 @@ def test_a_key_of_any_length_is_told_shortly(override, folder, capsys):
     assert len(line) < 250
 
 
+@pytest.mark.parametrize("words", [["x" * 5000], ["--" + "x" * 5000]])
+def test_a_word_of_any_length_is_told_shortly(words, folder, capsys):
+    """So had the refusal of a word of the command line."""
+    line = refused(capsys, "simulate", "t.toml", *words)
+    assert "xxx..." in line
+    assert len(line) < 300
+
+
 def test_rounding_of_a_fine_quadrature_is_no_concentration(monkeypatch):
     """Uniform tokens with 1000 x 2000 carried nodes were refused: the sum over 8 million nodes is off by 2e-13."""
     monkeypatch.setattr("spde.density.MASS_TOLERANCE", -1.0)  # as if no sum were good enough
