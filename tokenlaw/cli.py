@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokenlaw.predict_command import predict
+from tokenlaw.report_command import report
 
 if TYPE_CHECKING:
     from particles.simulate import Progress
@@ -40,6 +41,7 @@ Set = Annotated[
 ]
 File = Annotated[Path, typer.Argument(metavar="F.nc", help="file of a run")]
 app.command()(predict)
+app.command()(report)
 
 
 def _version(wanted: bool) -> None:
