@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from tokenlaw.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, overlaps
+from tokenlaw.report_words import settings_of
 
 Array = npt.NDArray[np.float64]
 
@@ -52,7 +53,8 @@ def depth_of(dataset: xr.Dataset) -> Array:
 
 def depth_label(dataset: xr.Dataset) -> str:
     """Name of the depth axis with its unit."""
-    return "depth time (dimensionless)" if "diffusive_time" in dataset.variables else "depth (layers)"
+    kind = settings_of(dataset).get("layers", {}).get("kind")
+    return "depth (layers)" if kind == "recorded" else "depth time (1)"
 
 
 def _series(name: str, x: Array, y: Array, colour: str, **line: Any) -> go.Scatter:
@@ -66,15 +68,16 @@ def _figure(dataset: xr.Dataset, series: list[go.Scatter], label: str, log: bool
     figure.update_xaxes(title_text=depth_label(dataset))
     figure.update_yaxes(title_text=label)
     if log:
-        figure.update_yaxes(type="log", exponentformat="power", dtick=_decades(series))
+        figure.update_yaxes(type="log", exponentformat="power", dtick=_decades([one.y for one in series]))
     return figure
 
 
-def _decades(series: list[go.Scatter]) -> float:
-    """Decades between ticks, so that there are at most eight."""
-    values = np.concatenate([np.asarray(one.y, dtype=np.float64) for one in series])
+def _decades(curves: list[Array]) -> float | str:
+    """Decades between ticks, so that there are at most eight; below two decades a tick at 2 and 5 ("D2") or each digit."""
+    values = np.concatenate([np.asarray(values, dtype=np.float64) for values in curves])
     values = np.log10(values[np.isfinite(values) & (values > 0)])
-    return 1.0 if not len(values) else max(1.0, float(np.ceil(np.ptp(values) / 8)))
+    span = float(np.ptp(values)) if len(values) else 1.0
+    return "D1" if span < 0.7 else "D2" if span < 2 else float(np.ceil(span / 8))
 
 
 def _positive(values: Array) -> Array:
@@ -95,11 +98,11 @@ def _overlap(dataset: xr.Dataset) -> Panel | None:
     if both:
         series.append(_series(f"{dataset.sizes['token']:,} tokens", depth, dataset["tokens_mean_overlap"].values, ORANGE,
                               dash="dash"))  # fmt: skip
-    figure = _figure(dataset, series, "mean overlap |⟨x⟩|² (dimensionless)")
+    figure = _figure(dataset, series, "mean overlap |⟨x⟩|² (1)")
     figure.update_yaxes(rangemode="tozero")
     text = (
-        "Squared length of the mean token: 0 for tokens spread evenly, 1 when all of them are at one point and can no "
-        "longer be told apart."
+        "Squared length of the mean token. On the sphere: 0 for tokens spread evenly, 1 when all of them are at one point "
+        "and can no longer be told apart."
     )
     return Panel("overlap", "Overlap", text, figure)
 
@@ -120,7 +123,7 @@ def _distances(dataset: xr.Dataset) -> Panel | None:
     ]
     if not series:
         return None
-    figure = _figure(dataset, series, "distance, tokens to density (radii)", log=True)
+    figure = _figure(dataset, series, "distance (radii)", log=True)
     text = (
         "How far the finite system is from its limit. Each token has a twin that starts with it and is carried by the "
         "flow of the density: blue is the distance between them, the error of the limit itself. Orange and green are "
@@ -147,7 +150,7 @@ def _certificates(dataset: xr.Dataset) -> Panel | None:
         "density at a point. The moment defect is the difference of mean and second moment between the two "
         "representations of the density. Neither knows the error of the step dt."
     )
-    return Panel("certificates", "Diagnostics", text, _figure(dataset, series, "error indicators (dimensionless)", log=True))
+    return Panel("certificates", "Diagnostics", text, _figure(dataset, series, "error indicators (1)", log=True))
 
 
 def _extremes(dataset: xr.Dataset) -> Panel | None:
@@ -163,13 +166,12 @@ def _extremes(dataset: xr.Dataset) -> Panel | None:
         series.append(_series("smallest, negative: its modulus", depth, _positive(-low), ORANGE, dash="dot"))
     if _has(dataset, "node_log_density"):
         series.append(_series("largest, carried nodes", depth, np.exp(dataset["node_log_density"].values.max(axis=1)), PURPLE))
-    unit = "area of S²" if "lat" in dataset.dims else "radian"
+    unit = "unit area of S²" if "lat" in dataset.dims else "radian"
     text = (
         "Largest and smallest density on the grid. A density cannot be negative: where the smallest value is, the "
         "series no longer resolves it, and the size says by how much."
     )
-    return Panel("extremes", "Extremes of the density", text, _figure(dataset, series, f"density per unit {unit}"
-                 if unit != "radian" else "density per radian", log=True))  # fmt: skip
+    return Panel("extremes", "Extremes of the density", text, _figure(dataset, series, f"density ρ (per {unit})", log=True))
 
 
 def _entropy(dataset: xr.Dataset) -> Panel | None:
@@ -187,7 +189,7 @@ def _exponents(dataset: xr.Dataset) -> Panel | None:
         return None
     values, colours = dataset["lyapunov"].values, (BLUE, ORANGE)
     series = [_series(f"λ<sub>{k + 1}</sub>", depth_of(dataset), values[:, k], colours[k % 2]) for k in range(values.shape[1])]
-    figure = _figure(dataset, series, "Lyapunov exponents (per depth time)")
+    figure = _figure(dataset, series, "exponents λ (per depth time)")
     figure.add_hline(y=0.0, line={"color": GREY, "dash": "dash"})
     text = "Growth of small distances, averaged over the mass and depth so far: below 0 near tokens approach each other."
     return Panel("exponents", "Lyapunov exponents", text, figure)
@@ -204,11 +206,11 @@ def _spectrum(dataset: xr.Dataset) -> Panel | None:
         for k in range(shown)
     ]
     part = f", {shown} of {values.shape[1]}" if shown < values.shape[1] else ""
-    figure = _figure(dataset, series, f"eigenvalues of ∫x xᵀ dμ (dimensionless{part})")
+    figure = _figure(dataset, series, f"eigenvalues{part} (1)")
     figure.update_yaxes(rangemode="tozero")
     text = (
-        "How many directions the tokens fill: equal eigenvalues mean all of them, a single one of 1 a line (one point, or "
-        "two that face each other)."
+        "Eigenvalues of ∫x xᵀ dμ: how many directions the tokens fill. Equal ones mean all directions, a single one a line "
+        "(on the sphere: one point, or two that face each other)."
     )
     return Panel("spectrum", "Second moment", text, figure)
 
@@ -217,7 +219,7 @@ def _radius(dataset: xr.Dataset) -> Panel | None:
     if not _has(dataset, "radius"):
         return None
     size = np.sqrt(np.mean(dataset["radius"].values ** 2, axis=1))
-    figure = _figure(dataset, [_series("tokens", depth_of(dataset), size, BLUE)], "length of the tokens, r.m.s. (dimensionless)")
+    figure = _figure(dataset, [_series("tokens", depth_of(dataset), size, BLUE)], "r.m.s. length of the tokens (1)")
     text = "Tokens of a residual stream grow; the longer they are, the less a block turns them."
     return Panel("radius", "Residual stream", text, figure)
 
@@ -234,7 +236,8 @@ def _pairs(tokens: tuple[Array, Array], depth: Array, unit: bool) -> Panel:
         figure.add_bar(x=0.5 * (edges[1:] + edges[:-1]), y=counts / counts.sum(), name=f"depth {at:.3g}", opacity=0.6,
                        marker={"color": colour, "line": {"width": 0}}, width=float(edges[1] - edges[0]))  # fmt: skip
     figure.update_layout(barmode="overlay", bargap=0)
-    figure.update_xaxes(title_text="overlap of two tokens ⟨x<sub>i</sub>, x<sub>j</sub>⟩ (dimensionless)")
-    figure.update_yaxes(title_text="share of the pairs in a bin", type="log", exponentformat="power", dtick=1)
+    figure.update_xaxes(title_text="overlap of two tokens ⟨x<sub>i</sub>, x<sub>j</sub>⟩ (1)")
+    ticks = _decades([counts / counts.sum() for counts in (np.histogram(v, 60, (low, high))[0] for v in values)])
+    figure.update_yaxes(title_text="share of the pairs (1)", type="log", exponentformat="power", dtick=ticks)
     text = "Overlaps of pairs, among at most 1,000 tokens: clusters show as peaks, collapse as one peak at 1."
     return Panel("pairs", "Overlaps of pairs", text, figure, over_depth=False)

@@ -9,7 +9,7 @@
   const pointer = document.getElementById("pointer");
   const play = document.getElementById("play");
   const turn = document.getElementById("turn");
-  const calm = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const calm = { displaylogo: false, responsive: true, displayModeBar: false };
   const overDepth = [];
   let shown = 0, playing = null, turning = false;
 

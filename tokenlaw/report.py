@@ -181,7 +181,7 @@ def _numbers(dataset: xr.Dataset) -> Iterator[str]:
         if values.size:
             cells = "".join(f'<td class="number">{v:.4g}' for v in (values[0], values[-1], values.max()))
             yield f"<tr><td>{html.escape(text)}{cells}<td>{html.escape(MEANINGS.get(name, ''))}</tr>"
-    yield '</table></div><p class="quiet">Everything is dimensionless; lengths are in radii of the sphere.</p></section>'
+    yield '</table></div><p class="quiet">Everything is dimensionless, written (1) at the axes; lengths are in radii of the sphere.</p></section>'
 
 
 def _origin(dataset: xr.Dataset) -> Iterator[str]:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-__all__ = ["MEANINGS", "findings", "summary"]
+__all__ = ["MEANINGS", "findings", "settings_of", "summary"]
 
 MEANINGS = {
     "mass": "1 in exact arithmetic",
-    "mean_overlap": "squared length of the mean token: 0 spread evenly, 1 a single point",
+    "mean_overlap": "squared length of the mean token; on the sphere 0 spread evenly, 1 a single point",
     "tokens_mean_overlap": "the same of the tokens",
     "radius": "length of the tokens in the residual stream",
     "moment_defect": "difference of mean and second moment between the two representations of the density",
@@ -28,11 +28,12 @@ MEANINGS = {
     "w2_floor": "what W2 shows when the laws are equal",
 }
 COLLAPSED = 0.99  # mean overlap from which tokens are called indistinguishable
+ABOVE_FLOOR = 1.25  # ratio of W2 to its floor from which the two are called different
 
 
 def summary(dataset: xr.Dataset) -> str:
     """Model, layers and records in a line."""
-    settings = _settings(dataset)
+    settings = settings_of(dataset)
     model, layers, heads = (settings.get(name, {}) for name in ("model", "layers", "heads"))
     parts = []
     if "d" in model:
@@ -62,6 +63,9 @@ def findings(dataset: xr.Dataset) -> Iterator[str]:
 
 def _collapse(dataset: xr.Dataset) -> str:
     overlap, depth = dataset["mean_overlap"].values, dataset["depth_time"].values
+    if settings_of(dataset).get("model", {}).get("space") == "euclidean":
+        first, last = np.sqrt(overlap[[0, -1]])
+        return f"The mean token has length {first:.3g} at the start and <b>{last:.3g}</b> at the end; tokens move in R<sup>d</sup>."
     course = f"The mean overlap goes from {overlap[0]:.3g} to <b>{overlap[-1]:.3g}</b>"
     beyond = np.flatnonzero(overlap > COLLAPSED)
     if len(beyond):
@@ -78,8 +82,8 @@ def _distance(dataset: xr.Dataset) -> Iterator[str]:
     if len(known):
         found, floor = (float(dataset[name].values[known[-1]]) for name in ("w2_chordal", "w2_floor"))
         verdict = (
-            "the tokens cannot be told from a sample of the density" if found < 1.25 * floor
-            else "the tokens differ from a sample of the density"
+            "no difference beyond sampling" if found < ABOVE_FLOOR * floor
+            else f"{found / floor:.2g} times what sampling alone gives (one draw of it)"
         )  # fmt: skip
         yield f"W₂ between tokens and density is {found:.3g}, two samples of the density are {floor:.3g} apart: {verdict}."
 
@@ -97,7 +101,7 @@ def _resolution(dataset: xr.Dataset) -> str:
     )
 
 
-def _settings(dataset: xr.Dataset) -> dict[str, Any]:
+def settings_of(dataset: xr.Dataset) -> dict[str, Any]:
     """Configuration of the run, empty where there is none or it cannot be read."""
     try:
         return tomllib.loads(str(dataset.attrs.get("configuration", "")))

@@ -94,8 +94,8 @@ class Scale:
         if self.first:
             places, labels = [0.0, *places], ["negative", *labels]
         note = f"<br>scale: power {self.power:g}" if self.power != 1 else ""
-        title = {"text": f"density ρ<br>per unit area of S²{note}", "side": "top"}
-        return {"tickvals": places, "ticktext": labels, "title": title, "len": 0.8, "thickness": 14}
+        title = {"text": f"density ρ<br>(per unit area of S²){note}", "side": "top"}
+        return {"tickvals": places, "ticktext": labels, "title": title, "len": 0.8, "thickness": 16, "x": 0.84, "xanchor": "left"}
 
 
 def sphere(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, means: Array) -> Scene:
@@ -122,7 +122,7 @@ def sphere(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
         for k in range(len(shown))
     ]  # fmt: skip
     figure = go.Figure(data=traces, frames=frames)
-    eye = 1.55 * best_direction(means) + np.array([0.0, 0.0, 0.25])
+    eye = 1.25 * best_direction(means) + np.array([0.0, 0.0, 0.2])
     hidden = {"visible": False, "range": [-1.12, 1.12]}
     figure.update_layout(
         scene={
@@ -169,7 +169,7 @@ def circle(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
     figure = go.Figure(data=frames[0].data, frames=frames)
     figure.update_layout(
         xaxis={"title": {"text": "angle of x on the circle (degrees)"}, "range": [0, 360], "dtick": 45},
-        yaxis={"title": {"text": "density per radian"}, **frames[0].layout.yaxis.to_plotly_json()},
+        yaxis={"title": {"text": "density ρ (per radian)"}, **frames[0].layout.yaxis.to_plotly_json()},
         legend={"orientation": "h", "y": 1.08}, margin={"l": 60, "r": 20, "t": 30, "b": 50},
     )  # fmt: skip
     what = ["The circle unrolled; uniform is 1/2π ≈ 0.159."]
@@ -183,9 +183,9 @@ def circle(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
 
 def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
     """Tokens of any dimension on the plane of the two leading directions of all the records shown together."""
-    pooled = np.concatenate([_even(x) for x in tokens])
+    pooled, d = np.concatenate([_even(x) for x in tokens]), tokens[0].shape[1]
     values, directions = np.linalg.eigh(pooled.T @ pooled / len(pooled))
-    two = directions[:, [-1, -2]]
+    two = np.eye(2) if d == 2 else directions[:, [-1, -2]]
     shares = values[[-1, -2]] / max(float(values.sum()), 1e-300)
     frames = []
     for k, points in enumerate(tokens):
@@ -202,16 +202,18 @@ def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
         turn = np.linspace(0, 2 * np.pi, 181)
         figure.add_trace(go.Scatter(x=np.cos(turn), y=np.sin(turn), mode="lines", name="unit circle", hoverinfo="skip",
                                     line={"color": GREY, "width": 1}))  # fmt: skip
-    titles = [f"⟨x, direction {k + 1}⟩, {100 * shares[k]:.0f} % of the second moment" for k in range(2)]
+    titles = [f"x<sub>{k + 1}</sub> (1)" for k in range(2)] if d == 2 else [
+        f"⟨x, direction {k + 1}⟩ (1), {100 * shares[k]:.0f} % of the second moment" for k in range(2)
+    ]  # fmt: skip
     figure.update_layout(
-        xaxis={"title": {"text": titles[0]}, "range": [-reach, reach], "constrain": "domain"},
-        yaxis={"title": {"text": titles[1]}, "range": [-reach, reach], "scaleanchor": "x", "constrain": "domain"},
+        xaxis={"title": {"text": titles[0]}, "range": [-reach, reach], "constrain": "domain", "zerolinecolor": "#c3c9d3"},
+        yaxis={"title": {"text": titles[1]}, "range": [-reach, reach], "scaleanchor": "x", "constrain": "domain",
+               "zerolinecolor": "#c3c9d3"},
         legend={"orientation": "h", "y": 1.06}, margin={"l": 60, "r": 20, "t": 30, "b": 50},
     )  # fmt: skip
-    caption = (
-        f"Tokens in dimension {len(means[0])}{_some(len(tokens[0]))}, seen on the plane of the two directions in which "
-        "their second moment, over all the depths shown, is largest."
-    )
+    caption = f"Tokens in dimension {d}{_some(len(tokens[0]))}" + ("." if d == 2 else (
+        ", seen on the plane of the two directions in which their second moment, over all the depths shown, is largest."
+    ))  # fmt: skip
     return Scene(figure, "plane", caption)
 
 
@@ -256,7 +258,7 @@ def _ends() -> list[dict[str, Any]]:
 
 def _dots(points: Array) -> go.Scatter3d:
     x, y, z = (1.008 * _even(points)).astype(np.float32).T
-    marker = {"size": 2.6, "color": "white", "line": {"color": "black", "width": 0.6}}
+    marker = {"size": 3.4, "color": "white", "line": {"color": "black", "width": 0.8}}
     return go.Scatter3d(x=x, y=y, z=z, mode="markers", name="tokens", marker=marker, hoverinfo="skip")
 
 
