@@ -11,7 +11,7 @@
   const turn = document.getElementById("turn");
   const calm = { displaylogo: false, responsive: true, displayModeBar: false };
   const overDepth = [];
-  let shown = 0, playing = null, turning = false;
+  let shown = 0, playing = false, turning = false;
 
   function show(k) {
     shown = k;
@@ -41,19 +41,25 @@
     pointer.textContent = value + " at latitude " + (lat / Math.PI * 180).toFixed(0) + "°, longitude " + lon.toFixed(0) + "°";
   }
 
+  // Call when what was asked for is drawn, and a little later: pictures must not pile up where drawing is slow.
+  function after(milliseconds, call) {
+    const drawn = () => window.setTimeout(call, milliseconds);
+    window.requestAnimationFrame(() => window.requestAnimationFrame(drawn));
+  }
+
   function step() {
-    if (playing === null) { return; }
+    if (!playing) { return; }
     slider.value = (shown + 1) % page.shown.length;
-    show(Number(slider.value)).then(() => { playing = window.setTimeout(step, 250); });
+    show(Number(slider.value)).then(() => after(250, step));
   }
 
   function spin() {
     if (!turning) { return; }
-    const camera = scene._fullLayout.scene._scene.getCamera(), angle = 0.02;
-    const x = camera.eye.x, y = camera.eye.y;
-    camera.eye.x = x * Math.cos(angle) - y * Math.sin(angle);
-    camera.eye.y = x * Math.sin(angle) + y * Math.cos(angle);
-    Plotly.relayout(scene, { "scene.camera": camera }).then(() => window.requestAnimationFrame(spin));
+    const eye = scene.layout.scene.camera.eye, angle = 0.03;
+    Plotly.relayout(scene, {
+      "scene.camera.eye.x": eye.x * Math.cos(angle) - eye.y * Math.sin(angle),
+      "scene.camera.eye.y": eye.x * Math.sin(angle) + eye.y * Math.cos(angle),
+    }).then(() => after(30, spin));
   }
 
   function press(button, on) {
@@ -72,10 +78,8 @@
     if (scene) {
       slider.addEventListener("input", () => show(Number(slider.value)));
       play.addEventListener("click", () => {
-        const on = playing === null;
-        if (!on) { window.clearTimeout(playing); }
-        playing = on ? 0 : null;
-        press(play, on);
+        playing = !playing;
+        press(play, playing);
         step();
       });
       if (turn) {
