@@ -52,13 +52,11 @@ def plot(dataset: xr.Dataset) -> Figure:
 
     Returns
     -------
-    Figure, 7.2 inches wide:
-        density : spheres at six depths, mean overlap, certificates, extremes of the density; with characteristics
-            a row more (in compare files too): entropy, Lyapunov exponents, density at the carried nodes.
-        compare : the spheres with the tokens on them, mean overlap of both, distances.
-        token : spheres where d = 3, circles where d = 2, mean overlap, spectrum of the second moment, pairwise
-            overlaps.
-        layers : singular values of the mixing matrices, beta |A|.
+    Figure, 7.2 inches wide.  Density: spheres at six depths, mean overlap, certificates, extremes of the density; with
+    characteristics a row more (in compare files too): entropy, Lyapunov exponents, density at the carried nodes.
+    Compare: the spheres with the tokens on them, mean overlap of both, distances.  Tokens: spheres where d = 3, circles
+    where d = 2, mean overlap, spectrum of the second moment, pairwise overlaps.  Layers: singular values of the mixing
+    matrices, beta |A|.
 
     Raises
     ------

@@ -33,7 +33,7 @@ run = recorder.result()
 
 # %%
 # Colour is the density, dots are tokens.  The blue distance, token to twin, is the error of the limit itself; W₂ between
-# the tokens and a sample of the density cannot be told from W₂ between two samples.
+# the tokens and a sample of the density is to be compared with W₂ between two samples, its floor.
 
 figure = plot(run)
 print(f"mean overlap from {run.mean_overlap.values[0]:.3f} to {run.mean_overlap.values[-1]:.3f}")

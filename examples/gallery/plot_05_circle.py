@@ -17,7 +17,7 @@ figure, rows = plt.subplots(2, 1, figsize=(7, 5), layout="constrained", sharex=T
 for axes, seed in zip(rows, (6, 1), strict=True):
     layers = Homogenized(GaussianHeads(2, 2**-0.5, 2**-0.5, 2), dt=0.02, nodes=8, noise=Noise(seed))
     run = solve(start, layers, Softmax(3.0), n_steps=75, save_every=1)
-    picture = axes.pcolormesh(run.depth_time, run.lon, np.maximum(run.density.values.T, 0) ** 0.4, cmap="viridis", shading="nearest")
+    picture = axes.pcolormesh(run.depth_time, run.lon, np.maximum(run.density.values.T, 0) ** 0.4, cmap="viridis", vmin=0, shading="nearest")
     bar = figure.colorbar(picture, ax=axes, label="density ρ (per radian)")
     ticks = np.array([0, 0.1, 0.5, 1, 2, 4])
     ticks = ticks[ticks < run.density.values.max()]

@@ -11,14 +11,14 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 
-from particles import Ballistic, GaussianHeads, Noise, Softmax, VonMisesFisherMixture
+from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
 from spde import Density, Sphere, solve
 
 warnings.simplefilter("ignore", RuntimeWarning)  # the run says that the density is lost, as it should
-heads = GaussianHeads(3, 0.0, 3**-0.5, 3, np.eye(3))
-layers = Ballistic(heads, dt=0.1, nodes=8, noise=Noise(seed=7))
+heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3, np.eye(3))  # values of mean I gather the tokens
+layers = Homogenized(heads, dt=0.05, nodes=8, noise=Noise(seed=7), noise_scale=0.05)
 start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1]], [2.0]), Sphere(31))
-run = solve(start, layers, Softmax(3.0), n_steps=60, save_every=2, characteristics=True)
+run = solve(start, layers, Softmax(3.0), n_steps=80, save_every=2, characteristics=True)
 
 # %%
 # The largest density on the grid stops at what degree 31 can hold; at the nodes it grows exponentially, as in exact

@@ -3,7 +3,8 @@ Gaussian tokens that blow up
 ============================
 
 Without normalisation a layer is x ↦ x + U(x), and Gaussian tokens stay Gaussian.  Under softmax attention their covariance may
-become infinite after a finite time, under L2 attention it cannot; transformers of 2,000 tokens follow until there.
+become infinite after a finite time, under L2 attention it cannot.  Transformers of 2,000 tokens follow, until the tails of a
+sample are no longer those of a Gaussian.
 """
 
 import matplotlib.pyplot as plt
