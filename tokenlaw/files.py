@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from tokenlaw.tables import Table
+
 WORTH_TELLING = (
     ("mass", "mass"),
     ("mean_overlap", "mean overlap"),
@@ -38,15 +40,15 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         yield dataset
 
 
-def describe(dataset: xr.Dataset, path: Path) -> str:
-    """What a file holds, in lines of text."""
-    lines = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
+def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
+    """What a file holds, in lines of text and a table."""
+    lines: list[str | Table] = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
     sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
     lines.append(f"sizes: {sizes}")
     if "depth_time" in dataset.coords and dataset.sizes.get("depth_time", 0):
         depth = dataset["depth_time"].values
         lines.append(f"depth time: {depth[0]:g} to {depth[-1]:g} in {len(depth)} records")
-        lines.append(f"{'':28s}{'first':>12s}{'last':>12s}{'largest':>12s}")
+        rows = []
         for name, text in WORTH_TELLING:
             if name in dataset:
                 values = np.asarray(dataset[name].values, dtype=float)
@@ -55,7 +57,8 @@ def describe(dataset: xr.Dataset, path: Path) -> str:
                 finite = values[np.isfinite(values)]
                 if finite.size:
                     numbers = (finite[0], finite[-1], finite.max())
-                    lines.append(f"{text:28s}" + "".join(f"{value:12.4g}" for value in numbers))
+                    rows.append((text, *(f"{value:.4g}" for value in numbers)))
+        lines.append(Table(("<28", ">12", ">12", ">12"), tuple(rows), ("", "first", "last", "largest")))
         if "unresolved" in dataset:
             lost = np.flatnonzero(dataset["unresolved"].values)
             lines.append(
@@ -67,4 +70,4 @@ def describe(dataset: xr.Dataset, path: Path) -> str:
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")
     if "configuration" in dataset.attrs:
         lines += ["configuration:", *(f"    {line}" for line in str(dataset.attrs["configuration"]).splitlines())]
-    return "\n".join(lines)
+    return lines
