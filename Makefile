@@ -60,7 +60,7 @@ mutate: $(TEST_DONE) $(SHTNS_DONE) ## small wrong changes to the core, one at a 
 docs: $(DOCS_DONE) $(SHTNS_DONE) ## build docs/_build/html without a warning, run the gallery, check links and doctests
 	OMP_NUM_THREADS=1 $(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	$(PY) docs/links.py docs/_build/html
-	OMP_NUM_THREADS=1 $(PY) -m sphinx -q -W --keep-going -b doctest -D plot_gallery=0 docs docs/_build/doctest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/test_doctests.py
 
 links: $(DOCS_DONE) ## check the links of the documentation to other sites (needs a network)
 	$(PY) -m sphinx -q -b linkcheck -D plot_gallery=0 docs docs/_build/links

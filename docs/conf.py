@@ -17,8 +17,8 @@ author = "the authors of tokenlaw"
 version = release = metadata.version("tokenlaw")
 
 extensions = [
-    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.doctest",
-    "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery",
+    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
 ]  # fmt: skip
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "gallery/*.py", "gallery/*.md5", "gallery/*.ipynb", "sg_execution_times.rst", "gallery/sg_*"]
@@ -37,8 +37,6 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 autodoc_default_options = {"members": True, "undoc-members": False}
-
-doctest_global_setup = "import numpy as np"
 
 
 html_theme = "pydata_sphinx_theme"

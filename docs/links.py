@@ -24,7 +24,8 @@ class Page(HTMLParser):
 
 def broken(folder):
     """Links inside `folder` that lead nowhere, as (page, link)."""
-    pages = {path.resolve(): Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
+    pages = {path.resolve(): Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))
+             if "_static" not in path.parts}  # fmt: skip
     for path, page in pages.items():
         for link in sorted(page.links):
             parts = urlsplit(link)

@@ -47,5 +47,5 @@ def tell(parts: Iterable[str | Table]) -> None:
             heading = part.head[k].strip() if part.head else ""
             drawn.add_column(heading, justify="right" if form.startswith(">") else "left", overflow="fold")
         for row in part.rows:
-            drawn.add_row(*map(Text, row))
+            drawn.add_row(*(Text(cell.strip()) for cell in row))
         console.print(drawn)
