@@ -47,7 +47,7 @@ html_theme_options = {
     "navigation_depth": 2, "show_toc_level": 2, "header_links_before_dropdown": 6, "navbar_align": "left",
     "secondary_sidebar_items": ["page-toc"], "footer_end": [],
 }  # fmt: skip
-html_sidebars = {"index": []}
+html_sidebars = {"*": [], "gallery/*": ["sidebar-nav-bs"], "api/*": ["sidebar-nav-bs"]}
 
 
 def figures_of_the_script(block, block_vars, gallery_conf):

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from tokenlaw.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, overlaps
-from tokenlaw.report_words import settings_of
+from tokenlaw.report_words import depth_label
 
 Array = npt.NDArray[np.float64]
 
@@ -49,12 +49,6 @@ def panels(dataset: xr.Dataset, tokens: tuple[Array, Array] | None, unit: bool) 
 def depth_of(dataset: xr.Dataset) -> Array:
     """Depth times of the records."""
     return np.asarray(dataset["depth_time"].values, dtype=np.float64)
-
-
-def depth_label(dataset: xr.Dataset) -> str:
-    """Name of the depth axis with its unit."""
-    kind = settings_of(dataset).get("layers", {}).get("kind")
-    return "depth (layers)" if kind == "recorded" else "depth time (1)"
 
 
 def _series(name: str, x: Array, y: Array, colour: str, **line: Any) -> go.Scatter:

@@ -212,7 +212,7 @@ def course(found: "Forecast", title: str) -> "Figure":
     axes.fill_between(layers, low, high, color=BLUE, alpha=0.25, label="90 % of random weights")
     axes.plot(layers, found.mean, color=BLUE, label="mean")
     axes.axhline(0.99, color=GREY, linestyle="--", linewidth=1, label="indistinguishable")
-    axes.set(xlabel="layer", ylabel="overlap of the tokens (cosine)", ylim=(-0.02, 1.02), title=title)
+    axes.set(xlabel="layer (number)", ylabel="overlap of the tokens, cosine (1)", ylim=(-0.02, 1.02), title=title)
     axes.legend(frameon=False)
     return canvas
 
@@ -270,7 +270,7 @@ def map_figure(found: "xr.Dataset") -> "Figure":
     mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), field.values, cmap="viridis", norm=norm)
     axes.set_xticks(range(field.sizes[x]), [f"{value:g}" for value in found[x].values])
     axes.set_yticks(range(field.sizes[y]), [f"{value:g}" for value in found[y].values])
-    axes.set(xlabel=found[x].attrs["long_name"], ylabel=found[y].attrs["long_name"])
+    axes.set(xlabel=f"{found[x].attrs['long_name']} (1)", ylabel=f"{found[y].attrs['long_name']} (1)")
     axes.set_title(f"layers until collapse; grey: none within {found.attrs['deepest']}", fontsize=11)
     canvas.colorbar(mesh, label="collapse depth (layers)")
     return canvas

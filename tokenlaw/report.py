@@ -16,7 +16,7 @@ import xarray as xr
 
 from tokenlaw import curves, scenes
 from tokenlaw.files import WORTH_TELLING
-from tokenlaw.report_words import MEANINGS, findings, summary
+from tokenlaw.report_words import MEANINGS, depth_label, findings, summary
 
 Array = npt.NDArray[np.float64]
 
@@ -135,7 +135,7 @@ def _state(dataset: xr.Dataset, shown: npt.NDArray[np.int64], scene: scenes.Scen
     depth, of = curves.depth_of(dataset), dataset.sizes["depth_time"]
     steps = []
     for k in map(int, shown):
-        said = [f"{curves.depth_label(dataset).split(' (')[0]} {depth[k]:.4g}", f"record {k + 1} of {of}"]
+        said = [f"{depth_label(dataset).split(' (')[0]} {depth[k]:.4g}", f"record {k + 1} of {of}"]
         if "mean_overlap" in dataset:
             said.append(f"mean overlap {float(dataset['mean_overlap'][k]):.3f}")
         if "density" in dataset:
@@ -154,7 +154,7 @@ def _stage(scene: scenes.Scene, dataset: xr.Dataset, shown: npt.NDArray[np.int64
     yield '<section class="stage"><h2>The state over depth</h2>'
     yield '<div id="scene" class="figure"></div>'
     yield '<div class="control"><button id="play" type="button" aria-pressed="false">Play</button>' + turn
-    yield f'<label for="depth">{html.escape(curves.depth_label(dataset).split(" (")[0])}</label>'
+    yield f'<label for="depth">{html.escape(depth_label(dataset).split(" (")[0])}</label>'
     yield f'<input id="depth" type="range" min="0" max="{len(shown) - 1}" step="1" value="0"></div>'
     yield '<div id="readout" aria-live="polite"></div><div id="pointer"></div>'
     yield f"<figcaption>{scene.caption}</figcaption></section>"

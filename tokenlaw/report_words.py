@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-__all__ = ["MEANINGS", "findings", "settings_of", "summary"]
+__all__ = ["MEANINGS", "depth_label", "findings", "settings_of", "summary"]
 
 MEANINGS = {
     "mass": "1 in exact arithmetic",
@@ -99,6 +99,12 @@ def _resolution(dataset: xr.Dataset) -> str:
         "its values at a point should not be used there. Means and second moments come from other points and stay right; a larger "
         "<code>solve.lmax</code> resolves more."
     )
+
+
+def depth_label(dataset: xr.Dataset) -> str:
+    """Name of the depth axis with its unit."""
+    kind = settings_of(dataset).get("layers", {}).get("kind")
+    return "depth (layers)" if kind == "recorded" else "depth time (1)"
 
 
 def settings_of(dataset: xr.Dataset) -> dict[str, Any]:
