@@ -21,7 +21,15 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]  # fmt: skip
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "gallery/*.py", "gallery/*.md5", "gallery/*.ipynb", "sg_execution_times.rst", "gallery/sg_*"]
+exclude_patterns = [
+    "_build",
+    "_templates",
+    "gallery/*.py",
+    "gallery/*.md5",
+    "gallery/*.ipynb",
+    "sg_execution_times.rst",
+    "gallery/sg_*",
+]
 suppress_warnings = [
     "ref.python",  # d, points, law: attributes of many classes, meant as words
     "config.cache",  # the gallery is configured with functions
@@ -108,7 +116,9 @@ def as_plain_text(app, what, name, obj, options, lines):
 def optional_pages(app, docname, source):
     """In tables of contents a name with a star may be that of no page."""
     if docname == "index":
-        source[0] = re.sub(r"^(\w+\*)\n", lambda found: found[0] * any(HERE.glob(found[1] + ".md")), source[0], flags=re.M)
+        source[0] = re.sub(
+            r"^(\w+\*)\n", lambda found: found[0] * any(HERE.glob(found[1] + ".md")), source[0], flags=re.M
+        )
 
 
 def setup(app):

@@ -67,7 +67,7 @@ def _figure(dataset: xr.Dataset, series: list[go.Scatter], label: str, log: bool
 
 
 def _decades(curves: list[Array]) -> float | str:
-    """Decades between ticks, so that there are at most eight; below two decades a tick at 2 and 5 ("D2") or each digit."""
+    """Decades between ticks, at most eight of them; below two decades ticks at 2 and 5 ("D2"), or at each digit."""
     values = np.concatenate([np.asarray(values, dtype=np.float64) for values in curves])
     values = np.log10(values[np.isfinite(values) & (values > 0)])
     span = float(np.ptp(values)) if len(values) else 1.0
@@ -90,13 +90,14 @@ def _overlap(dataset: xr.Dataset) -> Panel | None:
     of_density = _has(dataset, "density")
     series = [_series("density" if of_density else "tokens", depth, dataset["mean_overlap"].values, BLUE)]
     if both:
-        series.append(_series(f"{dataset.sizes['token']:,} tokens", depth, dataset["tokens_mean_overlap"].values, ORANGE,
+        of_tokens = dataset["tokens_mean_overlap"].values
+        series.append(_series(f"{dataset.sizes['token']:,} tokens", depth, of_tokens, ORANGE,
                               dash="dash"))  # fmt: skip
     figure = _figure(dataset, series, "mean overlap |⟨x⟩|² (1)")
     figure.update_yaxes(rangemode="tozero")
     text = (
-        "Squared length of the mean token. On the sphere: 0 for tokens spread evenly, 1 when all of them are at one point "
-        "and can no longer be told apart."
+        "Squared length of the mean token. On the sphere: 0 for tokens spread evenly, 1 when all of them are at one "
+        "point and can no longer be told apart."
     )
     return Panel("overlap", "Overlap", text, figure)
 
@@ -104,7 +105,7 @@ def _overlap(dataset: xr.Dataset) -> Panel | None:
 def _distances(dataset: xr.Dataset) -> Panel | None:
     if not _has(dataset, "coupled_rms"):
         return None
-    table = (
+    table: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("coupled_rms", "token to its twin, r.m.s.", BLUE, {}),
         ("w2_chordal", "W<sub>2</sub>, chordal", ORANGE, {}),
         ("w1_geodesic", "W<sub>1</sub>, great circle", GREEN, {}),
@@ -159,13 +160,17 @@ def _extremes(dataset: xr.Dataset) -> Panel | None:
     if (low < 0).any():
         series.append(_series("smallest, negative: its modulus", depth, _positive(-low), ORANGE, dash="dot"))
     if _has(dataset, "node_log_density"):
-        series.append(_series("largest, carried nodes", depth, np.exp(dataset["node_log_density"].values.max(axis=1)), PURPLE))
+        series.append(
+            _series("largest, carried nodes", depth, np.exp(dataset["node_log_density"].values.max(axis=1)), PURPLE)
+        )
     unit = "unit area of S²" if "lat" in dataset.dims else "radian"
     text = (
         "Largest and smallest density on the grid. A density cannot be negative: where the smallest value is, the "
         "series no longer resolves it, and the size says by how much."
     )
-    return Panel("extremes", "Extremes of the density", text, _figure(dataset, series, f"density ρ (per {unit})", log=True))
+    return Panel(
+        "extremes", "Extremes of the density", text, _figure(dataset, series, f"density ρ (per {unit})", log=True)
+    )
 
 
 def _entropy(dataset: xr.Dataset) -> Panel | None:
@@ -173,8 +178,12 @@ def _entropy(dataset: xr.Dataset) -> Panel | None:
         return None
     d = dataset.sizes["component"]
     most = float(np.log(2 * (d - 1) * np.pi))
-    figure = _figure(dataset, [_series("density", depth_of(dataset), dataset["entropy"].values, BLUE)], "entropy −∫ρ log ρ (nats)")
-    figure.add_hline(y=most, line={"color": GREY, "dash": "dash"}, annotation_text=f"uniform: log {2 * (d - 1)}π = {most:.3f}")
+    figure = _figure(
+        dataset, [_series("density", depth_of(dataset), dataset["entropy"].values, BLUE)], "entropy −∫ρ log ρ (nats)"
+    )
+    figure.add_hline(
+        y=most, line={"color": GREY, "dash": "dash"}, annotation_text=f"uniform: log {2 * (d - 1)}π = {most:.3f}"
+    )
     return Panel("entropy", "Entropy", "Falls without bound as the law concentrates; by the carried nodes.", figure)
 
 
@@ -182,10 +191,14 @@ def _exponents(dataset: xr.Dataset) -> Panel | None:
     if not _has(dataset, "lyapunov") or not np.isfinite(dataset["lyapunov"].values).any():
         return None
     values, colours = dataset["lyapunov"].values, (BLUE, ORANGE)
-    series = [_series(f"λ<sub>{k + 1}</sub>", depth_of(dataset), values[:, k], colours[k % 2]) for k in range(values.shape[1])]
+    series = [
+        _series(f"λ<sub>{k + 1}</sub>", depth_of(dataset), values[:, k], colours[k % 2]) for k in range(values.shape[1])
+    ]
     figure = _figure(dataset, series, "exponents λ (per depth time)")
     figure.add_hline(y=0.0, line={"color": GREY, "dash": "dash"})
-    text = "Growth of small distances, averaged over the mass and depth so far: below 0 near tokens approach each other."
+    text = (
+        "Growth of small distances, averaged over the mass and depth so far: below 0 near tokens approach each other."
+    )
     return Panel("exponents", "Lyapunov exponents", text, figure)
 
 
@@ -203,8 +216,8 @@ def _spectrum(dataset: xr.Dataset) -> Panel | None:
     figure = _figure(dataset, series, f"eigenvalues{part} (1)")
     figure.update_yaxes(rangemode="tozero")
     text = (
-        "Eigenvalues of ∫x xᵀ dμ: how many directions the tokens fill. Equal ones mean all directions, a single one a line "
-        "(on the sphere: one point, or two that face each other)."
+        "Eigenvalues of ∫x xᵀ dμ: how many directions the tokens fill. Equal ones mean all directions, a single one a "
+        "line (on the sphere: one point, or two that face each other)."
     )
     return Panel("spectrum", "Second moment", text, figure)
 

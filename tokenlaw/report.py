@@ -113,7 +113,9 @@ def _unit(points: Array) -> bool:
 def _scene(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> scenes.Scene:
     """The state at the records shown, as the space and its dimension ask for."""
     tokens = [_tokens(dataset, int(k)) for k in shown] if "tokens" in dataset else None
-    means = dataset["mean_token"].values[shown] if "mean_token" in dataset else np.array([x.mean(0) for x in tokens or []])
+    means = (
+        dataset["mean_token"].values[shown] if "mean_token" in dataset else np.array([x.mean(0) for x in tokens or []])
+    )
     if "density" in dataset:
         draw = scenes.sphere if "lat" in dataset["density"].dims else scenes.circle
         return draw(dataset, shown, tokens, means)
@@ -181,7 +183,8 @@ def _numbers(dataset: xr.Dataset) -> Iterator[str]:
         if values.size:
             cells = "".join(f'<td class="number">{v:.4g}' for v in (values[0], values[-1], values.max()))
             yield f"<tr><td>{html.escape(text)}{cells}<td>{html.escape(MEANINGS.get(name, ''))}</tr>"
-    yield '</table></div><p class="quiet">Everything is dimensionless, written (1) at the axes; lengths are in radii of the sphere.</p></section>'
+    yield '</table></div><p class="quiet">Everything is dimensionless, written (1) at the axes; lengths are in radii '
+    yield "of the sphere.</p></section>"
 
 
 def _origin(dataset: xr.Dataset) -> Iterator[str]:
@@ -193,7 +196,8 @@ def _origin(dataset: xr.Dataset) -> Iterator[str]:
     yield "</table></div></section>"
     if "configuration" in dataset.attrs:
         text = html.escape(str(dataset.attrs["configuration"]).strip())
-        yield "<section><details open><summary>Configuration, with every default; saved as a file it can be run</summary>"
+        yield "<section><details open><summary>Configuration, with every default; saved as a file it can be run"
+        yield "</summary>"
         yield f"<pre>{text}</pre></details></section>"
 
 

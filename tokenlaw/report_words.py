@@ -65,7 +65,8 @@ def _collapse(dataset: xr.Dataset) -> str:
     overlap, depth = dataset["mean_overlap"].values, dataset["depth_time"].values
     if settings_of(dataset).get("model", {}).get("space") == "euclidean":
         first, last = np.sqrt(overlap[[0, -1]])
-        return f"The mean token has length {first:.3g} at the start and <b>{last:.3g}</b> at the end; tokens move in R<sup>d</sup>."
+        course = f"The mean token has length {first:.3g} at the start and <b>{last:.3g}</b> at the end"
+        return f"{course}; tokens move in R<sup>d</sup>."
     course = f"The mean overlap goes from {overlap[0]:.3g} to <b>{overlap[-1]:.3g}</b>"
     beyond = np.flatnonzero(overlap > COLLAPSED)
     if len(beyond):
@@ -77,7 +78,10 @@ def _collapse(dataset: xr.Dataset) -> str:
 
 def _distance(dataset: xr.Dataset) -> Iterator[str]:
     twins, n = float(dataset["coupled_rms"].values[-1]), dataset.sizes["token"]
-    yield f"At the end a token is <b>{twins:.3g}</b> radii from its twin in the flow of the density (r.m.s., {n:,} tokens)."
+    yield (
+        f"At the end a token is <b>{twins:.3g}</b> radii from its twin in the flow of the density "
+        f"(r.m.s., {n:,} tokens)."
+    )
     known = np.flatnonzero(np.isfinite(dataset["w2_chordal"].values) & (dataset["w2_floor"].values > 0))
     if len(known):
         found, floor = (float(dataset[name].values[known[-1]]) for name in ("w2_chordal", "w2_floor"))
@@ -85,7 +89,10 @@ def _distance(dataset: xr.Dataset) -> Iterator[str]:
             "no difference beyond sampling" if found < ABOVE_FLOOR * floor
             else f"{found / floor:.2g} times what sampling alone gives (one draw of it)"
         )  # fmt: skip
-        yield f"W₂ between tokens and density is {found:.3g}, two samples of the density are {floor:.3g} apart: {verdict}."
+        yield (
+            f"W₂ between tokens and density is {found:.3g}, two samples of the density are {floor:.3g} apart: "
+            f"{verdict}."
+        )
 
 
 def _resolution(dataset: xr.Dataset) -> str:
@@ -95,9 +102,9 @@ def _resolution(dataset: xr.Dataset) -> str:
         return f"The density is resolved at every record; its relative error at a point is about {tail:.1g} or less."
     begin = float(dataset["depth_time"].values[lost[0]])
     return (
-        f"The density is <b>not resolved</b> at {len(lost)} of {dataset.sizes['depth_time']} records, first at depth {begin:.3g}: "
-        "its values at a point should not be used there. Means and second moments come from other points and stay right; a larger "
-        "<code>solve.lmax</code> resolves more."
+        f"The density is <b>not resolved</b> at {len(lost)} of {dataset.sizes['depth_time']} records, first at depth "
+        f"{begin:.3g}: its values at a point should not be used there. Means and second moments come from other points "
+        "and stay right; a larger <code>solve.lmax</code> resolves more."
     )
 
 

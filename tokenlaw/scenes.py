@@ -1,6 +1,6 @@
 """States over depth drawn for a page: sphere, circle or plane, one plotly frame for each record shown.
 
-Densities on the sphere travel as one byte a place, the entry of the colour table; `Scale` turns both ways.
+Densities on the sphere travel as one byte a place, the entry of the colour table of `Scale`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 import xarray as xr
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 
-from tokenlaw.globes import DOTS, NEGATIVE, NEGATIVE_SHARE, POWER, SPREAD
+from tokenlaw.colour_scale import TABLE, Scale
+from tokenlaw.globes import DOTS, SPREAD
 from tokenlaw.orthographic import best_direction, sample
 from tokenlaw.panels import BLUE, GREY, ORANGE
 
 Array = npt.NDArray[np.float64]
 Records = npt.NDArray[np.int64]
 
-__all__ = ["Scale", "Scene", "circle", "plane", "sphere"]
+__all__ = ["Scene", "circle", "plane", "sphere"]
 
 ROWS = 96  # latitudes of the sphere shown, at most: 1.9 degrees
-TABLE = 255  # largest code of a colour
-FIRST = 12  # code of density 0 where some values are negative: lower codes have the colour of negative values
 BINS = 72  # of a histogram around the circle
 DARK = "#0b4f8a"
 
@@ -46,56 +43,6 @@ class Scene:
     kind: str
     caption: str
     scale: Scale | None = None
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Colours of densities from 0 to `top`: code = first + (255 - first) (density/top)^power, 0 for negative ones."""
-
-    top: float
-    power: float
-    first: int
-
-    @classmethod
-    def of(cls, fields: Sequence[Array]) -> Scale:
-        """One scale for all records, with a power where their largest densities differ much."""
-        largest = [float(field.max()) for field in fields]
-        top = max(max(largest), 1e-300)
-        negative = any(field.min() < -NEGATIVE_SHARE * field.max() for field in fields)
-        return cls(top, POWER if top > SPREAD * max(min(largest), 1e-300) else 1.0, FIRST if negative else 0)
-
-    def codes(self, field: Array) -> npt.NDArray[np.uint8]:
-        """Codes of densities; those below -NEGATIVE_SHARE of the largest get 0, other negative values that of 0."""
-        share = np.clip(field / self.top, 0.0, 1.0) ** self.power
-        codes = self.first + np.round((TABLE - self.first) * share)
-        if self.first:
-            codes = np.where(field < -NEGATIVE_SHARE * field.max(), 0.0, codes)
-        return codes.astype(np.uint8)
-
-    def colours(self) -> list[list[Any]]:
-        """Colour table of plotly: viridis from density 0 on."""
-        begin = self.first / TABLE
-        table = [[begin + (1 - begin) * t, to_hex(colormaps["viridis"](t))] for t in np.linspace(0, 1, 33)]
-        return [[0.0, NEGATIVE], [0.75 * begin, NEGATIVE], *table] if self.first else table
-
-    def bar(self) -> dict[str, Any]:
-        """Colour bar with densities as tick labels."""
-        step = 10.0 ** np.floor(np.log10(self.top))
-        candidates = [m * step * 10.0**e for e in range(-4, 1) for m in (1, 2, 5)] if self.power < 1 else [
-            k * step * next(f for f in (0.1, 0.2, 0.5, 1, 2) if self.top / (f * step) < 7) for k in range(1, 8)
-        ]  # fmt: skip
-        ticks, places = [0.0], [float(self.first)]
-        for value in sorted(candidates):
-            place = self.first + (TABLE - self.first) * min(value / self.top, 1.0) ** self.power
-            if value <= self.top and place > places[-1] + 16:
-                ticks.append(value)
-                places.append(place)
-        labels = [f"{tick:.3g}" for tick in ticks]
-        if self.first:
-            places, labels = [0.0, *places], ["negative", *labels]
-        note = f"<br>scale: power {self.power:g}" if self.power != 1 else ""
-        title = {"text": f"density ρ<br>(per unit area of S²){note}", "side": "top"}
-        return {"tickvals": places, "ticktext": labels, "title": title, "len": 0.8, "thickness": 16, "x": 0.84, "xanchor": "left"}
 
 
 def sphere(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, means: Array) -> Scene:
@@ -194,7 +141,7 @@ def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
             go.Scatter(x=image[:, 0], y=image[:, 1], mode="markers", name="tokens",
                        marker={"size": 5, "color": DARK, "opacity": 0.6}),
             go.Scatter(x=[centre[0]], y=[centre[1]], mode="markers", name="mean token",
-                       marker={"size": 11, "color": ORANGE, "symbol": "diamond", "line": {"width": 1, "color": "white"}}),
+                       marker={"size": 11, "color": ORANGE, "symbol": "diamond"}),
         ]))  # fmt: skip
     figure = go.Figure(data=frames[0].data, frames=frames)
     reach = 1.05 if unit else 1.05 * float(np.abs(pooled @ two).max() or 1.0)
@@ -206,7 +153,8 @@ def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
         f"⟨x, direction {k + 1}⟩ (1), {100 * shares[k]:.0f} % of the second moment" for k in range(2)
     ]  # fmt: skip
     figure.update_layout(
-        xaxis={"title": {"text": titles[0]}, "range": [-reach, reach], "constrain": "domain", "zerolinecolor": "#c3c9d3"},
+        xaxis={"title": {"text": titles[0]}, "range": [-reach, reach], "constrain": "domain",
+               "zerolinecolor": "#c3c9d3"},
         yaxis={"title": {"text": titles[1]}, "range": [-reach, reach], "scaleanchor": "x", "constrain": "domain",
                "zerolinecolor": "#c3c9d3"},
         legend={"orientation": "h", "y": 1.06}, margin={"l": 60, "r": 20, "t": 30, "b": 50},
@@ -251,8 +199,8 @@ def _graticule() -> go.Scatter3d:
 def _ends() -> list[dict[str, Any]]:
     """Names of the axes where they leave the sphere."""
     return [
-        {"x": 1.1 * (k == 0), "y": 1.1 * (k == 1), "z": 1.1 * (k == 2), "text": f"x<sub>{k + 1}</sub>", "showarrow": False}
-        for k in range(3)
+        {**dict(zip("xyz", end.tolist(), strict=True)), "text": f"x<sub>{k + 1}</sub>", "showarrow": False}
+        for k, end in enumerate(1.1 * np.eye(3))
     ]  # fmt: skip
 
 
@@ -267,7 +215,9 @@ def _mark(mean: Array) -> go.Scatter3d:
     length = float(np.linalg.norm(mean))
     x, y, z = (1.02 * mean / length).tolist() if length > 1e-3 else (None, None, None)
     marker = {"size": 7, "color": ORANGE, "symbol": "diamond", "line": {"color": "white", "width": 1}}
-    return go.Scatter3d(x=[x], y=[y], z=[z], mode="markers", name="direction of the mean", marker=marker, hoverinfo="skip")
+    return go.Scatter3d(
+        x=[x], y=[y], z=[z], mode="markers", name="direction of the mean", marker=marker, hoverinfo="skip"
+    )
 
 
 def _curve(angle: Array, values: Array, name: str) -> go.Scatter:

@@ -2,9 +2,9 @@
 The density and tokens on the same layers
 =========================================
 
-In a transformer at initialisation all tokens meet the same few random heads.  With many layers and heads the law of a token,
-given this common noise, has a density that solves a stochastic Fokker-Planck equation.  Here it is solved on the sphere
-in R³, and 500 tokens go through the very same layers.
+In a transformer at initialisation all tokens meet the same few random heads. With many layers and heads the
+law of a token, given this common noise, has a density that solves a stochastic Fokker-Planck equation. Here
+it is solved on the sphere in R³, and 500 tokens go through the very same layers.
 """
 
 import numpy as np
@@ -18,8 +18,9 @@ start = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
 layers = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=16, noise=Noise(seed=7))
 
 # %%
-# `Comparison` carries the density, the tokens, and for each token a twin: a point that starts with it and rides on the
-# flow of the density.  Two independent samples of the density ride along, to see how far apart samples are anyway.
+# `Comparison` carries the density, the tokens, and for each token a twin: a point that starts with it and
+# rides on the flow of the density. Two independent samples of the density ride along, to see how far apart
+# samples are anyway.
 
 rng = np.random.default_rng(0)
 tokens, *samples = (start.sample(rng, 500) for _ in range(3))
@@ -32,9 +33,10 @@ compare(comparison, state, save_steps=records, recorder=recorder)
 run = recorder.result()
 
 # %%
-# Colour is the density, dots are tokens.  The blue distance, token to twin, is the error of the limit itself; W₂ between
-# the tokens and a sample of the density is to be compared with W₂ between two samples, its floor.
+# Colour is the density, dots are tokens. The blue distance, token to twin, is the error of the limit itself;
+# W₂ between the tokens and a sample of the density is to be compared with W₂ between two samples, its floor.
 
 figure = plot(run)
-print(f"mean overlap from {run.mean_overlap.values[0]:.3f} to {run.mean_overlap.values[-1]:.3f}")
-print(f"token to twin {run.coupled_rms.values[-1]:.3f}, W2 {run.w2_chordal.values[-1]:.3f}, floor {run.w2_floor.values[-1]:.3f}")
+last = run.isel(depth_time=-1)
+print(f"mean overlap from {run.mean_overlap.values[0]:.3f} to {float(last.mean_overlap):.3f}")
+print(f"token to twin {float(last.coupled_rms):.3f}, W2 {float(last.w2_chordal):.3f}, floor {float(last.w2_floor):.3f}")

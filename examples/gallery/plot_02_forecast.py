@@ -2,8 +2,8 @@
 A forecast for one's own architecture
 =====================================
 
-How alike do tokens become in a network with random weights, and where do they collapse onto one point?  The forecast needs
-sizes only, no matrices; ``tokenlaw predict`` prints it from the command line.
+How alike do tokens become in a network with random weights, and where do they collapse onto one point? The
+forecast needs sizes only, no matrices; ``tokenlaw predict`` prints it from the command line.
 """
 
 from dataclasses import replace

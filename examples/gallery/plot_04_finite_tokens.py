@@ -2,8 +2,8 @@
 How many tokens make the limit?
 ===============================
 
-The distance of a token to its twin in the flow of the density falls like n^(-1/2): the tokens sample the law that moves
-them.  Eight samples for each n, all on the same layers.
+The distance of a token to its twin in the flow of the density falls like n^(-1/2): the tokens sample the law
+that moves them. Eight samples for each n, all on the same layers.
 """
 
 import matplotlib.pyplot as plt

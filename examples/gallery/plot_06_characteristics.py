@@ -2,8 +2,9 @@
 A density beyond the resolution of its grid
 ===========================================
 
-Once a cluster is smaller than the grid can show, the series rings and the run says ``unresolved``.  The density along the paths
-of the carried nodes goes on: log ρ at a node is what it was at its start, less the sum of log det DT.
+Once a cluster is smaller than the grid can show, the series rings and the run says ``unresolved``. The
+density along the paths of the carried nodes goes on: log ρ at a node is what it was at its start, less the
+sum of log det DT.
 """
 
 import warnings
@@ -21,8 +22,8 @@ start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1]], [2.0]), Spher
 run = solve(start, layers, Softmax(3.0), n_steps=80, save_every=2, characteristics=True)
 
 # %%
-# The largest density on the grid stops at what degree 31 can hold; at the nodes it grows exponentially, as in exact
-# arithmetic.
+# The largest density on the grid stops at what degree 31 can hold; at the nodes it grows exponentially, as in
+# exact arithmetic.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
 left.semilogy(run.depth_time, np.exp(run.node_log_density.max("node")), color="#0072B2", label="at the carried nodes")

@@ -2,16 +2,25 @@
 Gaussian tokens that blow up
 ============================
 
-Without normalisation a layer is x ↦ x + U(x), and Gaussian tokens stay Gaussian.  Under softmax attention their covariance may
-become infinite after a finite time, under L2 attention it cannot.  Transformers of 2,000 tokens follow, until the tails of a
-sample are no longer those of a Gaussian.
+Without normalisation a layer is x ↦ x + U(x), and Gaussian tokens stay Gaussian. Under softmax attention
+their covariance may become infinite after a finite time, under L2 attention it cannot. Transformers of 2,000
+tokens follow, until the tails of a sample are no longer those of a Gaussian.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from particles import (
-    L2, EuclideanTokens, FixedHeads, Gaussian, GaussianClosure, Noise, RandomTransformer, Softmax, simulate, translate,
+    L2,
+    EuclideanTokens,
+    FixedHeads,
+    Gaussian,
+    GaussianClosure,
+    Noise,
+    RandomTransformer,
+    Softmax,
+    simulate,
+    translate,
 )  # fmt: skip
 
 eye = np.eye(2)

@@ -265,8 +265,8 @@ def test_compare_figure():
 
 
 @pytest.mark.parametrize("make", [
-    compare_file, density_file, token_file, lambda: token_file(d=16), lambda: layers_file(True), lambda: layers_file(False),
-    lambda: followed(compare_file()), lambda: token_file(d=2),
+    compare_file, density_file, token_file, lambda: token_file(d=16), lambda: layers_file(True),
+    lambda: layers_file(False), lambda: followed(compare_file()), lambda: token_file(d=2),
 ])  # fmt: skip
 def test_every_axis_has_a_unit(make):
     """Where nothing is labelled there is a sphere or circle without axes; angles have their sign at the ticks too."""

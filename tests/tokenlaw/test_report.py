@@ -12,7 +12,8 @@ import xarray as xr
 
 from tests.tokenlaw.commands import call
 from tests.tokenlaw.test_plots import compare_file, density_file, directions, followed, layers_file, token_file
-from tokenlaw import report, scenes
+from tokenlaw import report
+from tokenlaw.colour_scale import Scale
 from tokenlaw.orthographic import sample
 from tokenlaw.report import page
 
@@ -136,7 +137,8 @@ def test_every_axis_has_a_name_and_a_unit(name):
     [
         ("density", {"scene", "overlap", "certificates", "extremes", "spectrum"}),
         ("compare", {"scene", "overlap", "distances", "certificates", "extremes", "spectrum", "pairs"}),
-        ("followed", {"scene", "overlap", "distances", "certificates", "extremes", "entropy", "exponents", "spectrum", "pairs"}),
+        ("followed", {"scene", "overlap", "distances", "certificates", "extremes", "entropy", "exponents", "spectrum",
+                      "pairs"}),
         ("tokens in dimension 16", {"scene", "overlap", "spectrum", "pairs"}),
         ("circle, density", {"scene", "overlap", "extremes", "spectrum"}),
     ],
@@ -163,7 +165,7 @@ def test_colours_mean_the_density_at_their_place():
 @pytest.mark.parametrize("lowest", [0.0, -0.3])
 def test_scale_turns_both_ways(tops, lowest):
     fields = [np.linspace(lowest, top, 1001) for top in tops]
-    scale = scenes.Scale.of(fields)
+    scale = Scale.of(fields)
     assert (scale.power < 1) == (tops[1] > 100)
     for field in fields:
         codes = scale.codes(field).astype(float)
@@ -230,7 +232,10 @@ def with_overlap(*course):
         (with_overlap(0.4, 0.2, 0.405), "about as alike at the end as at the start"),
         (with_overlap(0.4, 0.995, 0.999), "from depth 0.1 on the tokens are indistinguishable"),
         (density_file(3), "The density is resolved at every record"),
-        (density_file(3).assign(unresolved=("depth_time", [0, 1, 1])), "not resolved at 2 of 3 records, first at depth 0.1:"),
+        (
+            density_file(3).assign(unresolved=("depth_time", [0, 1, 1])),
+            "not resolved at 2 of 3 records, first at depth 0.1:",
+        ),
         (plane_file(), "The mean token has length"),
     ],
 )
@@ -254,7 +259,9 @@ def test_negative_densities_have_their_colour():
     assert found["page"]["scale"]["first"] > 0
     codes = values(found["figure-scene"]["frames"][-1]["data"][0]["surfacecolor"])
     assert (codes == 0).any()
-    assert (values(found["figure-scene"]["frames"][0]["data"][0]["surfacecolor"]) >= found["page"]["scale"]["first"]).all()
+    assert (
+        values(found["figure-scene"]["frames"][0]["data"][0]["surfacecolor"]) >= found["page"]["scale"]["first"]
+    ).all()
 
 
 def test_text_of_the_file_stays_text():

@@ -25,7 +25,9 @@ def browser():
     driver = shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip("no Chromium with chromedriver is installed (Debian: apt-get install chromium chromium-driver)")
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'tokenlaw[browser]'")
+    selenium = pytest.importorskip(
+        "selenium.webdriver", reason="selenium is not installed: pip install 'tokenlaw[browser]'"
+    )
     options = selenium.ChromeOptions()
     options.binary_location = chromium
     for flag in FLAGS:
@@ -46,7 +48,9 @@ def opened(browser, dataset, folder):
 def until(browser, condition):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, SECONDS, poll_frequency=0.05).until(lambda b: b.execute_script(f"return {condition}"), condition)
+    WebDriverWait(browser, SECONDS, poll_frequency=0.05).until(
+        lambda b: b.execute_script(f"return {condition}"), condition
+    )
 
 
 def move(browser, step):
@@ -64,7 +68,9 @@ def picture(browser, name):
 
 def assert_quiet(browser):
     """No error on the console; what the browser advises about the speed of a canvas is no error."""
-    assert [entry["message"] for entry in browser.get_log("browser") if "willReadFrequently" not in entry["message"]] == []
+    assert [
+        entry["message"] for entry in browser.get_log("browser") if "willReadFrequently" not in entry["message"]
+    ] == []
 
 
 STATES = {
