@@ -53,7 +53,7 @@ def page(dataset: xr.Dataset, name: str) -> str:
 
     Returns
     -------
-    str : HTML with plotly.js inside, about 4.9 MB of it; states are thinned to at most 25 records, 97 x 193 places
+    str : HTML with plotly.js inside, about 4.9 MB of it; states are thinned to at most 25 records, 81 x 161 places
     on the sphere and 600 tokens, numbers and curves are those of the file.
 
     Raises

@@ -24,7 +24,7 @@ Records = npt.NDArray[np.int64]
 
 __all__ = ["Scene", "circle", "plane", "sphere"]
 
-ROWS = 96  # latitudes of the sphere shown, at most: 1.9 degrees
+ROWS = 80  # latitudes of the sphere shown, at most: 2.25 degrees
 BINS = 72  # of a histogram around the circle
 DARK = "#0b4f8a"
 

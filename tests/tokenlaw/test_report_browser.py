@@ -13,10 +13,11 @@ from tests.tokenlaw.test_plots import compare_file
 from tests.tokenlaw.test_report import circle_file, plane_file
 from tokenlaw.report import write
 
+pytestmark = pytest.mark.slow
 PICTURES = Path(__file__).parents[2] / "out"
 SECONDS = 60  # that a slow machine may take
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
-         "--enable-unsafe-swiftshader", "--window-size=1250,1900", "--hide-scrollbars")  # fmt: skip
+         "--enable-unsafe-swiftshader", "--window-size=1100,1000", "--hide-scrollbars")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_the_sphere_turns_and_tells_its_density(browser, tmp_path):
     eye = "['x', 'y', 'z'].map(axis => document.getElementById('scene')._fullLayout.scene._scene.getCamera().eye[axis])"
     before = np.array(browser.execute_script(f"return {eye}"))
     browser.find_element("id", "turn").click()
-    until(browser, f"Math.abs({eye}[0] - ({before[0]})) > 0.05")
+    until(browser, f"Math.hypot({eye}[0] - ({before[0]}), {eye}[1] - ({before[1]})) > 0.01")
     browser.find_element("id", "turn").click()
     after = np.array(browser.execute_script(f"return {eye}"))
     assert np.linalg.norm(after) == pytest.approx(np.linalg.norm(before), rel=1e-6)
