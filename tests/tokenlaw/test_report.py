@@ -154,6 +154,8 @@ def test_colours_mean_the_density_at_their_place():
     surface = figure["data"][0]
     places = np.stack([values(surface[axis]) for axis in "xyz"], axis=-1).astype(float)
     np.testing.assert_allclose(np.linalg.norm(places, axis=-1), 1, atol=1e-6)
+    equator = places[len(places) // 2]  # rows from north to south, columns from longitude 0 eastwards: report.js
+    np.testing.assert_allclose([places[0, 0], equator[0], equator[len(equator) // 4]], np.eye(3)[[2, 0, 1]], atol=1e-6)
     for record, frame in ((0, figure["frames"][0]), (20, figure["frames"][-1])):
         codes = values(frame["data"][0]["surfacecolor"]).astype(float)
         got = scale["top"] * ((codes - scale["first"]) / (255 - scale["first"])) ** (1 / scale["power"])
@@ -270,6 +272,18 @@ def test_text_of_the_file_stays_text():
     found = read(dataset, evil)
     assert found.addresses == []
     assert found.text.count("onerror") >= 4
+
+
+def test_no_data_ends_its_block():
+    block = report._data("page", {"text": "</script><b>"})
+    assert block.count("<") == 2
+    assert json.loads(block.partition(">")[2].rpartition("</script>")[0]) == {"text": "</script><b>"}
+
+
+def test_many_records_are_thinned():
+    found = read(token_file(n_records=60, d=16)).blocks
+    assert len(found["figure-scene"]["frames"]) == 25
+    assert len(values(found["figure-overlap"]["data"][0]["y"])) == 60
 
 
 def test_configuration_versions_and_seed_are_there():
