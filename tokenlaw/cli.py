@@ -115,9 +115,12 @@ def plot(
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with _held():
-        from tokenlaw.files import describe, opened
+        from tokenlaw.files import describe, describe_encoder, opened
         from tokenlaw.tables import tell
 
+    if file.suffix == ".safetensors":
+        tell(describe_encoder(file))
+        return
     with opened(file) as dataset:
         tell(describe(dataset, file))
 

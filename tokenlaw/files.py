@@ -40,6 +40,33 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         yield dataset
 
 
+def describe_encoder(path: Path) -> list[str | Table]:
+    """How the attention matrices of a trained encoder are spread, in lines of text and a table."""
+    from particles.checkpoint import MATRICES, read_checkpoint
+
+    try:
+        model = read_checkpoint(path)
+    except ImportError as error:
+        raise ValueError(f"{path}: {error}") from None
+    n_layers, n_heads, head_dim, d = model.query.shape
+    spread = model.spread()
+    lines: list[str | Table] = [
+        f"{path}: attention of an encoder, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
+        "Gaussian entries would have excess kurtosis 0 and a largest singular value of 1",
+    ]
+    rows = []
+    for layer in range(n_layers):
+        for name in MATRICES:
+            one = spread.sel(layer=layer, matrix=name)
+            numbers = (float(one[key]) for key in ("sigma", "excess_kurtosis", "top_singular_value"))
+            sigma, kurtosis, top = (f"{value:.{digits}f}" for value, digits in zip(numbers, (3, 2, 2), strict=True))
+            rows.append((f"{layer}", f"  {name}", sigma, kurtosis, top))
+    head = ("layer", "  matrix", "sigma d^(1/2)", "excess kurtosis", "largest singular value")
+    lines.append(Table((">6", "<10", ">15", ">18", ">25"), tuple(rows), head))
+    lines.append(f"standard error of the excess kurtosis of Gaussian entries: {spread.attrs['kurtosis_error']:.2g}")
+    return lines
+
+
 def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
     """What a file holds, in lines of text and a table."""
     lines: list[str | Table] = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
