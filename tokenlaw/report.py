@@ -205,7 +205,7 @@ def _with_mark(panel: curves.Panel) -> Any:
     """The figure of a panel, styled, with a line at the depth of the slider."""
     figure = panel.figure
     figure.update_xaxes(showline=True, linecolor="#8a93a3", gridcolor="#e6e9ee", zeroline=False)
-    figure.update_yaxes(showline=True, linecolor="#8a93a3", gridcolor="#e6e9ee", zeroline=False)
+    figure.update_yaxes(showline=True, linecolor="#8a93a3", gridcolor="#e6e9ee", zeroline=False, automargin=True)
     figure.update_layout(
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, margin={"l": 65, "r": 15, "t": 30, "b": 50}
     )

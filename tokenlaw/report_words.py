@@ -72,8 +72,10 @@ def _collapse(dataset: xr.Dataset) -> str:
     if len(beyond):
         return f"{course}; from depth {depth[beyond[0]]:.3g} on the tokens are indistinguishable (above {COLLAPSED})."
     if len(overlap) < 2 or abs(overlap[-1] - overlap[0]) < 0.02:
-        return f"{course}: the tokens are about as alike at the end as at the start."
-    return f"{course}: the tokens {'gather' if overlap[-1] > overlap[0] else 'spread'}."
+        return f"{course}: two tokens are about as alike at the end as at the start, on average."
+    if overlap[-1] > overlap[0]:
+        return f"{course}: two tokens grow more alike, on average."
+    return f"{course}: two tokens grow less alike, on average (they spread, or form clusters that face each other)."
 
 
 def _distance(dataset: xr.Dataset) -> Iterator[str]:
