@@ -16,6 +16,7 @@ from tokenlaw.globes import NEGATIVE, NEGATIVE_SHARE, POWER, SPREAD
 Array = npt.NDArray[np.float64]
 
 TABLE = 255  # largest code of a colour
+BESIDE = 0.8  # share of the width that is left of the colour bar
 FIRST = 12  # code of density 0 where some values are negative: lower codes have the colour of negative values
 
 
@@ -72,6 +73,6 @@ class Scale:
             "title": title,
             "len": 0.8,
             "thickness": 16,
-            "x": 0.84,
+            "x": BESIDE + 0.02,
             "xanchor": "left",
         }

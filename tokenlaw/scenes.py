@@ -14,7 +14,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 import xarray as xr
 
-from tokenlaw.colour_scale import TABLE, Scale
+from tokenlaw.colour_scale import BESIDE, TABLE, Scale
 from tokenlaw.globes import DOTS, SPREAD
 from tokenlaw.orthographic import best_direction, sample
 from tokenlaw.panels import BLUE, GREY, ORANGE
@@ -75,8 +75,9 @@ def sphere(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
         scene={
             "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "cube", "annotations": _ends(),
             "camera": {"eye": dict(zip("xyz", eye.tolist(), strict=True))}, "dragmode": "orbit",
+            "domain": {"x": [0.0, BESIDE if scale else 1.0]},
         },
-        legend={"orientation": "h", "y": 0.02, "x": 0.5, "xanchor": "center"},
+        legend={"orientation": "h", "y": 0.02, "x": 0.5 * (BESIDE if scale else 1.0), "xanchor": "center"},
         margin={"l": 0, "r": 0, "t": 0, "b": 0}, uirevision="kept",
     )  # fmt: skip
     what = ["Drag to turn the sphere, scroll to come nearer."]
