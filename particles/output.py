@@ -1,9 +1,11 @@
 """Records of a run: in memory, or in a NetCDF-4 file that grows as the run goes.
 
 A file is never changed in place.  New records go to a copy, and the copy takes the place of the old file by one
-rename, so whatever moment a run is killed at, the file on disk opens and holds the state to go on from.
+rename, so whatever moment a run is killed at, the file on disk opens and holds the state to go on from.  A checksum
+of all that a run goes on from tells a damaged file from a good one.
 """
 
+import contextlib
 import os
 import shutil
 import time
@@ -16,10 +18,12 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
+from particles import checksum
 from particles.arrays import Array
 from particles.layers import LayerLaw
 
 AXIS = "depth_time"
+LITTLE_ROOM = 1 << 20  # bytes on the disk below which a message speaks of them
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
 
 
@@ -32,8 +36,18 @@ class WriteError(OSError):
     """
 
     def __init__(self, path: Path, reason: BaseException, begun: bool) -> None:
-        super().__init__(f"{path}: cannot be written ({getattr(reason, 'strerror', None) or reason})")
+        text = getattr(reason, "strerror", None) or f"{reason}{_room(path)}"
+        super().__init__(f"{path}: cannot be written ({text})")
         self.begun = begun
+
+
+def _room(path: Path) -> str:
+    """What HDF5 does not say: that the disk is full."""
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError:
+        return ""
+    return f"; {free} bytes are free on the disk" if free < LITTLE_ROOM else ""
 
 
 def versions() -> dict[str, str]:
@@ -68,12 +82,18 @@ def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ..
 
 
 def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Encoding in which coordinates carry no _FillValue and records are chunks."""
+    """Encoding in which coordinates carry no _FillValue, records are chunks, and chunks have a Fletcher sum."""
     result: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in dataset.variables}
     for name, variable in dataset.variables.items():
         if variable.dims and variable.dims[0] == AXIS and variable.ndim > 1:
             result[str(name)]["chunksizes"] = (1, *variable.shape[1:])
+        result[str(name)]["fletcher32"] = _summed(variable)
     return result
+
+
+def _summed(array: Any) -> bool:
+    """Whether HDF5 can hold a Fletcher sum for an array: it is not a scalar, not empty, not text."""
+    return array.ndim > 0 and array.size > 0 and array.dtype.kind in "iuf"
 
 
 class Recorder:
@@ -103,6 +123,7 @@ class Recorder:
         self._state: dict[str, Array] = {}
         self._written = 0  # records on disk
         self._keep: int | None = None  # of those of a file to go on from
+        self._checksum: checksum.Running | None = None  # of the records on disk
         self._last, self._cost = -np.inf, 0.0
 
     def _paths(self) -> tuple[Path, Path]:
@@ -116,6 +137,12 @@ class Recorder:
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+        with contextlib.suppress(OSError):  # a folder that cannot be flushed: the rename waits for the system to do it
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def continue_file(self, keep: int) -> None:
         """Go on from an existing file, of which the first `keep` records stay.
@@ -139,24 +166,27 @@ class Recorder:
         path, temporary = self._paths()
         begin = time.monotonic()
         written = self._written if self._keep is None else self._keep
+        running = self._checksum
         try:
             if self._keep is not None:
-                self._trim(path, temporary, self._keep)
+                running = self._trim(path, temporary, self._keep)
             elif written:
                 shutil.copyfile(path, temporary)
-            if written:
-                self._extend(temporary, written)
+            if written and running is not None:
+                running = self._extend(temporary, written, running)
             else:
                 dataset = self._assemble()
+                running = checksum.add(checksum.begin(dataset, AXIS), dataset, AXIS)
                 dataset.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
-            self._write_state(self._state)
+            self._write_state(self._state, running)
             self._replace()
         except (OSError, RuntimeError) as error:  # RuntimeError: what HDF5 says of a full disk
             raise WriteError(path, error, written > 0) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         # At once: interrupted just before, the next flush writes the same records to the same place.
-        self._written, self._keep, self._pending = written + len(self._pending), None, []
+        self._written, self._keep, self._checksum, self._pending = written + len(self._pending), None, running, []
         self._last = time.monotonic()
         self._cost = self._last - begin
 
@@ -172,20 +202,23 @@ class Recorder:
         dataset = xr.merge([self.static, records], combine_attrs="override")
         return dataset.assign_attrs(self.attrs)
 
-    def _trim(self, path: Path, temporary: Path, keep: int) -> None:
-        """Copy the first `keep` records of a file, with the attributes of this run."""
+    def _trim(self, path: Path, temporary: Path, keep: int) -> checksum.Running:
+        """Copy the first `keep` records of a file, with the attributes of this run; their checksum."""
         with xr.open_dataset(path, engine="netcdf4") as old:
             kept = old.isel({AXIS: slice(0, keep)}).load().assign_attrs(self.attrs)
         kept.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
+        return checksum.add(checksum.begin(kept, AXIS), kept, AXIS)
 
-    def _extend(self, temporary: Path, start: int) -> None:
+    def _extend(self, temporary: Path, start: int, running: checksum.Running) -> checksum.Running:
+        """Add the new records to a copy; the checksum with them."""
         new = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
         with netCDF4.Dataset(temporary, "a") as file:
             for name, variable in new.variables.items():
                 if AXIS in variable.dims:
                     file.variables[str(name)][start : start + new.sizes[AXIS]] = variable.values
+        return checksum.add(running, new, AXIS)
 
-    def _write_state(self, state: Mapping[str, Array]) -> None:
+    def _write_state(self, state: Mapping[str, Array], running: checksum.Running) -> None:
         with netCDF4.Dataset(self._paths()[1], "a") as file:
             group = file.groups.get("state") or file.createGroup("state")
             for name, array in state.items():
@@ -194,8 +227,15 @@ class Recorder:
                     dims = tuple(f"{name}_{axis}" for axis in range(values.ndim))
                     for dim, size in zip(dims, values.shape, strict=True):
                         group.createDimension(dim, size)
-                    group.createVariable(name, values.dtype, dims)
+                    group.createVariable(name, values.dtype, dims, fletcher32=_summed(values))
                 group.variables[name][...] = values
+            group.sha256 = checksum.seal(running, _arrays(group))
+
+
+def _arrays(group: netCDF4.Group) -> dict[str, Array]:
+    """All arrays of a group, those of an earlier depth among them."""
+    group.set_auto_mask(False)
+    return {name: np.asarray(variable[...]) for name, variable in group.variables.items()}
 
 
 def read_state(path: Path) -> dict[str, Array]:
@@ -203,6 +243,13 @@ def read_state(path: Path) -> dict[str, Array]:
     with netCDF4.Dataset(path, "r") as file:
         if "state" not in file.groups:
             raise ValueError(f"{path} holds no state to go on from")
-        group = file.groups["state"]
-        group.set_auto_mask(False)
-        return {name: np.asarray(variable[...]) for name, variable in group.variables.items()}
+        return _arrays(file.groups["state"])
+
+
+def intact(path: Path) -> bool:
+    """Whether all that a file holds is what a run has written; reads the whole file."""
+    with netCDF4.Dataset(path, "r") as file:
+        written = getattr(file.groups.get("state"), "sha256", None)
+    with xr.open_dataset(path, engine="netcdf4", cache=False) as dataset:
+        running = checksum.add(checksum.begin(dataset, AXIS), dataset, AXIS)
+    return checksum.seal(running, read_state(path)) == written
