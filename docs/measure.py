@@ -26,6 +26,7 @@ from particles.harmonics import low_moments
 from particles.quadrature import gauss_grid
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve, spectral_field
 from spde.sources import SourceChoice
+from spde.watch import unresolved
 
 QUICKSTART = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
 HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)
@@ -67,12 +68,12 @@ def resolution():
         _, reference, _ = ride(Density.from_law(QUICKSTART, Sphere(255), (48, 96)), layers(), n_steps)
         want = reference.at(points)
         for lmax in (7, 15, 23, 31, 47, 63):
-            flow_, density, _ = ride(Density.from_law(QUICKSTART, Sphere(lmax), (48, 96)), layers(), n_steps)
+            _, density, _ = ride(Density.from_law(QUICKSTART, Sphere(lmax), (48, 96)), layers(), n_steps)
             error = np.abs(density.at(points) - want).max() / want.max()
             print(
                 f"  {n_steps} steps, lmax {lmax:2d}: error/max {error:.1e}  tail {density.tail:.1e}  min/max "
                 f"{density.minimum / density.maximum:+.1e}  defect {density.moment_defect:.1e}  "
-                f"unresolved {int(flow_.unresolved(density))}"
+                f"unresolved {int(unresolved(density))}"
             )
 
 

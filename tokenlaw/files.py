@@ -13,6 +13,7 @@ WORTH_TELLING = (
     ("tokens_mean_overlap", "mean overlap of the tokens"),
     ("radius", "radius, r.m.s."),
     ("moment_defect", "moment defect"),
+    ("field_error", "error of the field"),
     ("tail", "tail"),
     ("min_density", "smallest density"),
     ("entropy", "entropy"),
@@ -27,15 +28,20 @@ WORTH_TELLING = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file; ValueError with one line where it cannot be."""
+    """Open a NetCDF file; ValueError with one line where it, or later something in it, cannot be read."""
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
         dataset = xr.open_dataset(path, engine="netcdf4")
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    with dataset:
-        yield dataset
+    try:
+        with dataset:
+            yield dataset
+    except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
+        if not str(error).startswith("NetCDF: "):
+            raise
+        raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
 
 
 def describe(dataset: xr.Dataset, path: Path) -> str:

@@ -11,6 +11,7 @@ import xarray as xr
 from particles import Recorder, record
 from particles import output as records
 from particles.layer_files import write_layers
+from particles.long_steps import telling_long_steps
 from particles.residual import start_points
 from particles.simulate import (
     Progress,
@@ -72,8 +73,10 @@ def solve_job(experiment: Experiment) -> Job:
 def simulate_job(experiment: Experiment) -> Job:
     """Tokens through the layers."""
     tokens, notes = experiment.tokens()
-    law, field = experiment.law, experiment.token_field()
-    radius = getattr(experiment.configuration.initial, "radius", 1.0)
+    law, field, c = experiment.law, experiment.token_field(), experiment.configuration
+    radius = getattr(c.initial, "radius", 1.0)
+    if hasattr(c.layers, "dt") and c.model.space == "sphere":  # a flow in steps; a transformer's step is its own
+        field = telling_long_steps(field)
 
     def advance(state: TokenState, until: int, progress: Progress | None) -> TokenState:
         return advance_tokens(
