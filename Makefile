@@ -30,7 +30,7 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench mutate install shtns clean distclean FORCE
+.PHONY: help solve test check bench mutate faults install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(PACKAGE_DONE) $(SHTNS_DONE) ## all benchmarks at small sizes, and a tab
 mutate: $(TEST_DONE) $(SHTNS_DONE) ## small wrong changes to the core, one at a time: do the tests notice? (long)
 	@$(PIP) install --editable '.[mutation]'
 	OMP_NUM_THREADS=1 $(PY) tests/mutate.py
+
+faults: $(TEST_DONE) $(SHTNS_DONE) ## kill runs, fill disks, damage files, break numbers: is anything lost? (minutes)
+	OMP_NUM_THREADS=1 $(PY) -m tests.faults
 
 install: $(PACKAGE_DONE) $(SHTNS_DONE) ## install the toolkit into .venv, in editable form
 

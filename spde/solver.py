@@ -28,7 +28,7 @@ from spde.domain import SPHERES, Domain
 from spde.field_choice import default_field
 from spde.records import record_of, static_of
 from spde.state import DensityState
-from spde.watch import Watch, WatchedField, must_be_finite, unresolved, watched
+from spde.watch import Watch, WatchedField, must_be_finite, stopping, unresolved, watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,18 +111,19 @@ class DensityFlow:
             return fields[-1]
 
         diffusion = None
-        for push in self.law.layer(state.step):
-            if isinstance(push, Diffusion):
-                diffusion = push
-                riders = (push.scatter(riders[0]), *riders[1:])
-            elif diffusion is not None:
-                raise ValueError("the private step must be the last push of a layer that moves a density")
-            elif along is None:
-                nodes, riders = push.move(nodes, riders, make)
-            else:
-                nodes, riders, along = tangent_move(push, nodes, riders, make, along)
-        frames = () if along is None else (along.frame,)
-        must_be_finite((nodes.points, *riders, *frames), state, self.law.dt)
+        with stopping(state, self.law.dt):
+            for push in self.law.layer(state.step):
+                if isinstance(push, Diffusion):
+                    diffusion = push
+                    riders = (push.scatter(riders[0]), *riders[1:])
+                elif diffusion is not None:
+                    raise ValueError("the private step must be the last push of a layer that moves a density")
+                elif along is None:
+                    nodes, riders = push.move(nodes, riders, make)
+                else:
+                    nodes, riders, along = tangent_move(push, nodes, riders, make, along)
+            frames = () if along is None else (along.frame,)
+            must_be_finite((nodes.points, *riders, *frames))
         self._watch.step(fields, state.step)
         if along is not None and state.characteristics is not None:
             self._watch.folds(int((along.folds > state.characteristics.folds).sum()), state.step)

@@ -4,7 +4,8 @@ Everything that is wrong with the numbers of a run stops it or is said once, wit
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import partial
@@ -146,8 +147,17 @@ class Watch:
             )
 
 
-def must_be_finite(arrays: Sequence[Array], state: DensityState, dt: float) -> None:
-    """SolverError, with the state before the step, where a number is none."""
+@contextmanager
+def stopping(state: DensityState, dt: float) -> Iterator[None]:
+    """Arithmetic that comes to an end inside, as SolverError with the state before the step; numpy says nothing."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        raise SolverError(str(error), step=state.step, depth_time=state.step * dt, state=state) from None
+
+
+def must_be_finite(arrays: Iterable[Array]) -> None:
+    """FloatingPointError where a number is none."""
     if not all(np.isfinite(array).all() for array in arrays):
-        depth = state.step * dt
-        raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
+        raise FloatingPointError("the state is no longer finite")

@@ -22,7 +22,10 @@ EXTREMES = (
     "layers.noise_scale=1e300", "layers.mlp={activation='gelu',sigma_w=1e10}", "layers.retraction='geodesic'",
     "layers.mlp={activation='relu',sigma_r=1e200,sigma_w=1e200}", "layers.private_noise=1e3",
     "layers.private_noise=1e300", "initial.components=[{mean=[0,0,1.0],kappa=1e5}]", "solve.lmax=2",
-    "simulate.tokens=1", "solve.field_tol=1e-300",
+    "simulate.tokens=1", "solve.field_tol=1e-300", "heads.mean_v=[[1e200,0,0],[0,0,0],[0,0,-1e200]]",
+    "layers={kind='ballistic',dt=0.05,t_end=0.2,scheme='rk4',nodes=2}", "layers.eta=1e200", "layers.depth=3",
+    "layers={kind='modified',dt=0.05,t_end=0.2,eta=0.1,nodes=2}", "layers.scheme='rk4'",
+    "layers={kind='transformer',eta=0.1,heads=2,depth=9}", "layers.norm='pre'", "heads={kind='smooth',modes=4}",
     "solve.remap_every=7", "solve.remap_every=0", "solve.characteristics=true", "solve.on_unresolved='stop'",
     "initial.components=[{mean=[1e-300,0,0],kappa=1e-300},{weight=1e-300,mean=[0,1.0,0],kappa=9.0}]",
     "solve.carried_nodes=[2,4]", "simulate.tokens=1000", "simulate.field='direct'", "simulate.field='spectral'",
@@ -75,10 +78,12 @@ def extreme_settings(bench: Bench, random: Random, tries: int) -> Iterator[Tally
     tally = Tally("settings beyond all sense")
     for k in range(tries):
         command, out = COMMANDS[k % 3], bench.fresh("extreme")
-        # the first ones alone, then in threes
-        chosen = (EXTREMES[k],) if k < len(EXTREMES) else tuple(random.sample(EXTREMES, 3))
-        code, said = run(*words(command, bench.config, out, settings=(*SETTINGS[1:], "layers.t_end=0.2", *chosen)))
-        tally.add(_judged(out, code, said, f"{command} {chosen}"))
+        # the first ones alone, then some at a time, on the sphere and on the circle; a kind of layers comes first
+        chosen = [EXTREMES[k]] if k < len(EXTREMES) else random.sample(EXTREMES, random.choice((2, 3, 4)))
+        chosen.sort(key=lambda text: "={" not in text)
+        config = bench.config if k < len(EXTREMES) or k % 2 else bench.circle
+        code, said = run(*words(command, config, out, settings=(*SETTINGS[1:], "layers.t_end=0.2", *chosen)))
+        tally.add(_judged(out, code, said, f"{command} {config.stem} {chosen}"))
         shutil.rmtree(out.parent)
     yield tally
 

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from particles import output
 from tests.tokenlaw.commands import HOMOGENIZED, contents
-from tokenlaw import cli
+from tokenlaw import cli, files, plots
+from tokenlaw import runs as commands
 
-COMMANDS = ("solve", "simulate", "compare")
+COMMANDS = tuple(commands.JOBS)
+READERS = (files.describe, plots.plot)  # imported here, so that a child need not do it
 SETTINGS = ("layers.t_end=0.6", "output.distances=100")
 HALF = ("layers.t_end=0.32", "output.distances=100")
 PATIENCE = 60.0  # seconds after which a process that has not ended counts as hung
@@ -123,6 +125,14 @@ class Bench:
         path = self.folder / "c.toml"
         if not path.exists():
             path.write_text(HOMOGENIZED)
+        return path
+
+    @property
+    def circle(self) -> Path:
+        """The configuration on the circle."""
+        path = self.folder / "circle.toml"
+        if not path.exists():
+            path.write_text(HOMOGENIZED.replace("d = 3", "d = 2").replace("[0.0, 0.0, 1.0]", "[0.0, 1.0]"))
         return path
 
     @cache  # noqa: B019 - a bench lives as long as the process
