@@ -147,6 +147,6 @@ OTHERS: dict[str, Callable[[Path, Bench, str], tuple[str, ...]]] = {
         "model.beta=3.0", "heads.sigma_v=0.5", "heads.head_dim=2", "layers.dt=0.01", "layers.nodes=3",
         "layers.retraction='geodesic'", "initial.kind='uniform'", "solve.lmax=13", "solve.field_tol=1e-5",
         "solve.remap_every=2", "solve.carried_nodes=[12,26]", "solve.on_unresolved='stop'", "simulate.tokens=7",
-        "simulate.replica=1", "noise.seed=8", "noise.member=1", "output.save_every=0.1", "layers.t_end=0.2",
+        "simulate.replica=1", "noise.seed=8", "noise.member=1", "output.save_every=0.1", "layers.t_end=0.1",
     )},
 }  # fmt: skip

@@ -55,7 +55,7 @@ def broken_layers(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
     """The run stops at that step, says so, and its file ends with the state before it, which is finite."""
     tally = Tally("NaN or infinity in a layer")
     for k in range(tries):
-        command, step, out = COMMANDS[k % 3], random.randrange(30), bench.fresh("broken")
+        command, step, out = COMMANDS[k % 3], random.randrange(20), bench.fresh("broken")
         name, value = random.choice(("out", "query", "key")), random.choice((np.nan, np.inf, -np.inf))
         code, said = run(*words(command, bench.config, out), prepare=_bad_layers(step, name, value))
         told = f"(step {step}, depth time {step * 0.02:g})"
