@@ -20,6 +20,7 @@ import xarray as xr
 
 from particles import checksum
 from particles.arrays import Array
+from particles.interrupts import undisturbed
 from particles.layers import LayerLaw
 
 AXIS = "depth_time"
@@ -96,6 +97,19 @@ def _summed(array: Any) -> bool:
     return array.ndim > 0 and array.size > 0 and array.dtype.kind in "iuf"
 
 
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a whole file over an old one, so that after a loss of power there is the one or the other."""
+    with open(temporary, "rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    with contextlib.suppress(OSError):  # a folder that cannot be flushed: the rename waits for the system to do it
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
 class Recorder:
     """Collects records and the state to go on from; with a path, writes them as the run goes.
 
@@ -134,15 +148,7 @@ class Recorder:
 
     def _replace(self) -> None:
         path, temporary = self._paths()
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        with contextlib.suppress(OSError):  # a folder that cannot be flushed: the rename waits for the system to do it
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        put_in_place(temporary, path)
 
     def continue_file(self, keep: int) -> None:
         """Go on from an existing file, of which the first `keep` records stay.
@@ -160,9 +166,12 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything collected so far to disk (nothing to do in memory)."""
-        if self.path is None or not self._pending:
-            return
+        """Bring everything collected so far to disk (nothing to do in memory); interrupts wait until it is there."""
+        if self.path is not None and self._pending:
+            with undisturbed():
+                self._flush()
+
+    def _flush(self) -> None:
         path, temporary = self._paths()
         begin = time.monotonic()
         written = self._written if self._keep is None else self._keep
@@ -185,7 +194,6 @@ class Recorder:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        # At once: interrupted just before, the next flush writes the same records to the same place.
         self._written, self._keep, self._checksum, self._pending = written + len(self._pending), None, running, []
         self._last = time.monotonic()
         self._cost = self._last - begin

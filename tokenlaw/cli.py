@@ -230,7 +230,7 @@ def _execute(
             from tokenlaw import runs
             from tokenlaw.build import build
 
-        experiment = build(c)
+            experiment = build(c)  # reads input files
         sections = (c.layers, c.initial, c.heads)
         inputs = [path, *(Path(name) for section in sections if (name := getattr(section, "file", None)))]
         _check_outputs({"--out": out} | ({} if layers is None else {"--record-layers": layers}), inputs)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from particles import Recorder, record
 from particles import output as records
+from particles.interrupts import undisturbed
 from particles.layer_files import write_layers
 from particles.long_steps import telling_long_steps
 from particles.residual import start_points
@@ -140,7 +141,8 @@ def execute(
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
     with locked(out, *([] if layers is None else [layers])):
-        old = resumable(command, experiment, out) if resume and out.exists() else None
+        with undisturbed():
+            old = resumable(command, experiment, out) if resume and out.exists() else None
         job = JOBS[command](experiment)
         state: State = job.start if old is None else restored(job.start, job.restore, old, out)
         keep = 0 if old is None else records_to_keep(old, experiment)
@@ -149,7 +151,8 @@ def execute(
         for note in (*experiment.plan.notes, *job.notes):
             tell(note)
         if layers is not None:
-            record_layers(experiment, layers)
+            with undisturbed():
+                record_layers(experiment, layers)
         recorder = Recorder(out, job.static, _attributes(command, experiment))
         if old is not None:
             recorder.continue_file(keep)
@@ -174,7 +177,7 @@ def record_layers(experiment: Experiment, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         write_layers(record(experiment.law, n_steps, experiment.configuration.model.beta), part)
-        part.replace(path)
+        records.put_in_place(part, path)
     except (OSError, RuntimeError) as error:
         raise records.WriteError(path, error, begun=False) from error
     finally:
