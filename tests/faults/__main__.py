@@ -20,6 +20,7 @@ FAULTS = (
     (kills.two_at_a_time, 9),
     (disks.full, 20),
     (disks.full_at_last, 9),
+    (disks.removed, 12),
     (disks.not_writable, 1),
     (damage.damaged, 40),
     (damage.seen_by_readers, 20),

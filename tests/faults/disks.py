@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from tests.faults.runs import COMMANDS, Bench, Tally, no_file_beyond, one_line, run, words
+from tests.faults.runs import COMMANDS, Bench, Tally, no_file_beyond, one_line, run, start, words
 
 INSIDE = "TOKENLAW_FAULTS_INSIDE"
 
@@ -95,6 +96,30 @@ def full_at_last(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
         else:
             found = bench.judged(command, out)
             tally.add(found if found.startswith("LOSS") else "one line, old file intact")
+    yield tally
+
+
+def removed(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
+    """The output, or its whole folder, is removed by someone else while the run goes on."""
+    tally = Tally("output or its folder removed during the run")
+    for k in range(tries):
+        command, out = COMMANDS[k % 3], bench.fresh("removed")
+        process = start(*words(command, bench.config, out))
+        end = time.monotonic() + 30
+        while not out.exists() and time.monotonic() < end:
+            time.sleep(0.0005)
+        time.sleep(random.uniform(0, 0.5) * bench.duration(command))
+        if k % 2:
+            out.unlink()
+        else:
+            shutil.rmtree(out.parent, ignore_errors=True)
+        ending = process.finish()
+        if ending != (0, []) and not one_line(*ending, codes=(2, 3)):
+            tally.add(f"LOSS: {command}: {ending}")
+            continue
+        out.parent.mkdir(exist_ok=True)
+        found = bench.judged(command, out)
+        tally.add(found if found.startswith("LOSS") else "one line, " + found if ending[0] else "ended before")
     yield tally
 
 

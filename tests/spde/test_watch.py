@@ -94,4 +94,7 @@ def test_moments_of_displaced_points():
     second = np.einsum("n,ni,nj->ij", weights, moved, moved) - np.einsum("n,ni,nj->ij", weights, points, points)
     want = max(np.abs(mean).max(), np.abs(second).max())
     assert moment_change(Cloud(points, weights), push) == pytest.approx(want, rel=1e-5)
+    both = Cloud(np.concatenate([points, -points]), np.concatenate([weights, weights]) / 2)
+    even = moment_change(both, np.concatenate([push, -push]))  # the mean stays
+    assert even == pytest.approx(np.abs(second).max(), rel=1e-5)
     assert moment_change(Cloud(points, weights), 3.0 * points) == pytest.approx(0, abs=1e-14)

@@ -80,7 +80,19 @@ def test_a_lock_that_was_left_behind_is_none(folder):
     Path(".a.nc.lock").write_text("process 1 on another\n")
     Path(".a.nc.part").write_bytes(b"half")
     assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    Path(".a.nc.part").write_bytes(b"half")
+    assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume") == 0  # complete: nothing is written
     assert sorted(path.name for path in folder.iterdir()) == ["a.nc", "c.toml"]
+
+
+def test_a_file_is_never_changed_in_place(folder):
+    """Who has the old file open keeps it whole."""
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    before = Path("a.nc").read_bytes()
+    with open("a.nc", "rb") as old:
+        assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume", layers__t_end=0.2) == 0
+        assert old.read() == before
+    assert Path("a.nc").read_bytes() != before
 
 
 def test_a_lock_whose_file_was_removed_meanwhile_is_taken_again(folder, monkeypatch):
@@ -276,3 +288,32 @@ def test_contents_of_a_refused_file_are_compared(folder):
     with netCDF4.Dataset("a.nc", "a") as file:
         file["tokens"][0, 0, 0] = np.nextafter(file["tokens"][0, 0, 0], 2)
     assert contents("a.nc") != before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_the_file_is_whole(number, folder, monkeypatch):
+    """In the middle of a library it would leave a lock behind, and the last records would wait for it for ever."""
+    real, log = output.Recorder._replace, []
+
+    def interrupted(self):
+        log.append("begun")
+        if len(log) == 1:
+            signal.raise_signal(number)
+        real(self)
+        log.append("whole")
+
+    def asked(*_):
+        log.append("heard")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output.Recorder, "_replace", interrupted)
+    before = signal.signal(number, asked)
+    try:
+        assert call("solve", "c.toml", "--out", "a.nc", "-q") == 130
+        assert signal.getsignal(number) is asked
+    finally:
+        signal.signal(number, before)
+    assert log == ["begun", "whole", "heard"]
+    assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume") == 0
+    assert call("solve", "c.toml", "--out", "b.nc", "-q") == 0
+    assert_same("b.nc", "a.nc")
