@@ -31,10 +31,11 @@ class Running(Protocol):
 
 
 def begin(dataset: xr.Dataset, axis: str) -> Running:
-    """Checksum of the attributes, and of the variables without the record axis."""
+    """Checksum of all attributes, and of the variables without the record axis."""
     running: Running = hashlib.sha256()
-    for name in sorted(dataset.attrs):
-        running.update(f"{name}={np.ravel(dataset.attrs[name]).tolist()}\n".encode())
+    for owner, attrs in (("", dataset.attrs), *((name, variable.attrs) for name, variable in _sorted(dataset))):
+        for name in sorted(attrs):
+            running.update(f"{owner}:{name}={np.ravel(attrs[name]).tolist()}\n".encode())
     _feed(running, ((str(name), v.values) for name, v in _sorted(dataset) if axis not in v.dims))
     return running
 

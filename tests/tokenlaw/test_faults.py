@@ -142,9 +142,10 @@ def test_a_turned_bit_is_found_by_every_reader(folder, capsys):
         lambda file: file["mass"].__setitem__(1, 1 + 1e-15),
         lambda file: file["lat"].__setitem__(0, 89.0),
         lambda file: file.setncattr("seed", "8"),
+        lambda file: file["mass"].setncattr("units", "m"),
         lambda file: file.groups["state"].delncattr("sha256"),
     ],
-    ids=["state", "record", "grid", "attribute", "no checksum"],
+    ids=["state", "record", "grid", "attribute", "unit", "no checksum"],
 )
 def test_every_change_is_found(change, folder, capsys):
     """Changes that HDF5 itself takes for good ones, in every part of a file."""
