@@ -1,74 +1,56 @@
-"""Checksum of a run's file: what a run goes on from is what was written, to the bit, or it is refused.
+"""Checksum of a run's file: the SHA-256 of its bytes, in a line behind them that readers of HDF5 pass over.
 
-sha256 = H(attributes, variables said once, record 0, ..., record n - 1, state).  Each record is hashed when it is
-written, so a file that grows needs only the new ones.  HDF5 keeps Fletcher sums of its own for all other readers.
+It is checked before HDF5 sees the file: on damaged structure HDF5 may never come to an end.  Fletcher sums inside, on
+every array, serve readers that know nothing of it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, Self
+import os
+from pathlib import Path
+from typing import BinaryIO
 
-import numpy as np
-import xarray as xr
-
-BLOCK = 64  # records that are read at a time
-
-
-class Running(Protocol):
-    """A hash of what was seen so far, as hashlib makes it."""
-
-    def update(self, data: bytes, /) -> None:
-        """See more."""
-        ...
-
-    def copy(self) -> Self:
-        """One that goes on by itself."""
-        ...
-
-    def hexdigest(self) -> str:
-        """The hash in hexadecimal digits."""
-        ...
+MARK = b"\ntokenlaw sha256 "
+LENGTH = len(MARK) + 64 + 1
+BLOCK = 1 << 20  # bytes that are read at a time
 
 
-def begin(dataset: xr.Dataset, axis: str) -> Running:
-    """Checksum of all attributes, and of the variables without the record axis."""
-    running: Running = hashlib.sha256()
-    for owner, attrs in (("", dataset.attrs), *((name, variable.attrs) for name, variable in _sorted(dataset))):
-        for name in sorted(attrs):
-            running.update(f"{owner}:{name}={np.ravel(attrs[name]).tolist()}\n".encode())
-    _feed(running, ((str(name), v.values) for name, v in _sorted(dataset) if axis not in v.dims))
-    return running
+def seal(path: Path) -> None:
+    """Write the checksum of a file behind it."""
+    with open(path, "r+b") as file:
+        found = _hash(file, os.fstat(file.fileno()).st_size)
+        file.seek(0, os.SEEK_END)
+        file.write(MARK + found + b"\n")
 
 
-def add(running: Running, dataset: xr.Dataset, axis: str) -> Running:
-    """The checksum with the records of a dataset behind it; the one given stays as it is."""
-    running = running.copy()
-    for start in range(0, dataset.sizes[axis], BLOCK):
-        block = dataset.isel({axis: slice(start, start + BLOCK)})
-        columns = {
-            str(name): np.moveaxis(v.values, v.dims.index(axis), 0) for name, v in _sorted(block) if axis in v.dims
-        }
-        for k in range(block.sizes[axis]):
-            _feed(running, ((name, values[k]) for name, values in columns.items()))
-    return running
+def unseal(path: Path) -> None:
+    """Take the checksum of a file away; nothing where it has none."""
+    if sealed(path):
+        os.truncate(path, path.stat().st_size - LENGTH)
 
 
-def seal(running: Running, state: Mapping[str, Any]) -> str:
-    """Checksum of all that, and of the state to go on from: what the file holds."""
-    running = running.copy()
-    _feed(running, ((name, np.asarray(state[name])) for name in sorted(state)))
-    return running.hexdigest()
+def sealed(path: Path) -> bool:
+    """Whether a file ends with a checksum."""
+    with open(path, "rb") as file:
+        return _line(file).startswith(MARK)
 
 
-def _sorted(dataset: xr.Dataset) -> list[tuple[Any, xr.Variable]]:
-    return sorted(dataset.variables.items(), key=lambda item: str(item[0]))
+def intact(path: Path) -> bool:
+    """Whether a file ends with its checksum; reads all of it."""
+    with open(path, "rb") as file:
+        line = _line(file)
+        return line == MARK + _hash(file, os.fstat(file.fileno()).st_size - LENGTH) + b"\n"
 
 
-def _feed(running: Running, arrays: Iterable[tuple[str, Any]]) -> None:
-    for name, array in arrays:
-        values = np.asarray(array)
-        if values.dtype.kind in "OU":
-            data = "\n".join(map(str, values.ravel())).encode()
-        else:
-            data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
-        running.update(f"{name} {values.shape}\n".encode() + data)
+def _line(file: BinaryIO) -> bytes:
+    file.seek(max(os.fstat(file.fileno()).st_size - LENGTH, 0))
+    return file.read()
+
+
+def _hash(file: BinaryIO, size: int) -> bytes:
+    """SHA-256 of the first bytes of a file, in hexadecimal digits."""
+    file.seek(0)
+    running = hashlib.sha256()
+    while size > 0 and (data := file.read(min(BLOCK, size))):
+        running.update(data)
+        size -= len(data)
+    return running.hexdigest().encode()

@@ -2,7 +2,7 @@
 
 A file is never changed in place.  New records go to a copy, and the copy takes the place of the old file by one
 rename, so whatever moment a run is killed at, the file on disk opens and holds the state to go on from.  A checksum
-of all that a run goes on from tells a damaged file from a good one.
+behind it tells a damaged file from a good one.
 """
 
 import contextlib
@@ -137,7 +137,6 @@ class Recorder:
         self._state: dict[str, Array] = {}
         self._written = 0  # records on disk
         self._keep: int | None = None  # of those of a file to go on from
-        self._checksum: checksum.Running | None = None  # of the records on disk
         self._last, self._cost = -np.inf, 0.0
 
     def _paths(self) -> tuple[Path, Path]:
@@ -175,26 +174,26 @@ class Recorder:
         path, temporary = self._paths()
         begin = time.monotonic()
         written = self._written if self._keep is None else self._keep
-        running = self._checksum
         try:
             if self._keep is not None:
-                running = self._trim(path, temporary, self._keep)
+                self._trim(path, temporary, self._keep)
             elif written:
                 shutil.copyfile(path, temporary)
-            if written and running is not None:
-                running = self._extend(temporary, written, running)
+                checksum.unseal(temporary)
+            if written:
+                self._extend(temporary, written)
             else:
                 dataset = self._assemble()
-                running = checksum.add(checksum.begin(dataset, AXIS), dataset, AXIS)
                 dataset.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
-            self._write_state(self._state, running)
+            self._write_state(self._state)
+            checksum.seal(temporary)
             self._replace()
         except (OSError, RuntimeError) as error:  # RuntimeError: what HDF5 says of a full disk
             raise WriteError(path, error, written > 0) from error
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        self._written, self._keep, self._checksum, self._pending = written + len(self._pending), None, running, []
+        self._written, self._keep, self._pending = written + len(self._pending), None, []
         self._last = time.monotonic()
         self._cost = self._last - begin
 
@@ -210,23 +209,20 @@ class Recorder:
         dataset = xr.merge([self.static, records], combine_attrs="override")
         return dataset.assign_attrs(self.attrs)
 
-    def _trim(self, path: Path, temporary: Path, keep: int) -> checksum.Running:
-        """Copy the first `keep` records of a file, with the attributes of this run; their checksum."""
+    def _trim(self, path: Path, temporary: Path, keep: int) -> None:
+        """Copy the first `keep` records of a file, with the attributes of this run."""
         with xr.open_dataset(path, engine="netcdf4") as old:
             kept = old.isel({AXIS: slice(0, keep)}).load().assign_attrs(self.attrs)
         kept.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
-        return checksum.add(checksum.begin(kept, AXIS), kept, AXIS)
 
-    def _extend(self, temporary: Path, start: int, running: checksum.Running) -> checksum.Running:
-        """Add the new records to a copy; the checksum with them."""
+    def _extend(self, temporary: Path, start: int) -> None:
         new = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
         with netCDF4.Dataset(temporary, "a") as file:
             for name, variable in new.variables.items():
                 if AXIS in variable.dims:
                     file.variables[str(name)][start : start + new.sizes[AXIS]] = variable.values
-        return checksum.add(running, new, AXIS)
 
-    def _write_state(self, state: Mapping[str, Array], running: checksum.Running) -> None:
+    def _write_state(self, state: Mapping[str, Array]) -> None:
         with netCDF4.Dataset(self._paths()[1], "a") as file:
             group = file.groups.get("state") or file.createGroup("state")
             for name, array in state.items():
@@ -237,13 +233,6 @@ class Recorder:
                         group.createDimension(dim, size)
                     group.createVariable(name, values.dtype, dims, fletcher32=_summed(values))
                 group.variables[name][...] = values
-            group.sha256 = checksum.seal(running, _arrays(group))
-
-
-def _arrays(group: netCDF4.Group) -> dict[str, Array]:
-    """All arrays of a group, those of an earlier depth among them."""
-    group.set_auto_mask(False)
-    return {name: np.asarray(variable[...]) for name, variable in group.variables.items()}
 
 
 def read_state(path: Path) -> dict[str, Array]:
@@ -251,13 +240,6 @@ def read_state(path: Path) -> dict[str, Array]:
     with netCDF4.Dataset(path, "r") as file:
         if "state" not in file.groups:
             raise ValueError(f"{path} holds no state to go on from")
-        return _arrays(file.groups["state"])
-
-
-def intact(path: Path) -> bool:
-    """Whether all that a file holds is what a run has written; reads the whole file."""
-    with netCDF4.Dataset(path, "r") as file:
-        written = getattr(file.groups.get("state"), "sha256", None)
-    with xr.open_dataset(path, engine="netcdf4", cache=False) as dataset:
-        running = checksum.add(checksum.begin(dataset, AXIS), dataset, AXIS)
-    return checksum.seal(running, read_state(path)) == written
+        group = file.groups["state"]
+        group.set_auto_mask(False)
+        return {name: np.asarray(variable[...]) for name, variable in group.variables.items()}

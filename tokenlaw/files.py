@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from particles import checksum
+
 WORTH_TELLING = (
     ("mass", "mass"),
     ("mean_overlap", "mean overlap"),
@@ -32,9 +34,12 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
-        dataset = xr.open_dataset(path, engine="netcdf4")
+        damaged = checksum.sealed(path) and not checksum.intact(path)
+        dataset = xr.Dataset() if damaged else xr.open_dataset(path, engine="netcdf4")
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
+    if damaged:
+        raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
     try:
         with dataset:
             yield dataset

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from particles import checksum
 from particles import output as records
 from particles.simulate import State
 from tokenlaw import config
@@ -28,17 +29,19 @@ class Old:
 def resumable(command: str, experiment: Experiment, out: Path) -> Old:
     """Read the file, once it is clear that the run may go on from it."""
     try:
+        if not checksum.sealed(out):
+            raise ConfigError(f"--resume {out}: not a readable file of a run (it does not end with a checksum)")
+        if not checksum.intact(out):
+            raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
         with xr.open_dataset(out, engine="netcdf4") as dataset:
             attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
         written_by, text = attrs["command"], str(attrs["configuration"])
         _same_versions(attrs, out)
-        state, whole = records.read_state(out), records.intact(out)
+        state = records.read_state(out)
     except ConfigError:
         raise
     except (OSError, LookupError, ValueError, RuntimeError, AttributeError) as error:
         raise ConfigError(f"--resume {out}: not a readable file of a run ({type(error).__name__})") from None
-    if not whole:
-        raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
     if written_by != command:
         raise ConfigError(f"--resume {out}: was written by tokenlaw {written_by}, not by tokenlaw {command}")
     try:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import output
+from particles import checksum, output
 from tests.faults import damage, disks, kills, numbers
 from tests.faults.runs import Bench
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, contents, tokens_file
@@ -123,16 +123,20 @@ def test_disks_without_locks_warn(folder, monkeypatch):
 
 
 def test_a_turned_bit_is_found_by_every_reader(folder, capsys):
-    """In the data of a record: Fletcher's sum for readers, SHA-256 for a run."""
+    """In the data of a record: SHA-256 for our commands, Fletcher's sum for other readers."""
     assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
     with xr.open_dataset("a.nc") as dataset:
         wanted = dataset["density"].values[1].tobytes()[800:816]
     data = bytearray(Path("a.nc").read_bytes())
     data[data.index(wanted)] ^= 1
     Path("a.nc").write_bytes(data)
-    assert "a.nc: is damaged and cannot be read" in refusal(capsys, "plot", "a.nc", "--out", "a.png")
-    assert "not a readable file of a run" in refusal(capsys, "solve", "c.toml", "--out", "a.nc", "--resume")
+    for words in (["plot", "a.nc", "--out", "a.png"], ["solve", "c.toml", "--out", "a.nc", "--resume"]):
+        assert "a.nc: is damaged: its checksum is not that of its contents" in refusal(capsys, *words)
     assert Path("a.nc").read_bytes() == data
+    with xr.open_dataset("a.nc") as dataset, pytest.raises(RuntimeError, match="NetCDF"):
+        dataset["density"].load()
+    checksum.unseal(Path("a.nc"))
+    assert "a.nc: is damaged and cannot be read" in refusal(capsys, "plot", "a.nc", "--out", "a.png")
 
 
 @pytest.mark.parametrize(
@@ -143,32 +147,50 @@ def test_a_turned_bit_is_found_by_every_reader(folder, capsys):
         lambda file: file["lat"].__setitem__(0, 89.0),
         lambda file: file.setncattr("seed", "8"),
         lambda file: file["mass"].setncattr("units", "m"),
-        lambda file: file.groups["state"].delncattr("sha256"),
     ],
-    ids=["state", "record", "grid", "attribute", "unit", "no checksum"],
+    ids=["state", "record", "grid", "attribute", "unit"],
 )
 def test_every_change_is_found(change, folder, capsys):
-    """Changes that HDF5 itself takes for good ones, in every part of a file."""
+    """Changes that HDF5 itself takes for good ones, in every part of a file, with the line behind it and without."""
     assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    line = Path("a.nc").read_bytes()[-checksum.LENGTH :]
+    assert line.startswith(checksum.MARK)
     with netCDF4.Dataset("a.nc", "a") as file:
         change(file)
+    assert not checksum.sealed(Path("a.nc")) or not checksum.intact(Path("a.nc"))
+    checksum.unseal(Path("a.nc"))
+    assert "a.nc: not a readable file of a run (it does not end with a checksum)" in refusal(
+        capsys, "solve", "c.toml", "--out", "a.nc", "--resume"
+    )
+    with open("a.nc", "ab") as file:
+        file.write(line)
     assert "a.nc: is damaged: its checksum" in refusal(capsys, "solve", "c.toml", "--out", "a.nc", "--resume")
 
 
+def test_what_hdf5_hangs_on_is_not_shown_to_it(folder, capsys, monkeypatch):
+    """A sector of its structure that was zeroed: some readers would never come to an end."""
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    data = bytearray(Path("a.nc").read_bytes())
+    data[4096:4608] = bytes(512)
+    Path("a.nc").write_bytes(data)
+    monkeypatch.setattr(xr, "open_dataset", lambda *_, **__: pytest.fail("was opened"))
+    monkeypatch.setattr(netCDF4, "Dataset", lambda *_, **__: pytest.fail("was opened"))
+    resume = ["solve", "c.toml", "--out", "a.nc", "--resume"]
+    for words in (["info", "a.nc"], ["plot", "a.nc", "--out", "a.png"], resume):
+        assert "a.nc: is damaged: its checksum is not that of its contents" in refusal(capsys, *words)
+
+
 def test_the_checksum_goes_on_with_the_file(folder, monkeypatch):
-    """Written at once, or record after record, or in two runs: the same."""
+    """Written at once, or record after record, or in two runs: one line, at the end."""
     more = {"layers__t_end": 0.24}
     assert call("solve", "c.toml", "--out", "once.nc", "-q", **more) == 0
     monkeypatch.setattr(output.Recorder.__init__, "__defaults__", (None, None, None, 0.0))
     assert call("solve", "c.toml", "--out", "often.nc", "-q", **more) == 0
     assert call("solve", "c.toml", "--out", "twice.nc", "-q") == 0
     assert call("solve", "c.toml", "--out", "twice.nc", "-q", "--resume", **more) == 0
-    sums = set()
     for name in ("once.nc", "often.nc", "twice.nc"):
-        assert output.intact(Path(name))
-        with netCDF4.Dataset(name) as file:
-            sums.add(file.groups["state"].sha256)
-    assert len(sums) == 1
+        assert checksum.intact(Path(name))
+        assert Path(name).read_bytes().count(checksum.MARK) == 1
 
 
 def test_another_version_is_refused_and_other_libraries_are_told(folder, capsys):

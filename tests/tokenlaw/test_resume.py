@@ -191,11 +191,8 @@ def test_a_full_disk_stops_the_run(monkeypatch, capsys, tmp_path):
 
 def seal_again(path):
     """Give a file the checksum of its contents, as another version would have."""
-    with xr.open_dataset(path) as dataset:
-        running = checksum.add(checksum.begin(dataset, output.AXIS), dataset, output.AXIS)
-    sealed = checksum.seal(running, output.read_state(path))
-    with netCDF4.Dataset(path, "a") as file:
-        file.groups["state"].sha256 = sealed
+    checksum.unseal(path)
+    checksum.seal(path)
 
 
 def refused(capsys, *words, **settings):
@@ -250,13 +247,12 @@ def test_another_file_is_refused(capsys, tmp_path):
     ids=["state", "step", "configuration", "version"],
 )
 def test_a_file_that_does_not_fit_is_refused(damage, reason, capsys):
-    """Damage behind the back of the checksum is found by what the file says; with it, by the checksum."""
+    """Another program has changed it; and a file that is whole and does not fit."""
     assert call("simulate", "c.toml", "--out", "old.nc", "-q") == 0
     with netCDF4.Dataset("old.nc", "a") as file:
         damage(file)
-    if "not a readable" not in reason:
-        assert "old.nc: is damaged: its checksum is not that of its contents" in refused(capsys, "simulate", "c.toml")
-        seal_again(Path("old.nc"))
+    assert "checksum" in refused(capsys, "simulate", "c.toml")
+    seal_again(Path("old.nc"))
     assert reason in refused(capsys, "simulate", "c.toml")
 
 
