@@ -30,7 +30,7 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench mutate faults install shtns clean distclean FORCE
+.PHONY: help solve test check bench mutate faults cf dist install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,20 @@ mutate: $(TEST_DONE) $(SHTNS_DONE) ## small wrong changes to the core, one at a 
 
 faults: $(TEST_DONE) $(SHTNS_DONE) ## kill runs, fill disks, damage files, break numbers: is anything lost? (minutes)
 	OMP_NUM_THREADS=1 $(PY) -m tests.faults
+
+cf: $(TEST_DONE) ## do the files keep to the CF conventions? (a checker in an environment of its own, .venv/cf)
+	@test -x $(VENV)/cf/bin/compliance-checker || { $(PY) -m venv $(VENV)/cf && $(VENV)/cf/bin/python -m pip --quiet \
+	    --disable-pip-version-check install 'compliance-checker>=6,<7'; }
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) tests/cf.py $(VENV)/cf/bin/compliance-checker
+
+dist: $(PACKAGE_DONE) ## wheel and source in dist/, tried in an empty environment
+	@$(PIP) install 'build>=1.2,<2'
+	rm -rf dist build
+	$(PY) -m build --outdir dist .
+	$(PY) -m venv --clear .venv/tried
+	.venv/tried/bin/python -m pip --quiet --disable-pip-version-check install --only-binary :all: dist/*.whl
+	cd dist && ../.venv/tried/bin/tokenlaw --version && ../.venv/tried/bin/tokenlaw theory mlp-kernel activation=relu d=64 \
+	    sigma_r=1 sigma_w=1
 
 install: $(PACKAGE_DONE) $(SHTNS_DONE) ## install the toolkit into .venv, in editable form
 

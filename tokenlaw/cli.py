@@ -113,8 +113,11 @@ def plot(
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with _held():
-        from tokenlaw.files import describe, opened
+        from tokenlaw.files import describe, describe_encoder, opened
 
+    if file.suffix == ".safetensors":
+        typer.echo(describe_encoder(file))
+        return
     with opened(file) as dataset:
         text = describe(dataset, file)
     typer.echo(text)

@@ -49,6 +49,30 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
 
 
+def describe_encoder(path: Path) -> str:
+    """How the attention matrices of a trained encoder are spread, in lines of text."""
+    from particles.checkpoint import MATRICES, read_checkpoint
+
+    try:
+        model = read_checkpoint(path)
+    except ImportError as error:
+        raise ValueError(f"{path}: {error}") from None
+    n_layers, n_heads, head_dim, d = model.query.shape
+    spread = model.spread()
+    lines = [
+        f"{path}: attention of an encoder, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
+        "Gaussian entries would have excess kurtosis 0 and a largest singular value of 1",
+        f"{'layer':>6s}  {'matrix':8s}{'sigma d^(1/2)':>15s}{'excess kurtosis':>18s}{'largest singular value':>25s}",
+    ]
+    for layer in range(n_layers):
+        for name in MATRICES:
+            one = spread.sel(layer=layer, matrix=name)
+            numbers = (float(one[key]) for key in ("sigma", "excess_kurtosis", "top_singular_value"))
+            lines.append("{:6d}  {:8s}{:15.3f}{:18.2f}{:25.2f}".format(layer, name, *numbers))
+    lines.append(f"standard error of the excess kurtosis of Gaussian entries: {spread.attrs['kurtosis_error']:.2g}")
+    return "\n".join(lines)
+
+
 def describe(dataset: xr.Dataset, path: Path) -> str:
     """What a file holds, in lines of text."""
     lines = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
