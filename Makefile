@@ -31,7 +31,7 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench mutate docs links cf dist install shtns clean distclean FORCE
+.PHONY: help solve test check bench mutate faults docs links cf dist install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: $(PACKAGE_DONE) $(SHTNS_DONE) ## all benchmarks at small sizes, and a tab
 mutate: $(TEST_DONE) $(SHTNS_DONE) ## small wrong changes to the core, one at a time: do the tests notice? (long)
 	@$(PIP) install --editable '.[mutation]'
 	OMP_NUM_THREADS=1 $(PY) tests/mutate.py
+
+faults: $(TEST_DONE) $(SHTNS_DONE) ## kill runs, fill disks, damage files, break numbers: is anything lost? (minutes)
+	OMP_NUM_THREADS=1 $(PY) -m tests.faults
 
 cf: $(TEST_DONE) ## do the files keep to the CF conventions? (a checker in an environment of its own, .venv/cf)
 	@test -x $(VENV)/cf/bin/compliance-checker || { $(PY) -m venv $(VENV)/cf && $(VENV)/cf/bin/python -m pip --quiet \

@@ -5,7 +5,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,7 +122,8 @@ def info(file: File) -> None:
         tell(describe_encoder(file))
         return
     with opened(file) as dataset:
-        tell(describe(dataset, file))
+        text = describe(dataset, file)
+    tell(text)
 
 
 @app.command()
@@ -237,11 +238,11 @@ def _execute(
             from tokenlaw import runs
             from tokenlaw.build import build
 
-        experiment = build(c)
+            experiment = build(c)  # reads input files
         sections = (c.layers, c.initial, c.heads)
         inputs = [path, *(Path(name) for section in sections if (name := getattr(section, "file", None)))]
         _check_outputs({"--out": out} | ({} if layers is None else {"--record-layers": layers}), inputs)
-        tell: Callable[[str], None] = (lambda text: None) if quiet else (lambda text: typer.echo(text, err=True))
+        tell: Callable[[str], None] = (lambda text: None) if quiet else _say
         with _progress(command, experiment.plan.n_steps, quiet) as progress:
             runs.execute(command, experiment, out, resume=resume, layers=layers, tell=tell, progress=progress)
     except KeyboardInterrupt:
@@ -257,6 +258,8 @@ def _check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
             raise ValueError(f"{option} {out}: is not a regular file")
         if any(out.exists() and source.exists() and out.samefile(source) for source in inputs):
             raise ValueError(f"{option} {out}: is an input of this run and would be overwritten")
+        if out.exists() and not os.access(out, os.W_OK):
+            raise ValueError(f"{option} {out}: is there already and not writable")
     if len({out.resolve() for out in outputs.values()}) < len(outputs):
         raise ValueError(f"--record-layers {outputs['--record-layers']}: must be another file than --out")
     for option, out in outputs.items():
@@ -294,6 +297,12 @@ def _progress(command: str, n_steps: int, quiet: bool) -> "Iterator[Progress]":
         yield show
 
 
+def _say(text: str) -> None:
+    """A line on stderr; a run goes on where nobody reads it."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -306,7 +315,7 @@ def _warnings_as_notes() -> Callable[..., None]:
         line = f"warning: {_one_line(str(message))}"
         if line not in said:
             said.add(line)
-            typer.echo(line, err=True)
+            _say(line)
 
     return say
 
@@ -341,6 +350,8 @@ def _ending(error: Exception) -> tuple[int, str]:
         return STOPPED, f"stopped: {error}"
     if type(error).__name__ == "TransportError":
         return STOPPED, f"stopped: {error}"
+    if isinstance(error, RuntimeError) and str(error).startswith("NetCDF: "):  # a chunk that fails its Fletcher sum
+        return BAD_INPUT, f"error: an input file is damaged and cannot be read ({error})"
     if isinstance(error, ValueError | TypeError | OSError):
         return BAD_INPUT, f"error: {error}"
     raise error
@@ -359,10 +370,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             code = INTERRUPTED
         except Exception as error:
             code, line = _ending(error)
-            typer.echo(_one_line(line), err=True)
+            _say(_one_line(line))
             return code
     if code == INTERRUPTED:  # outside a run: nothing to go on with
-        typer.echo("interrupted", err=True)
+        _say("interrupted")
     return code if isinstance(code, int) else 0
 
 
@@ -395,7 +406,7 @@ def _held() -> Iterator[None]:
 
 def main() -> None:
     """Entry point of the command `tokenlaw`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     code = run()

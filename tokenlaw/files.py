@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from particles import checksum
 from tokenlaw.tables import Table
 
 WORTH_TELLING = (
@@ -15,6 +16,7 @@ WORTH_TELLING = (
     ("tokens_mean_overlap", "mean overlap of the tokens"),
     ("radius", "radius, r.m.s."),
     ("moment_defect", "moment defect"),
+    ("field_error", "error of the field"),
     ("tail", "tail"),
     ("min_density", "smallest density"),
     ("entropy", "entropy"),
@@ -29,15 +31,23 @@ WORTH_TELLING = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file; ValueError with one line where it cannot be."""
+    """Open a NetCDF file; ValueError with one line where it, or later something in it, cannot be read."""
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
-        dataset = xr.open_dataset(path, engine="netcdf4")
+        damaged = checksum.sealed(path) and not checksum.intact(path)
+        dataset = xr.Dataset() if damaged else xr.open_dataset(path, engine="netcdf4")
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    with dataset:
-        yield dataset
+    if damaged:
+        raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
+    try:
+        with dataset:
+            yield dataset
+    except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
+        if not str(error).startswith("NetCDF: "):
+            raise
+        raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
 
 
 def describe_encoder(path: Path) -> list[str | Table]:
