@@ -221,7 +221,9 @@ def solve(
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
-    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved, characteristics)
+    flow = DensityFlow(
+        density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, carried
+    )
     riders = np.zeros((0, density.sphere.d)) if passive is None else as_array(
         passive, "passive", (None, density.sphere.d)
     )
