@@ -69,8 +69,17 @@ def power(coefficients: Coefficients) -> Array:
     return result.reshape(*square.shape[:-1], degree + 1)
 
 
+def must_be_numbers(angle: Array) -> None:
+    """FloatingPointError where an angle is NaN."""
+    if np.isnan(angle.sum()):
+        raise FloatingPointError("the state is no longer finite")
+
+
 def angles(points: Array) -> Array:
-    """Colatitude and longitude (theta, phi) of unit vectors (N, 3): (N, 2), accurate near the poles too."""
+    """Colatitude and longitude (theta, phi) of unit vectors (N, 3): (N, 2), accurate near the poles too.
+
+    FloatingPointError where a point is not finite: the transforms know no such angle.
+    """
     location = empty(points.shape[0], 2)
 
     def fill(part: slice) -> None:
@@ -78,6 +87,7 @@ def angles(points: Array) -> Array:
         work = x * x  # reused: memory is what this costs
         work += y * y
         np.arctan2(np.sqrt(work, out=work), z, out=location[part, 0])
+        must_be_numbers(location[part, 0])
         np.arctan2(y, x, out=work)
         np.add(work, 2 * np.pi * (work < 0), out=location[part, 1])
 

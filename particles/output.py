@@ -1,9 +1,11 @@
 """Records of a run: in memory, or in a NetCDF-4 file that grows as the run goes.
 
 A file is never changed in place.  New records go to a copy, and the copy takes the place of the old file by one
-rename, so whatever moment a run is killed at, the file on disk opens and holds the state to go on from.
+rename, so whatever moment a run is killed at, the file on disk opens and holds the state to go on from.  A checksum
+behind it tells a damaged file from a good one.
 """
 
+import contextlib
 import os
 import shutil
 import time
@@ -16,11 +18,14 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
+from particles import checksum
 from particles.arrays import Array
+from particles.interrupts import undisturbed
 from particles.layers import LayerLaw
 from particles.parallel import serially
 
 AXIS = "depth_time"
+LITTLE_ROOM = 1 << 20  # bytes on the disk below which a message speaks of them
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
 
 
@@ -33,8 +38,18 @@ class WriteError(OSError):
     """
 
     def __init__(self, path: Path, reason: BaseException, begun: bool) -> None:
-        super().__init__(f"{path}: cannot be written ({getattr(reason, 'strerror', None) or reason})")
+        text = getattr(reason, "strerror", None) or f"{reason}{_room(path)}"
+        super().__init__(f"{path}: cannot be written ({text})")
         self.begun = begun
+
+
+def _room(path: Path) -> str:
+    """What HDF5 does not say: that the disk is full."""
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError:
+        return ""
+    return f"; {free} bytes are free on the disk" if free < LITTLE_ROOM else ""
 
 
 def versions() -> dict[str, str]:
@@ -69,12 +84,31 @@ def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ..
 
 
 def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Encoding in which coordinates carry no _FillValue and records are chunks."""
+    """Encoding in which coordinates carry no _FillValue, records are chunks, and chunks have a Fletcher sum."""
     result: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in dataset.variables}
     for name, variable in dataset.variables.items():
         if variable.dims and variable.dims[0] == AXIS and variable.ndim > 1:
             result[str(name)]["chunksizes"] = (1, *variable.shape[1:])
+        result[str(name)]["fletcher32"] = _summed(variable)
     return result
+
+
+def _summed(array: Any) -> bool:
+    """Whether HDF5 can hold a Fletcher sum for an array: it is not a scalar, not empty, not text."""
+    return array.ndim > 0 and array.size > 0 and array.dtype.kind in "iuf"
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a whole file over an old one, so that after a loss of power there is the one or the other."""
+    with open(temporary, "rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+    with contextlib.suppress(OSError):  # a folder that cannot be flushed: the rename waits for the system to do it
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 class Recorder:
@@ -114,9 +148,7 @@ class Recorder:
 
     def _replace(self) -> None:
         path, temporary = self._paths()
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
 
     def continue_file(self, keep: int) -> None:
         """Go on from an existing file, of which the first `keep` records stay.
@@ -135,9 +167,12 @@ class Recorder:
 
     @serially
     def flush(self) -> None:
-        """Bring everything collected so far to disk (nothing to do in memory)."""
-        if self.path is None or not self._pending:
-            return
+        """Bring everything collected so far to disk (nothing to do in memory); interrupts wait until it is there."""
+        if self.path is not None and self._pending:
+            with undisturbed():
+                self._flush()
+
+    def _flush(self) -> None:
         path, temporary = self._paths()
         begin = time.monotonic()
         written = self._written if self._keep is None else self._keep
@@ -146,18 +181,20 @@ class Recorder:
                 self._trim(path, temporary, self._keep)
             elif written:
                 shutil.copyfile(path, temporary)
+                checksum.unseal(temporary)
             if written:
                 self._extend(temporary, written)
             else:
                 dataset = self._assemble()
                 dataset.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
             self._write_state(self._state)
+            checksum.seal(temporary)
             self._replace()
         except (OSError, RuntimeError) as error:  # RuntimeError: what HDF5 says of a full disk
             raise WriteError(path, error, written > 0) from error
         finally:
-            temporary.unlink(missing_ok=True)
-        # At once: interrupted just before, the next flush writes the same records to the same place.
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         self._written, self._keep, self._pending = written + len(self._pending), None, []
         self._last = time.monotonic()
         self._cost = self._last - begin
@@ -196,7 +233,7 @@ class Recorder:
                     dims = tuple(f"{name}_{axis}" for axis in range(values.ndim))
                     for dim, size in zip(dims, values.shape, strict=True):
                         group.createDimension(dim, size)
-                    group.createVariable(name, values.dtype, dims)
+                    group.createVariable(name, values.dtype, dims, fletcher32=_summed(values))
                 group.variables[name][...] = values
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from particles import output
-from particles.arrays import Array, ConvergenceError, SolverError, unit
+from particles.arrays import Array, SolverError, unit
 from particles.attention import Attention, DirectField, FieldFactory, field_of
 from particles.buffers import reused
 from particles.euclidean import AnyTokens
@@ -119,7 +119,7 @@ def advance_tokens(
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # tokens in R^d may leave the range of numbers: below
                 cloud = push_tokens(Cloud(state.points, state.weights), law, step, attention, field)
-        except ConvergenceError as error:
+        except (ArithmeticError, np.linalg.LinAlgError) as error:
             raise SolverError(str(error), step=step, depth_time=step * law.dt, state=state) from None
         if not max(cloud.points.max(), -cloud.points.min()) <= LARGEST:  # without an array of their absolute values
             raise SolverError("the tokens are no longer finite", step=step, depth_time=step * law.dt, state=state)

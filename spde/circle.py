@@ -13,7 +13,7 @@ import ducc0
 import numpy as np
 
 from particles.arrays import Array
-from particles.harmonics import PRECISION, Coefficients
+from particles.harmonics import PRECISION, Coefficients, must_be_numbers
 from spde.sphere import MAX_DEGREE, MIN_DEGREE, even_smooth
 
 ROOT = math.sqrt(2 * math.pi)
@@ -81,7 +81,9 @@ def adjoint_at(values: Array, points: Array, degree: int) -> Coefficients:
 
 
 def _angles(points: Array) -> Array:
-    return np.arctan2(points[:, 1], points[:, 0])
+    angle: Array = np.arctan2(points[:, 1], points[:, 0])
+    must_be_numbers(angle)
+    return angle
 
 
 def _sums_at(coefficients: Coefficients, points: Array) -> Array:

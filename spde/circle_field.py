@@ -40,6 +40,7 @@ class CircleField:
     degree : largest degree among the heads, 0 if all are summed directly.
     tail : largest bound of a head's truncation error.
     degrees : degree of each head, 0 where it is summed directly.
+    tol : the tolerance it was made for.
 
     Notes
     -----
@@ -55,7 +56,7 @@ class CircleField:
             raise ValueError(f"CircleField lives on S^1 (d = 2), got d = {push.mixing.shape[-1]}")
         if not 0 < tol <= 0.1:
             raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
-        self._measure = Cloud(measure.points, measure.weights)
+        self._measure, self.tol = Cloud(measure.points, measure.weights), tol
         self._columns = np.ascontiguousarray(measure.points.T)
         self.tail = 0.0
         heads: list[Coefficients | None] = []

@@ -57,6 +57,7 @@ class SpectralField:
     degree : largest degree among the heads, 0 if all are summed directly.
     tail : largest estimate of a head's truncation error.
     degrees : degree of each head, 0 where it is summed directly.
+    tol : the tolerance it was made for.
 
     Notes
     -----
@@ -73,7 +74,7 @@ class SpectralField:
         if not 0 < tol <= 0.1:
             raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
         self._measure = Cloud(measure.points, measure.weights)
-        self._tol = tol
+        self.tol = tol
         self._location = angles(measure.points) if len(measure.points) > CHUNK else None  # once for all transforms
         self.tail = 0.0
         choice = SourceChoice(measure, GUARD * tol, self._location)
@@ -113,9 +114,9 @@ class SpectralField:
         if len(points) <= CHUNK:
             return retraction(points, self.at(points))
         location = self._angles(points)
-        series = None if self._direct is not None else tangent_series(self._coefficients, retraction, self._tol)
+        series = None if self._direct is not None else tangent_series(self._coefficients, retraction, self.tol)
         if series is not None:
-            return move(points, angles(points) if location is None else location, series, retraction, self._tol)
+            return move(points, angles(points) if location is None else location, series, retraction, self.tol)
         moved = empty(*points.shape)
 
         def fill(part: slice) -> None:

@@ -38,6 +38,7 @@ def record_of(
             "min_density": (none, density.minimum, "smallest value of the density on the grid"),
             "tail": (none, density.tail, "norm of the top tenth of the degrees over the norm of all"),
             "field_degree": (none, np.int32(state.field_degree), "largest degree of the velocity field"),
+            "field_error": (none, state.field_error.total, "error of the low moments by the field, an estimate"),
             "unresolved": (none, np.int8(unresolved), "1 where the pointwise density is lost"),
             **({} if along is None else along.variables(state.nodes, state.step * law.dt)),
         },

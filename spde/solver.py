@@ -4,7 +4,6 @@
     -> adjoint non-uniform transform of w_g rho(x_g) at T(x_g) -> coefficients
 """
 
-import warnings
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import partial
@@ -26,14 +25,10 @@ from particles.tokens import Cloud
 from spde.density import Density
 from spde.diffusion import heat, nodes_anew
 from spde.domain import SPHERES, Domain
-from spde.field_choice import WatchedField, default_field
+from spde.field_choice import default_field
 from spde.records import record_of, static_of
 from spde.state import DensityState
-
-TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
-NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
-DEFECT_HINT = 1e-5  # above it more carried nodes are advised while the coefficients are resolved
-DEFECT_LIMIT = 1e-4  # likewise when the two representations differ by this much in the low moments
+from spde.watch import Watch, WatchedField, must_be_finite, stopping, unresolved, watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +53,7 @@ class DensityFlow:
     on_unresolved: str = "warn"
     characteristics: bool = False
     carried: tuple[int, int] = (24, 48)
-    _said: set[str] = dataclass_field(default_factory=set, repr=False)
+    _watch: Watch = dataclass_field(default_factory=Watch, repr=False)
 
     def __post_init__(self) -> None:
         if self.law.d != self.sphere.d:
@@ -91,7 +86,7 @@ class DensityFlow:
         """Apply the layers state.step ... until - 1."""
         while state.step < until:
             moved = self._step(state)
-            if self.on_unresolved == "stop" and self.remap_every and self.unresolved(self.density(moved)):
+            if self.on_unresolved == "stop" and self.remap_every and unresolved(self.density(moved)):
                 raise SolverError(
                     "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
                     step=state.step, depth_time=state.step * self.law.dt, state=state,
@@ -112,38 +107,26 @@ class DensityFlow:
 
         def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
             field = field_of(self.field, self.attention, push, measure, n_targets)
-            fields.append(WatchedField(field, self.sphere, measure.points))
+            fields.append(watched(field, self.sphere, self.attention, push, measure, n_targets, state.step))
             return fields[-1]
 
         diffusion = None
-        for push in self.law.layer(state.step):
-            if isinstance(push, Diffusion):
-                diffusion = push
-                riders = (push.scatter(riders[0]), *riders[1:])
-            elif diffusion is not None:
-                raise ValueError("the private step must be the last push of a layer that moves a density")
-            elif along is None:
-                nodes, riders = push.move(nodes, riders, make)
-            else:
-                nodes, riders, along = tangent_move(push, nodes, riders, make, along)
-        frames = () if along is None else (along.frame,)
-        if not all(np.isfinite(array).all() for array in (nodes.points, *riders, *frames)):
-            depth = state.step * self.law.dt
-            raise SolverError("the state is no longer finite", step=state.step, depth_time=depth, state=state)
-        if any(field.longest > 1 for field in fields):
-            self._warn(
-                "long",
-                f"layer {state.step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
-                "representation converges; lower dt",
-            )
+        with stopping(state, self.law.dt):
+            for push in self.law.layer(state.step):
+                if isinstance(push, Diffusion):
+                    diffusion = push
+                    riders = (push.scatter(riders[0]), *riders[1:])
+                elif diffusion is not None:
+                    raise ValueError("the private step must be the last push of a layer that moves a density")
+                elif along is None:
+                    nodes, riders = push.move(nodes, riders, make)
+                else:
+                    nodes, riders, along = tangent_move(push, nodes, riders, make, along)
+            frames = () if along is None else (along.frame,)
+            must_be_finite((nodes.points, *riders, *frames))
+        self._watch.step(fields, state.step)
         if along is not None and state.characteristics is not None:
-            folded = np.count_nonzero(along.folds > state.characteristics.folds)
-            if folded:
-                self._warn(
-                    "fold",
-                    f"layer {state.step} folds the sphere at {folded} carried nodes (det DT <= 0): the density there "
-                    "is a sum over branches, of which node_log_density has one; lower dt",
-                )
+            self._watch.folds(int((along.folds > state.characteristics.folds).sum()), state.step)
         if moving is not None:
             moving = Cloud(np.asfortranarray(riders[1]), moving.weights)
             if (state.step + 1) % self.remap_every == 0:
@@ -153,7 +136,8 @@ class DensityFlow:
             coefficients = heat(self.sphere, coefficients, diffusion.strength)
             nodes = self._made_anew(coefficients, state)
         degree = max((field.degree for field in fields), default=0)
-        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree, along)
+        error = state.field_error.after(field.defect for field in fields)
+        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree, along, error)
 
     def _made_anew(self, coefficients: Coefficients, state: DensityState) -> Cloud:
         """Carried nodes of a density that was smoothed; SolverError where it is negative."""
@@ -170,40 +154,14 @@ class DensityFlow:
             return Density(self.sphere, state.coefficients, state.nodes)
         return Density(self.sphere, self.sphere.adjoint_at(cloud.weights, cloud.points), state.nodes)
 
-    def unresolved(self, density: Density) -> bool:
-        """Whether the pointwise density is lost: tail, negative values or moment_defect beyond their limits."""
-        return (
-            not density.tail <= TAIL_LIMIT
-            or not density.minimum >= -NEGATIVE_LIMIT * density.maximum
-            or not density.moment_defect <= DEFECT_LIMIT
-        )
-
     def observe(self, state: DensityState) -> xr.Dataset:
         """The record of a state: variables of a density file at one depth."""
-        density = self.density(state)
-        unresolved = self.unresolved(density)
-        if unresolved and self.remap_every and self.on_unresolved == "warn":
-            still = "come from the carried nodes and stay right; raise lmax for pointwise values"
-            if self._diffuses:
-                still = "are those of the same coefficients; raise lmax"
-            self._warn(
-                "unresolved",
-                f"the pointwise density is not resolved at depth time {state.step * self.law.dt:g} "
-                f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments {still}",
-            )
-        if self.remap_every and density.moment_defect > DEFECT_HINT and density.tail <= TAIL_LIMIT:
-            self._warn(
-                "nodes",
-                f"the carried nodes lose digits at depth time {state.step * self.law.dt:g} (moment defect "
-                f"{density.moment_defect:.1e}); raise carried_nodes",
-            )
-        return record_of(state, density, self.law, unresolved, bool(self.remap_every))
-
-    def _warn(self, kind: str, text: str) -> None:
-        """Warn once per run and kind."""
-        if kind not in self._said:
-            self._said.add(kind)
-            warnings.warn(text, RuntimeWarning, stacklevel=3)
+        density, depth_time, remapped = self.density(state), state.step * self.law.dt, bool(self.remap_every)
+        lost = unresolved(density)
+        self._watch.field(state.field_error.total, depth_time)
+        if remapped:
+            self._watch.density(density, depth_time, lost and self.on_unresolved == "warn", self._diffuses)
+        return record_of(state, density, self.law, lost, remapped)
 
     def static(self, nodes: Cloud) -> xr.Dataset:
         """What a density file says once; with characteristics the weights of the nodes too."""
@@ -263,7 +221,9 @@ def solve(
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
-    flow = DensityFlow(density.sphere, law, attention, field, remap_every, on_unresolved, characteristics)
+    flow = DensityFlow(
+        density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, carried
+    )
     riders = np.zeros((0, density.sphere.d)) if passive is None else as_array(
         passive, "passive", (None, density.sphere.d)
     )

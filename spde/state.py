@@ -1,5 +1,7 @@
 """Where a density run stands: everything to go on from, bitwise, and its arrays for a file."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +10,26 @@ from particles.arrays import Array
 from particles.characteristics import Characteristics, characteristics_of
 from particles.harmonics import Coefficients
 from particles.tokens import Cloud
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What the errors of the field have done to the low moments so far, estimated.
+
+    Attributes
+    ----------
+    total : sum over the layers so far.   last : of the last layer whose field was evaluated twice, counted for every
+        layer since.
+    """
+
+    total: float = 0.0
+    last: float = 0.0
+
+    def after(self, defects: Iterable[float]) -> "FieldError":
+        """After a layer whose fields had these errors; NaN where none was found."""
+        known = [defect for defect in defects if not math.isnan(defect)]
+        last = max(known, default=self.last)
+        return FieldError(self.total + last, last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +45,7 @@ class DensityState:
         Each component of the points is contiguous: sums may differ in the last bit where it is not.
     field_degree : largest degree of the last field, 0 at the start.
     characteristics : density along the carried nodes; None where it is not wanted.
+    field_error : estimate of what the field's tolerance has cost.
     """
 
     step: int
@@ -32,6 +55,7 @@ class DensityState:
     moving: Cloud | None = None
     field_degree: int = 0
     characteristics: Characteristics | None = None
+    field_error: FieldError = FieldError()
 
     def arrays(self) -> dict[str, Array]:
         """The state by name, real arrays only."""
@@ -43,6 +67,7 @@ class DensityState:
             "node_weight": self.nodes.weights,
             "passive": self.passive,
             "field_degree": np.asarray(self.field_degree),
+            "field_error": np.array([self.field_error.total, self.field_error.last]),
             "is_moving": np.asarray(int(self.moving is not None)),
         }
         if self.moving is not None:
@@ -65,4 +90,5 @@ def density_state(arrays: dict[str, Array]) -> DensityState:
         Cloud(np.asfortranarray(arrays["moving"]), arrays["moving_weight"]) if int(arrays["is_moving"]) else None,
         int(arrays["field_degree"]),
         characteristics_of(arrays),
+        FieldError(*map(float, arrays["field_error"])),
     )

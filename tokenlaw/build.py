@@ -122,6 +122,8 @@ class Experiment:
                 raise ConfigError('initial.kind = "tokens": must have a density with layers.private_noise')
         if c.solve.characteristics:
             self._refuse_characteristics()
+        if c.solve.on_unresolved == "stop" and not c.solve.remap_every:
+            raise ConfigError('solve.on_unresolved = "stop": needs solve.remap_every >= 1; with 0 nothing is resolved')
         sphere = unit_sphere(c.model.d, c.solve.lmax)
         try:
             if isinstance(self.initial, Empirical):

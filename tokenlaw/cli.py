@@ -5,13 +5,14 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tokenlaw.predict_command import predict
+from tokenlaw.report_command import report
 
 if TYPE_CHECKING:
     from particles.simulate import Progress
@@ -41,6 +42,7 @@ Set = Annotated[
 ]
 File = Annotated[Path, typer.Argument(metavar="F.nc", help="file of a run")]
 app.command()(predict)
+app.command()(report)
 
 
 def _version(wanted: bool) -> None:
@@ -115,12 +117,14 @@ def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with _held():
         from tokenlaw.files import describe, describe_encoder, opened
+        from tokenlaw.tables import tell
 
     if file.suffix == ".safetensors":
-        typer.echo(describe_encoder(file))
+        tell(describe_encoder(file))
         return
     with opened(file) as dataset:
-        typer.echo(describe(dataset, file))
+        text = describe(dataset, file)
+    tell(text)
 
 
 @app.command()
@@ -164,11 +168,12 @@ def converge(
 
     with _held():
         from tokenlaw import converge as study
+        from tokenlaw.tables import tell as say
 
     overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
     tell = (lambda value: None) if quiet or json_ else (lambda value: typer.echo(f"{vary}: {value:g} done", err=True))
     result = study.converge(config, vary, observable, members=members, overrides=overrides, progress=tell)
-    typer.echo(json.dumps(result.as_json()) if json_ else study.table(result))
+    say([json.dumps(result.as_json())] if json_ else study.table(result))
 
 
 @app.command("config")
@@ -195,12 +200,13 @@ def theory(
     """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
     with _held():
         from tokenlaw import theory as table
+        from tokenlaw.tables import tell
 
     if name is None and not list_:
         raise ValueError(f"theory: give a NAME or --list; names: {', '.join(table.ENTRIES)}")
     if not list_ and name is not None:
         result = table.evaluate(name, settings or ())
-        typer.echo(table.to_json(result) if json else table.to_text(name, result))
+        tell([table.to_json(result) if json else table.to_table(name, result)])
         return
     if settings:
         raise ValueError("theory: --list takes a NAME or nothing")
@@ -233,11 +239,11 @@ def _execute(
             from tokenlaw import runs
             from tokenlaw.build import build
 
-        experiment = build(c)
+            experiment = build(c)  # reads input files
         sections = (c.layers, c.initial, c.heads)
         inputs = [path, *(Path(name) for section in sections if (name := getattr(section, "file", None)))]
         _check_outputs({"--out": out} | ({} if layers is None else {"--record-layers": layers}), inputs)
-        tell: Callable[[str], None] = (lambda text: None) if quiet else (lambda text: typer.echo(text, err=True))
+        tell: Callable[[str], None] = (lambda text: None) if quiet else _say
         with _progress(command, experiment.plan.n_steps, quiet) as progress:
             runs.execute(command, experiment, out, resume=resume, layers=layers, tell=tell, progress=progress)
     except KeyboardInterrupt:
@@ -253,6 +259,8 @@ def _check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
             raise ValueError(f"{option} {out}: is not a regular file")
         if any(out.exists() and source.exists() and out.samefile(source) for source in inputs):
             raise ValueError(f"{option} {out}: is an input of this run and would be overwritten")
+        if out.exists() and not os.access(out, os.W_OK):
+            raise ValueError(f"{option} {out}: is there already and not writable")
     if len({out.resolve() for out in outputs.values()}) < len(outputs):
         raise ValueError(f"--record-layers {outputs['--record-layers']}: must be another file than --out")
     for option, out in outputs.items():
@@ -290,6 +298,12 @@ def _progress(command: str, n_steps: int, quiet: bool) -> "Iterator[Progress]":
         yield show
 
 
+def _say(text: str) -> None:
+    """A line on stderr; a run goes on where nobody reads it."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -302,7 +316,7 @@ def _warnings_as_notes() -> Callable[..., None]:
         line = f"warning: {_one_line(str(message))}"
         if line not in said:
             said.add(line)
-            typer.echo(line, err=True)
+            _say(line)
 
     return say
 
@@ -338,6 +352,8 @@ def _ending(error: Exception) -> tuple[int, str]:
         return STOPPED, f"stopped: {error}"
     if type(error).__name__ == "TransportError":
         return STOPPED, f"stopped: {error}"
+    if isinstance(error, RuntimeError) and str(error).startswith("NetCDF: "):  # a chunk that fails its Fletcher sum
+        return BAD_INPUT, f"error: an input file is damaged and cannot be read ({error})"
     if isinstance(error, ValueError | TypeError | OSError):
         return BAD_INPUT, f"error: {error}"
     raise error
@@ -356,10 +372,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             code = INTERRUPTED
         except Exception as error:
             code, line = _ending(error)
-            typer.echo(_one_line(line), err=True)
+            _say(_one_line(line))
             return code
     if code == INTERRUPTED:  # outside a run: nothing to go on with
-        typer.echo("interrupted", err=True)
+        _say("interrupted")
     return code if isinstance(code, int) else 0
 
 
@@ -392,7 +408,7 @@ def _held() -> Iterator[None]:
 
 def main() -> None:
     """Entry point of the command `tokenlaw`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     code = run()

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from particles import checksum
+from tokenlaw.tables import Table
+
 WORTH_TELLING = (
     ("mass", "mass"),
     ("mean_overlap", "mean overlap"),
     ("tokens_mean_overlap", "mean overlap of the tokens"),
     ("radius", "radius, r.m.s."),
     ("moment_defect", "moment defect"),
+    ("field_error", "error of the field"),
     ("tail", "tail"),
     ("min_density", "smallest density"),
     ("entropy", "entropy"),
@@ -27,19 +31,27 @@ WORTH_TELLING = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file; ValueError with one line where it cannot be."""
+    """Open a NetCDF file; ValueError with one line where it, or later something in it, cannot be read."""
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
-        dataset = xr.open_dataset(path, engine="netcdf4")
+        damaged = checksum.sealed(path) and not checksum.intact(path)
+        dataset = xr.Dataset() if damaged else xr.open_dataset(path, engine="netcdf4")
     except (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    with dataset:
-        yield dataset
+    if damaged:
+        raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
+    try:
+        with dataset:
+            yield dataset
+    except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
+        if not str(error).startswith("NetCDF: "):
+            raise
+        raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
 
 
-def describe_encoder(path: Path) -> str:
-    """How the attention matrices of a trained encoder are spread, in lines of text."""
+def describe_encoder(path: Path) -> list[str | Table]:
+    """How the attention matrices of a trained encoder are spread, in lines of text and a table."""
     from particles.checkpoint import MATRICES, read_checkpoint
 
     try:
@@ -48,29 +60,32 @@ def describe_encoder(path: Path) -> str:
         raise ValueError(f"{path}: {error}") from None
     n_layers, n_heads, head_dim, d = model.query.shape
     spread = model.spread()
-    lines = [
+    lines: list[str | Table] = [
         f"{path}: attention of an encoder, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
         "Gaussian entries would have excess kurtosis 0 and a largest singular value of 1",
-        f"{'layer':>6s}  {'matrix':8s}{'sigma d^(1/2)':>15s}{'excess kurtosis':>18s}{'largest singular value':>25s}",
     ]
+    rows = []
     for layer in range(n_layers):
         for name in MATRICES:
             one = spread.sel(layer=layer, matrix=name)
             numbers = (float(one[key]) for key in ("sigma", "excess_kurtosis", "top_singular_value"))
-            lines.append("{:6d}  {:8s}{:15.3f}{:18.2f}{:25.2f}".format(layer, name, *numbers))
+            sigma, kurtosis, top = (f"{value:.{digits}f}" for value, digits in zip(numbers, (3, 2, 2), strict=True))
+            rows.append((f"{layer}", f"  {name}", sigma, kurtosis, top))
+    head = ("layer", "  matrix", "sigma d^(1/2)", "excess kurtosis", "largest singular value")
+    lines.append(Table((">6", "<10", ">15", ">18", ">25"), tuple(rows), head))
     lines.append(f"standard error of the excess kurtosis of Gaussian entries: {spread.attrs['kurtosis_error']:.2g}")
-    return "\n".join(lines)
+    return lines
 
 
-def describe(dataset: xr.Dataset, path: Path) -> str:
-    """What a file holds, in lines of text."""
-    lines = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
+def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
+    """What a file holds, in lines of text and a table."""
+    lines: list[str | Table] = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
     sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
     lines.append(f"sizes: {sizes}")
     if "depth_time" in dataset.coords and dataset.sizes.get("depth_time", 0):
         depth = dataset["depth_time"].values
         lines.append(f"depth time: {depth[0]:g} to {depth[-1]:g} in {len(depth)} records")
-        lines.append(f"{'':28s}{'first':>12s}{'last':>12s}{'largest':>12s}")
+        rows = []
         for name, text in WORTH_TELLING:
             if name in dataset:
                 values = np.asarray(dataset[name].values, dtype=float)
@@ -79,7 +94,8 @@ def describe(dataset: xr.Dataset, path: Path) -> str:
                 finite = values[np.isfinite(values)]
                 if finite.size:
                     numbers = (finite[0], finite[-1], finite.max())
-                    lines.append(f"{text:28s}" + "".join(f"{value:12.4g}" for value in numbers))
+                    rows.append((text, *(f"{value:.4g}" for value in numbers)))
+        lines.append(Table(("<28", ">12", ">12", ">12"), tuple(rows), ("", "first", "last", "largest")))
         if "unresolved" in dataset:
             lost = np.flatnonzero(dataset["unresolved"].values)
             lines.append(
@@ -91,4 +107,4 @@ def describe(dataset: xr.Dataset, path: Path) -> str:
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")
     if "configuration" in dataset.attrs:
         lines += ["configuration:", *(f"    {line}" for line in str(dataset.attrs["configuration"]).splitlines())]
-    return "\n".join(lines)
+    return lines

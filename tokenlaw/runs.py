@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from particles import Recorder, record
 from particles import output as records
+from particles.interrupts import undisturbed
 from particles.layer_files import write_layers
-from particles.output import read_state
+from particles.long_steps import telling_long_steps
 from particles.parallel import one_blas_thread
 from particles.residual import start_points
 from particles.simulate import (
@@ -29,6 +29,8 @@ from spde.state import density_state
 from tokenlaw import config, memory
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError
+from tokenlaw.locks import locked
+from tokenlaw.resume import input_sums, records_to_keep, restored, resumable
 from validation.compare import Comparison, compare_state, distance_steps
 from validation.wasserstein import MAX_POINTS
 
@@ -73,8 +75,10 @@ def solve_job(experiment: Experiment) -> Job:
 def simulate_job(experiment: Experiment) -> Job:
     """Tokens through the layers."""
     tokens, notes = experiment.tokens()
-    law, field = experiment.law, experiment.token_field()
-    radius = getattr(experiment.configuration.initial, "radius", 1.0)
+    law, field, c = experiment.law, experiment.token_field(), experiment.configuration
+    radius = getattr(c.initial, "radius", 1.0)
+    if hasattr(c.layers, "dt") and c.model.space == "sphere":  # a flow in steps; a transformer's step is its own
+        field = telling_long_steps(field)
 
     def advance(state: TokenState, until: int, progress: Progress | None) -> TokenState:
         return advance_tokens(
@@ -139,29 +143,33 @@ def execute(
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
     memory.refuse_run(command, experiment, layers)
-    old = _resumable(command, experiment, out) if resume and out.exists() else None
-    job = JOBS[command](experiment)
-    state: State = job.start if old is None else _restored(job, old, out)
-    keep = 0 if old is None else _records_to_keep(old, experiment)
-    if resume and old is None:
-        tell(f"{out}: nothing to resume, starting from depth 0")
-    for note in (*experiment.plan.notes, *job.notes):
-        tell(note)
-    if layers is not None:
-        record_layers(experiment, layers)
-    recorder = Recorder(out, job.static, _attributes(command, experiment))
-    if old is not None:
-        recorder.continue_file(keep)
-        at = f"depth time {state.step * experiment.law.dt:g}"
-        tell(f"{out}: going on from {at}" if state.step < experiment.plan.n_steps else f"{out}: complete, ends at {at}")
-    run(
-        state,
-        advance=lambda now, until: job.advance(now, until, progress),
-        observe=job.observe,
-        save_steps=experiment.plan.save_steps,
-        recorder=recorder,
-        resumed=old is not None,
-    )
+    with locked(out, *([] if layers is None else [layers])):
+        with undisturbed():
+            old = resumable(command, experiment, out) if resume and out.exists() else None
+        job = JOBS[command](experiment)
+        state: State = job.start if old is None else restored(job.start, job.restore, old, out)
+        keep = 0 if old is None else records_to_keep(old, experiment)
+        if resume and old is None:
+            tell(f"{out}: nothing to resume, starting from depth 0")
+        for note in (*experiment.plan.notes, *job.notes):
+            tell(note)
+        if layers is not None:
+            with undisturbed():
+                record_layers(experiment, layers)
+        recorder = Recorder(out, job.static, _attributes(command, experiment))
+        if old is not None:
+            recorder.continue_file(keep)
+            at = f"depth time {state.step * experiment.law.dt:g}"
+            complete = state.step >= experiment.plan.n_steps
+            tell(f"{out}: complete, ends at {at}" if complete else f"{out}: going on from {at}")
+        run(
+            state,
+            advance=lambda now, until: job.advance(now, until, progress),
+            observe=job.observe,
+            save_steps=experiment.plan.save_steps,
+            recorder=recorder,
+            resumed=old is not None,
+        )
 
 
 def record_layers(experiment: Experiment, path: Path) -> None:
@@ -176,7 +184,7 @@ def record_layers(experiment: Experiment, path: Path) -> None:
         raise ConfigError(f"--record-layers {path}: {error}") from None
     try:
         write_layers(recorded, part)
-        part.replace(path)
+        records.put_in_place(part, path)
     except (OSError, RuntimeError) as error:
         raise records.WriteError(path, error, begun=False) from error
     finally:
@@ -193,71 +201,5 @@ def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:
         "configuration": config.dumps(c),
         "seed": str(c.noise.seed),
         "member": str(c.noise.member),
+        **input_sums(c),
     }
-
-
-@dataclass(frozen=True, eq=False)
-class Old:
-    """What a file to be resumed holds: steps of its records, and the state it ends with."""
-
-    steps: list[int]
-    state: dict[str, Any]
-
-
-def _resumable(command: str, experiment: Experiment, out: Path) -> Old:
-    """Read the file, once it is clear that the run may go on from it."""
-    try:
-        with xr.open_dataset(out, engine="netcdf4") as dataset:
-            attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
-        written_by, text = attrs["command"], str(attrs["configuration"])
-        state = read_state(out)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"--resume {out}: not a readable file of a run ({type(error).__name__})") from None
-    if written_by != command:
-        raise ConfigError(f"--resume {out}: was written by tokenlaw {written_by}, not by tokenlaw {command}")
-    try:
-        before = config.load_text(text, check_files=False)
-    except ConfigError as error:
-        raise ConfigError(f"--resume {out}: this version does not know its configuration ({error})") from None
-    changed = config.changed_keys(before, experiment.configuration)
-    if changed:
-        raise ConfigError(
-            f"--resume {out}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
-            "output may change"
-        )
-    return Old(steps, state)
-
-
-def _records_to_keep(old: Old, experiment: Experiment) -> int:
-    """How many leading records fit the schedule; a last one off it is dropped."""
-    steps, plan = old.steps, experiment.plan
-    if steps[-1] > plan.n_steps:
-        key = {"transformer": "depth", "recorded": "file"}.get(experiment.configuration.layers.kind, "t_end")
-        raise ConfigError(
-            f"layers.{key}: ends the run at depth time {plan.n_steps * plan.dt:g}; must be at least "
-            f"{steps[-1] * plan.dt:g}, which the file to resume has reached"
-        )
-    scheduled = set(plan.save_steps)
-    kept = 0
-    while kept < len(steps) and steps[kept] in scheduled:
-        kept += 1
-    if kept < len(steps) - 1:
-        raise ConfigError(
-            f"output.save_every = {experiment.configuration.output.save_every:g}: the file has records at other "
-            "depths; resume with the save_every it was begun with"
-        )
-    return kept
-
-
-def _restored(job: Job, old: Old, out: Path) -> State:
-    """The state a file ends with; refused where its arrays do not fit (another version, a damaged file)."""
-    for name, array in job.start.arrays().items():
-        if name not in old.state or np.shape(old.state[name]) != np.shape(array):
-            raise ConfigError(f"--resume {out}: its state does not fit this configuration ({name})")
-    try:
-        state: State = job.restore(old.state)
-    except KeyError as error:
-        raise ConfigError(f"--resume {out}: its state lacks {error}") from None
-    if not old.steps or state.step != old.steps[-1]:
-        raise ConfigError(f"--resume {out}: its state does not belong to its last record")
-    return state

@@ -50,6 +50,21 @@ def test_without_values_the_density_follows_the_heat_kernel():
     assert abs(run.mass.values[-1] - 1) < 1e-12
 
 
+def test_solve_makes_as_many_nodes_as_it_is_told():
+    law, density = private(common(), 0.2), Density.from_law(START, Sphere(15))
+    runs = [
+        solve(density, law, Softmax(2.0), n_steps=3, save_every=3, **carried)
+        for carried in ({"carried": (8, 18)}, {"carried": (24, 48)}, {})
+    ]
+    flow = DensityFlow(density.sphere, law, Softmax(2.0), carried=(8, 18))
+    end = flow.advance(DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3))), 3)
+    coarse, fine, default = (run.second_moment.values[-1] for run in runs)
+    assert np.array_equal(coarse, flow.density(end).second_moment)
+    assert np.array_equal(fine, default)
+    assert len(end.nodes.points) == 8 * 18
+    assert not np.array_equal(coarse, fine)
+
+
 def test_attention_first_then_the_heat_kernel():
     """One layer of order one: the moments of dense nodes after the layer, times the decay of their degree."""
     nu, law = 0.3, common(dt=0.2)

@@ -30,6 +30,7 @@ DENSITY = {
     "min_density": RECORD,
     "tail": RECORD,
     "field_degree": RECORD,
+    "field_error": RECORD,
     "unresolved": RECORD,
 }
 TOKENS = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import output
+from particles import checksum, output
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
 from tokenlaw import cli
 
@@ -174,11 +174,11 @@ def test_a_full_disk_stops_the_run(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(output.Recorder.__init__, "__defaults__", (None, None, None, 0.0))
     real, room = output.Recorder._write_state, [0]
 
-    def full(self, state):
+    def full(self, *arguments):
         room[0] -= 1
         if room[0] <= 0:
             raise RuntimeError("NetCDF: HDF error")
-        real(self, state)
+        real(self, *arguments)
 
     monkeypatch.setattr(output.Recorder, "_write_state", full)
     for writes, code, word in ((1, 2, "error"), (3, 3, "stopped")):
@@ -187,6 +187,12 @@ def test_a_full_disk_stops_the_run(monkeypatch, capsys, tmp_path):
         line = f"{word}: {tmp_path / 'out.nc'}: cannot be written (NetCDF: HDF error)\n"
         assert capsys.readouterr().err == line
     assert depths("out.nc") == [0, 5]
+
+
+def seal_again(path):
+    """Give a file the checksum of its contents, as another version would have."""
+    checksum.unseal(path)
+    checksum.seal(path)
 
 
 def refused(capsys, *words, **settings):
@@ -240,10 +246,13 @@ def test_another_file_is_refused(capsys, tmp_path):
     ],
     ids=["state", "step", "configuration", "version"],
 )
-def test_a_damaged_file_is_refused(damage, reason, capsys):
+def test_a_file_that_does_not_fit_is_refused(damage, reason, capsys):
+    """Another program has changed it; and a file that is whole and does not fit."""
     assert call("simulate", "c.toml", "--out", "old.nc", "-q") == 0
     with netCDF4.Dataset("old.nc", "a") as file:
         damage(file)
+    assert "checksum" in refused(capsys, "simulate", "c.toml")
+    seal_again(Path("old.nc"))
     assert reason in refused(capsys, "simulate", "c.toml")
 
 

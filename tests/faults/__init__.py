@@ -1,0 +1,1 @@
+"""Faults put into runs on purpose, many times: `python -m tests.faults`, or `make faults`."""

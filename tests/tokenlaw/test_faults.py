@@ -1,0 +1,342 @@
+"""A few of each fault: kills, locks, full disks, damage, broken numbers.  `make faults` has many of each."""
+
+import errno
+import fcntl
+import os
+import signal
+import warnings
+from pathlib import Path
+from random import Random
+
+import netCDF4
+import numpy as np
+import pytest
+import xarray as xr
+
+from particles import checksum, output
+from tests.faults import damage, disks, kills, numbers
+from tests.faults.runs import Bench
+from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, contents, tokens_file
+from tests.tokenlaw.test_resume import seal_again
+from tokenlaw import cli
+from tokenlaw.config import ConfigError
+from tokenlaw.locks import locked
+
+FEW = ((kills.killed, 3), (kills.two_at_a_time, 1), (disks.full_at_last, 2), (damage.damaged, 2),
+       (numbers.broken_layers, 3))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.toml").write_text(HOMOGENIZED)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("fault", "tries"), FEW, ids=[fault.__name__ for fault, _ in FEW])
+def test_nothing_is_lost(fault, tries, bench):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork, where a library has threads
+        for tally in fault(bench, Random(1), tries):
+            assert tally.losses == [], tally.fault
+            assert sum(tally.outcomes.values()) >= tries
+
+
+def refusal(capsys, *words, **settings):
+    """The one line with which a command is refused."""
+    capsys.readouterr()
+    assert call(*words, **settings) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    return said
+
+
+def test_a_second_run_on_an_output_is_refused(folder, capsys):
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    before = Path("a.nc").read_bytes()
+    with locked(Path("a.nc")):
+        for more in ([], ["--resume"]):
+            said = refusal(capsys, "solve", "c.toml", "--out", "a.nc", *more)
+            assert f"a.nc: is being written by another run (process {os.getpid()} on " in said
+        Path("link.nc").symlink_to("a.nc")
+        assert "link.nc: is being written" in refusal(capsys, "solve", "c.toml", "--out", "link.nc")
+        assert "is being written" in refusal(
+            capsys, "simulate", "c.toml", "--out", "b.nc", "--record-layers", "a.nc"
+        )
+        assert call("solve", "c.toml", "--out", "other.nc", "-q") == 0
+    assert Path("a.nc").read_bytes() == before
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_lock_that_was_left_behind_is_none(folder):
+    """The file of a lock without its process, and a copy that was half written."""
+    Path(".a.nc.lock").write_text("process 1 on another\n")
+    Path(".a.nc.part").write_bytes(b"half")
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    Path(".a.nc.part").write_bytes(b"half")
+    assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume") == 0  # complete: nothing is written
+    assert sorted(path.name for path in folder.iterdir()) == ["a.nc", "c.toml"]
+
+
+def test_a_file_is_never_changed_in_place(folder):
+    """Who has the old file open keeps it whole."""
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    before = Path("a.nc").read_bytes()
+    with open("a.nc", "rb") as old:
+        assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume", layers__t_end=0.2) == 0
+        assert old.read() == before
+    assert Path("a.nc").read_bytes() != before
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_again(folder, monkeypatch):
+    """The first run ends between our opening of its file and our lock on it."""
+    real, calls = fcntl.flock, []
+
+    def late(handle, how):
+        if not calls:
+            Path(".a.nc.lock").unlink()
+        calls.append(handle)
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(Path("a.nc")):
+        assert len(calls) == 2
+        monkeypatch.undo()
+        with pytest.raises(ConfigError, match="is being written"), locked(folder / "a.nc"):
+            pass
+
+
+def test_disks_without_locks_warn(folder, monkeypatch):
+    def none(handle, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.warns(RuntimeWarning, match="locks do not work on this disk"), locked(Path("a.nc")):
+        pass
+
+
+def test_a_turned_bit_is_found_by_every_reader(folder, capsys):
+    """In the data of a record: SHA-256 for our commands, Fletcher's sum for other readers."""
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    with xr.open_dataset("a.nc") as dataset:
+        wanted = dataset["density"].values[1].tobytes()[800:816]
+    data = bytearray(Path("a.nc").read_bytes())
+    data[data.index(wanted)] ^= 1
+    Path("a.nc").write_bytes(data)
+    for words in (["plot", "a.nc", "--out", "a.png"], ["solve", "c.toml", "--out", "a.nc", "--resume"]):
+        assert "a.nc: is damaged: its checksum is not that of its contents" in refusal(capsys, *words)
+    assert Path("a.nc").read_bytes() == data
+    with xr.open_dataset("a.nc") as dataset, pytest.raises(RuntimeError, match="NetCDF"):
+        dataset["density"].load()
+    checksum.unseal(Path("a.nc"))
+    assert "a.nc: is damaged and cannot be read" in refusal(capsys, "plot", "a.nc", "--out", "a.png")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.groups["state"]["node"].__setitem__((0, 0), 0.5),
+        lambda file: file["mass"].__setitem__(1, 1 + 1e-15),
+        lambda file: file["lat"].__setitem__(0, 89.0),
+        lambda file: file.setncattr("seed", "8"),
+        lambda file: file["mass"].setncattr("units", "m"),
+    ],
+    ids=["state", "record", "grid", "attribute", "unit"],
+)
+def test_every_change_is_found(change, folder, capsys):
+    """Changes that HDF5 itself takes for good ones, in every part of a file, with the line behind it and without."""
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    line = Path("a.nc").read_bytes()[-checksum.LENGTH :]
+    assert line.startswith(checksum.MARK)
+    with netCDF4.Dataset("a.nc", "a") as file:
+        change(file)
+    assert not checksum.sealed(Path("a.nc")) or not checksum.intact(Path("a.nc"))
+    checksum.unseal(Path("a.nc"))
+    assert "a.nc: not a readable file of a run (it does not end with a checksum)" in refusal(
+        capsys, "solve", "c.toml", "--out", "a.nc", "--resume"
+    )
+    with open("a.nc", "ab") as file:
+        file.write(line)
+    assert "a.nc: is damaged: its checksum" in refusal(capsys, "solve", "c.toml", "--out", "a.nc", "--resume")
+
+
+def test_what_hdf5_hangs_on_is_not_shown_to_it(folder, capsys, monkeypatch):
+    """A sector of its structure that was zeroed: some readers would never come to an end."""
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    data = bytearray(Path("a.nc").read_bytes())
+    data[4096:4608] = bytes(512)
+    Path("a.nc").write_bytes(data)
+    monkeypatch.setattr(xr, "open_dataset", lambda *_, **__: pytest.fail("was opened"))
+    monkeypatch.setattr(netCDF4, "Dataset", lambda *_, **__: pytest.fail("was opened"))
+    resume = ["solve", "c.toml", "--out", "a.nc", "--resume"]
+    for words in (["info", "a.nc"], ["plot", "a.nc", "--out", "a.png"], resume):
+        assert "a.nc: is damaged: its checksum is not that of its contents" in refusal(capsys, *words)
+
+
+def test_the_checksum_goes_on_with_the_file(folder, monkeypatch):
+    """Written at once, or record after record, or in two runs: one line, at the end."""
+    more = {"layers__t_end": 0.24}
+    assert call("solve", "c.toml", "--out", "once.nc", "-q", **more) == 0
+    monkeypatch.setattr(output.Recorder.__init__, "__defaults__", (None, None, None, 0.0))
+    assert call("solve", "c.toml", "--out", "often.nc", "-q", **more) == 0
+    assert call("solve", "c.toml", "--out", "twice.nc", "-q") == 0
+    assert call("solve", "c.toml", "--out", "twice.nc", "-q", "--resume", **more) == 0
+    for name in ("once.nc", "often.nc", "twice.nc"):
+        assert checksum.intact(Path(name))
+        assert Path(name).read_bytes().count(checksum.MARK) == 1
+
+
+def test_another_version_is_refused_and_other_libraries_are_told(folder, capsys):
+    assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
+    assert call("solve", "c.toml", "--out", "b.nc", "-q", layers__t_end=0.2) == 0
+    with netCDF4.Dataset("a.nc", "a") as file:
+        ours = file.numpy_version
+        file.numpy_version = "1.0"
+    seal_again(Path("a.nc"))
+    capsys.readouterr()
+    assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume", layers__t_end=0.2) == 0
+    said = capsys.readouterr().err
+    assert said == (f"warning: --resume a.nc: numpy was 1.0 and is {ours} now; last bits may differ from a run in one "
+                    "piece\n")  # fmt: skip
+    assert_same("b.nc", "a.nc")
+    with netCDF4.Dataset("a.nc", "a") as file:
+        file.tokenlaw_version = "99.0"
+    seal_again(Path("a.nc"))
+    said = refusal(capsys, "solve", "c.toml", "--out", "a.nc", "--resume")
+    assert "a.nc: was written by tokenlaw 99.0, this is tokenlaw " in said
+
+
+def test_an_input_that_has_changed_is_refused(folder, capsys):
+    tokens_file(folder / "tokens.nc", seed=1)
+    lines = HOMOGENIZED.replace('"von_mises_fisher"', '"tokens"\nfile = "tokens.nc"').splitlines()
+    Path("t.toml").write_text("\n".join(line for line in lines if not line.startswith("components")))
+    assert call("simulate", "t.toml", "--out", "a.nc", "-q") == 0
+    assert call("simulate", "t.toml", "--out", "a.nc", "-q", "--resume", layers__t_end=0.2) == 0
+    tokens_file(folder / "tokens.nc", seed=2)
+    said = refusal(capsys, "simulate", "t.toml", "--out", "a.nc", "--resume", layers__t_end=0.4)
+    assert "a.nc: the contents of initial.file have changed since the run began" in said
+
+
+def test_a_full_disk_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(output.shutil, "disk_usage", lambda path: type("", (), {"free": 512}))
+    text = str(output.WriteError(tmp_path / "a.nc", RuntimeError("NetCDF: HDF error"), begun=True))
+    assert text.endswith("a.nc: cannot be written (NetCDF: HDF error; 512 bytes are free on the disk)")
+
+
+def test_the_folder_is_flushed_behind_the_rename(folder, monkeypatch):
+    """Power that fails afterwards must not bring the old name back."""
+    order, rename, flush = [], os.replace, os.fsync
+
+    def replacing(*names):
+        order.append("rename")
+        rename(*names)
+
+    def flushing(handle):
+        order.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+        flush(handle)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    monkeypatch.setattr(os, "fsync", flushing)
+    assert call("simulate", "c.toml", "--out", "a.nc", "-q") == 0
+    assert order[:3] == ["file", "rename", "folder"]
+
+
+def test_nobody_listens(folder, monkeypatch):
+    """Warnings and notes that cannot be said do not end a run."""
+
+    class Closed:
+        def write(self, text):
+            raise BrokenPipeError
+
+        flush = isatty = lambda self: False
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    assert call("solve", "c.toml", "--out", "a.nc", layers__dt=2.0, layers__t_end=4.0, layers__nodes=2) == 0
+
+
+def test_a_terminal_that_is_closed_ends_a_run_like_a_request_to_end(monkeypatch):
+    handled = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: handled.append((number, handler)))
+    monkeypatch.setattr(cli, "run", lambda: 0)
+    with pytest.raises(SystemExit):
+        cli.main()
+    wanted = {number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+              if signal.getsignal(number) is not signal.SIG_IGN}  # fmt: skip
+    assert {number for number, handler in handled if handler is cli._interrupt} == wanted
+
+
+def test_points_that_are_not_finite_stop_a_run_inside_a_layer(folder, capsys):
+    """The second push of a layer meets them before the end of the layer does."""
+    words = ["compare", "c.toml", "--out", "a.nc", "-q", "--set", "layers.mlp={activation='gelu',sigma_w=1e10}"]
+    assert call(*words, heads__sigma_a=1e300, solve__remap_every=7) == 3
+    assert capsys.readouterr().err == "stopped: the state is no longer finite (step 0, depth time 0)\n"
+    with xr.open_dataset("a.nc") as dataset:
+        assert list(dataset["step"].values) == [0]
+        assert np.isfinite(dataset["second_moment"].values).all()
+
+
+def test_stopping_needs_something_resolved(folder, capsys):
+    settings = {"solve__on_unresolved": "stop", "solve__remap_every": 0}
+    assert 'solve.on_unresolved = "stop": needs solve.remap_every >= 1' in refusal(
+        capsys, "solve", "c.toml", "--out", "a.nc", **settings
+    )
+
+
+@pytest.mark.parametrize("command", ["solve", "simulate", "compare"])
+def test_long_steps_are_told_once(command, folder, capsys):
+    settings = {"layers__dt": 9.0, "layers__t_end": 360.0, "simulate__tokens": 300}
+    assert call(command, "c.toml", "--out", "a.nc", "-q", **settings) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "|U|" in line]
+    assert len(said) == 1
+    assert "lower dt" in said[0]
+
+
+def test_a_transformer_has_the_steps_it_has(folder, capsys):
+    layers = '{kind="transformer", eta=4.0, heads=1, depth=20}'
+    assert call("simulate", "c.toml", "--out", "a.nc", "-q", layers=layers) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_contents_of_a_refused_file_are_compared(folder):
+    """The instrument: a file that differs in one bit is another one."""
+    assert call("simulate", "c.toml", "--out", "a.nc", "-q") == 0
+    before = contents("a.nc")
+    with netCDF4.Dataset("a.nc", "a") as file:
+        file["tokens"][0, 0, 0] = np.nextafter(file["tokens"][0, 0, 0], 2)
+    assert contents("a.nc") != before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_the_file_is_whole(number, folder, monkeypatch):
+    """In the middle of a library it would leave a lock behind, and the last records would wait for it for ever."""
+    real, log = output.Recorder._replace, []
+
+    def interrupted(self):
+        log.append("begun")
+        if len(log) == 1:
+            signal.raise_signal(number)
+        real(self)
+        log.append("whole")
+
+    def asked(*_):
+        log.append("heard")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output.Recorder, "_replace", interrupted)
+    before = signal.signal(number, asked)
+    try:
+        assert call("solve", "c.toml", "--out", "a.nc", "-q") == 130
+        assert signal.getsignal(number) is asked
+    finally:
+        signal.signal(number, before)
+    assert log == ["begun", "whole", "heard"]
+    assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume") == 0
+    assert call("solve", "c.toml", "--out", "b.nc", "-q") == 0
+    assert_same("b.nc", "a.nc")

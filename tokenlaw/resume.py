@@ -1,0 +1,125 @@
+"""Going on from a file: what it holds, and everything that makes a run refuse to go on from it."""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from particles import checksum
+from particles import output as records
+from particles.simulate import State
+from tokenlaw import config
+from tokenlaw.build import Experiment
+from tokenlaw.config import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Old:
+    """What a file to be resumed holds: steps of its records, and the state it ends with."""
+
+    steps: list[int]
+    state: dict[str, Any]
+
+
+def resumable(command: str, experiment: Experiment, out: Path) -> Old:
+    """Read the file, once it is clear that the run may go on from it."""
+    try:
+        if not checksum.sealed(out):
+            raise ConfigError(f"--resume {out}: not a readable file of a run (it does not end with a checksum)")
+        if not checksum.intact(out):
+            raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
+        with xr.open_dataset(out, engine="netcdf4") as dataset:
+            attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
+        written_by, text = attrs["command"], str(attrs["configuration"])
+        _same_versions(attrs, out)
+        state = records.read_state(out)
+    except ConfigError:
+        raise
+    except (OSError, LookupError, ValueError, RuntimeError, AttributeError) as error:
+        raise ConfigError(f"--resume {out}: not a readable file of a run ({type(error).__name__})") from None
+    if written_by != command:
+        raise ConfigError(f"--resume {out}: was written by tokenlaw {written_by}, not by tokenlaw {command}")
+    try:
+        before = config.load_text(text, check_files=False)
+    except ConfigError as error:
+        raise ConfigError(f"--resume {out}: this version does not know its configuration ({error})") from None
+    changed = config.changed_keys(before, experiment.configuration)
+    if changed:
+        raise ConfigError(
+            f"--resume {out}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
+            "output may change"
+        )
+    for name, value in input_sums(experiment.configuration).items():
+        if attrs.get(name) != value:
+            key = name.removesuffix("_sha256").replace("_", ".")
+            raise ConfigError(f"--resume {out}: the contents of {key} have changed since the run began")
+    return Old(steps, state)
+
+
+def _same_versions(attrs: dict[str, Any], out: Path) -> None:
+    """Refuse a file of another version; say where the libraries are others."""
+    for name, now in records.versions().items():
+        package, then = name.removesuffix("_version"), attrs[name]
+        if then == now:
+            continue
+        if package == "tokenlaw":
+            raise ConfigError(
+                f"--resume {out}: was written by tokenlaw {then}, this is tokenlaw {now}; go on with that version, or "
+                "begin anew"
+            )
+        warnings.warn(
+            f"--resume {out}: {package} was {then} and is {now} now; last bits may differ from a run in one piece",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def records_to_keep(old: Old, experiment: Experiment) -> int:
+    """How many leading records fit the schedule; a last one off it is dropped."""
+    steps, plan = old.steps, experiment.plan
+    if steps[-1] > plan.n_steps:
+        key = {"transformer": "depth", "recorded": "file"}.get(experiment.configuration.layers.kind, "t_end")
+        raise ConfigError(
+            f"layers.{key}: ends the run at depth time {plan.n_steps * plan.dt:g}; must be at least "
+            f"{steps[-1] * plan.dt:g}, which the file to resume has reached"
+        )
+    scheduled = set(plan.save_steps)
+    kept = 0
+    while kept < len(steps) and steps[kept] in scheduled:
+        kept += 1
+    if kept < len(steps) - 1:
+        raise ConfigError(
+            f"output.save_every = {experiment.configuration.output.save_every:g}: the file has records at other "
+            "depths; resume with the save_every it was begun with"
+        )
+    return kept
+
+
+def restored(start: State, restore: Callable[[dict[str, Any]], State], old: Old, out: Path) -> State:
+    """The state a file ends with; refused where its arrays do not fit (another version, a damaged file)."""
+    for name, array in start.arrays().items():
+        if name not in old.state or np.shape(old.state[name]) != np.shape(array):
+            raise ConfigError(f"--resume {out}: its state does not fit this configuration ({name})")
+    try:
+        state = restore(old.state)
+    except KeyError as error:
+        raise ConfigError(f"--resume {out}: its state lacks {error}") from None
+    if not old.steps or state.step != old.steps[-1]:
+        raise ConfigError(f"--resume {out}: its state does not belong to its last record")
+    return state
+
+
+def input_sums(c: config.Configuration) -> dict[str, str]:
+    """SHA-256 of every input file, by attribute name."""
+    sums = {}
+    for section in ("layers", "heads", "initial"):
+        path = getattr(getattr(c, section), "file", None)
+        if path is not None:
+            with open(path, "rb") as file:
+                sums[f"{section}_file_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
