@@ -47,9 +47,12 @@ def copied(folder: Path) -> None:
 
 def session(folder: Path, module: str, each: int, seed: int, timeout: float) -> list[tuple[str, str, str]]:
     """Outcome, operator and diff of each change tried in a module."""
+    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {TESTS[module]}"
+    if subprocess.run(command.split(), cwd=folder, capture_output=True, check=False).returncode:
+        sys.exit(f"{module}: its tests fail without a change")
     (folder / "session.toml").write_text(
         f'[cosmic-ray]\nmodule-path = "{module}"\ntimeout = {timeout}\nexcluded-modules = []\n'
-        f'test-command = "{sys.executable} -m pytest -x -q -p no:cacheprovider {TESTS[module]}"\n'
+        f'test-command = "{command}"\n'
         '[cosmic-ray.distributor]\nname = "local"\n',
         encoding="utf-8",
     )
