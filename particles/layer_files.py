@@ -10,7 +10,7 @@ from particles.arrays import Array
 from particles.euclidean import AnyTokens
 from particles.heads import FixedHeads
 from particles.layers import RecordedLayers
-from particles.output import versions
+from particles.output import versions, without_realization
 from particles.retraction import Retraction, normalize
 from particles.tokens import Tokens
 
@@ -61,7 +61,8 @@ def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) 
 
     `make` is what holds them: `Tokens` on the sphere, or `EuclideanTokens`.
     """
-    with _open(path) as dataset:
+    with _open(path) as file:
+        dataset = without_realization(file)
         if "tokens" in dataset and "depth_time" in dataset["tokens"].dims:
             dataset = dataset.isel(depth_time=-1)
         points = _variable(dataset, "tokens", path)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from particles.output import without_realization
 from spde.density import SeriesLaw
 from spde.domain import SPHERES
 from spde.sphere import MAX_DEGREE, MIN_DEGREE
@@ -16,12 +17,13 @@ def read_density(path: Path) -> SeriesLaw:
     The modes tell where it lives: 0 <= sh_order <= sh_degree on S^2, sh_order = sh_degree on the circle.
     """
     try:
-        dataset = xr.open_dataset(path, engine="netcdf4")
+        file = xr.open_dataset(path, engine="netcdf4")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    with dataset:
+    with file:
+        dataset = without_realization(file)
         for name in ("coefficients", "sh_degree", "sh_order"):
             if name not in dataset.variables:
                 raise ValueError(f"{path}: variable {name} is missing; a density file holds it")

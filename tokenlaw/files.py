@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from particles.output import without_realization
+
 WORTH_TELLING = (
     ("mass", "mass"),
     ("mean_overlap", "mean overlap"),
@@ -27,7 +29,7 @@ WORTH_TELLING = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file; ValueError with one line where it cannot be."""
+    """Open a NetCDF file, a member's like that of a single run; ValueError with one line where it cannot be."""
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
@@ -35,7 +37,7 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
     with dataset:
-        yield dataset
+        yield without_realization(dataset)
 
 
 def describe(dataset: xr.Dataset, path: Path) -> str:

@@ -123,6 +123,7 @@ def execute(
     layers: Path | None = None,
     tell: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
+    realization: int | None = None,
 ) -> None:
     """Run a job to a file.
 
@@ -131,6 +132,7 @@ def execute(
     command : "solve", "simulate" or "compare".   out : NetCDF file.   resume : go on from it if it exists.
     layers : layers file to write beside it.
     tell : receives each note as a sentence.   progress : called with the number of layers applied.
+    realization : number of the member, where the run is one of an ensemble.
 
     Raises
     ------
@@ -146,7 +148,7 @@ def execute(
         tell(note)
     if layers is not None:
         record_layers(experiment, layers)
-    recorder = Recorder(out, job.static, _attributes(command, experiment))
+    recorder = Recorder(out, job.static, _attributes(command, experiment), realization=realization)
     if old is not None:
         recorder.continue_file(keep)
         at = f"depth time {state.step * experiment.law.dt:g}"
@@ -219,6 +221,11 @@ def _resumable(command: str, experiment: Experiment, out: Path) -> Old:
             "output may change"
         )
     return Old(steps, state)
+
+
+def check_resume(command: str, experiment: Experiment, out: Path) -> None:
+    """ConfigError where the run cannot go on from the file."""
+    _records_to_keep(_resumable(command, experiment, out), experiment)
 
 
 def _records_to_keep(old: Old, experiment: Experiment) -> int:

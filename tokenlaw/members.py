@@ -1,0 +1,183 @@
+"""Members of an ensemble: which runs there are, which of them are complete, and one run in a worker process."""
+
+import itertools
+import re
+import threading
+import time
+import tomllib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import netCDF4
+
+from tokenlaw import config, runs
+from tokenlaw.build import build
+from tokenlaw.config import ConfigError
+from tokenlaw.config_io import show, write_value
+
+MOST: Final = 100_000  # runs of one ensemble
+PLAIN: Final = re.compile(r"[\w.+-]{1,40}")  # values that may stand in the name of a folder
+NOT_SWEPT: Final = ("noise.member", "layers.t_end", "layers.depth")
+_one_at_a_time = threading.Lock()  # the NetCDF library must not be called by two threads
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of an ensemble.
+
+    Attributes
+    ----------
+    file : name of its file in the folder of the ensemble.   number : noise.member.
+    point : swept keys and their values.   configuration : whole, as TOML text.
+    """
+
+    file: str
+    number: int
+    point: Mapping[str, Any]
+    configuration: str
+
+
+class Task(NamedTuple):
+    """What a worker is given: command, configuration as TOML text, file to write, number of the member."""
+
+    command: str
+    configuration: str
+    path: str
+    number: int
+
+
+class Outcome(NamedTuple):
+    """What a worker gives back; error is empty where the file is complete."""
+
+    error: str = ""
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+class Stopped(Exception):
+    """The worker is asked to end; what the run has reached is on disk."""
+
+
+def sweep(text: str) -> tuple[str, list[Any]]:
+    """Key and values of "key=v1,v2": TOML, or bare words where that is no TOML."""
+    key, sign, rest = text.partition("=")
+    key = key.strip()
+    try:
+        values = tomllib.loads(f"values = [{rest}]")["values"]
+    except ValueError:
+        values = [word.strip() for word in rest.split(",")]
+    if not sign or "." not in key or not values or "" in values:
+        raise ConfigError(f"--sweep {show(text)}: must be section.key=v1,v2,... as in model.beta=1,2,4")
+    if len({write_value(value) for value in values}) < len(values):
+        raise ConfigError(f"--sweep {show(text)}: must be different values")
+    if key in NOT_SWEPT:
+        instead = "is counted by --members" if key == "noise.member" else "may grow with --resume; set it for all"
+        raise ConfigError(f"--sweep {show(text)}: {key} cannot be swept; it {instead}")
+    return key, values
+
+
+def grid(sweeps: Sequence[str]) -> list[dict[str, Any]]:
+    """Points of the grid, the last key running fastest; one empty point where nothing is swept."""
+    axes = [sweep(text) for text in sweeps]
+    keys = [key for key, _ in axes]
+    if len(set(keys)) < len(keys):
+        raise ConfigError(f"--sweep: a key is given twice, got {', '.join(keys)}")
+    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(found for _, found in axes))]
+
+
+def folder(point: Mapping[str, Any], number: int) -> str:
+    """Folder of a point: its keys and values, or its number where a value cannot stand in a name."""
+    words = [f"{key}={value if isinstance(value, str) else write_value(value)}" for key, value in point.items()]
+    if all(PLAIN.fullmatch(word.partition("=")[2]) for word in words) and len(name := ",".join(words)) <= 200:
+        return name
+    return f"point-{number:04d}"
+
+
+def plan(
+    path: Path, command: str, members: int, sweeps: Sequence[str] = (), overrides: Sequence[str] = ()
+) -> tuple[list[Member], tuple[str, ...]]:
+    """All runs of an ensemble, checked, with what is to be said about them once.
+
+    Members are numbered from noise.member on.  At every point of the grid the first one is made ready to start, so that
+    a configuration that cannot run is refused before any work.
+
+    Raises
+    ------
+    ConfigError : in one line; at a point of a grid with its swept values.
+    """
+    points = grid(sweeps)
+    if len(points) * members > MOST:
+        raise ConfigError(f"--members {members}: makes {len(points) * members} runs; must be at most {MOST}")
+    found, notes = [], {}
+    for number, point in enumerate(points):
+        assigned = [*overrides, *(f"{key}={write_value(value)}" for key, value in point.items())]
+        try:
+            first = config.load(path, assigned)
+            experiment = build(first)
+            job = runs.JOBS[command](experiment)
+        except ConfigError as error:
+            words = ", ".join(f"{key}={show(value)}" for key, value in point.items())
+            raise ConfigError(f"--sweep {words}: {error}" if words else str(error)) from None
+        notes |= dict.fromkeys((*experiment.plan.notes, *job.notes))
+        where = f"{folder(point, number)}/" if point else ""
+        for member in range(first.noise.member, first.noise.member + members):
+            c = config.load(path, [*assigned, f"noise.member={member}"])
+            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c)))
+    return found, tuple(notes)
+
+
+def complete(path: Path, member: Member) -> bool:
+    """Whether the file holds the whole run of just this configuration."""
+    try:
+        with netCDF4.Dataset(path, "r") as file:
+            if file.getncattr("configuration") != member.configuration:
+                return False
+            last = int(file.variables["step"][-1])
+    except (OSError, RuntimeError, AttributeError, KeyError, IndexError):
+        return False
+    return last == build(config.load_text(member.configuration)).plan.n_steps
+
+
+def check_resume(command: str, path: Path, member: Member) -> None:
+    """ConfigError where the run cannot go on from its file."""
+    runs.check_resume(command, build(config.load_text(member.configuration)), path)
+
+
+def run_member(task: Task) -> Outcome:
+    """Run a member in this process, going on from its file if there is one; nothing is raised but a request to stop."""
+    begin = time.monotonic()
+    path = Path(task.path)
+    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", RuntimeWarning)
+        try:
+            experiment = build(config.load_text(task.configuration))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            runs.execute(task.command, experiment, path, resume=True, progress=_obey(), realization=task.number)
+            error = ""
+        except Stopped:
+            raise
+        except Exception as reason:  # whatever it is, the others go on and the index says so
+            known = isinstance(reason, ValueError | OSError) or type(reason).__name__ == "SolverError"
+            error = " ".join((str(reason) if known else f"{type(reason).__name__}: {reason}").split())
+    notes = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
+    return Outcome(error, time.monotonic() - begin, tuple(notes))
+
+
+def _obey() -> "runs.Progress":
+    """Called after each layer: ends the run where its worker is asked to close."""
+    from distributed import Status, get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:  # not in a worker
+        return lambda step: None
+
+    def obey(step: int) -> None:
+        if worker.status in (Status.closing, Status.closed, Status.stopping, Status.failed):
+            raise Stopped
+
+    return obey
