@@ -86,7 +86,7 @@ def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
     dimensions that has the name of one of them is none (docs/file_format.md).
     """
     text = {"standard_name": "realization", "long_name": "number of the member", "units": "1"}
-    coords = {REALIZATION: (REALIZATION, np.array([member], dtype=np.int64), text)}
+    coords: dict[str, Any] = {REALIZATION: (REALIZATION, np.array([member], dtype=np.int64), text)}
     data: dict[str, Any] = {}
     for name, variable in dataset.variables.items():
         dims = tuple("carried_node" if dim == "node" else dim for dim in variable.dims)

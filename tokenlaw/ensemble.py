@@ -6,7 +6,6 @@ workers, on the order in which members run, or on how often the ensemble was int
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from distributed import Client, Future, as_completed
 
@@ -28,7 +27,7 @@ class EnsembleError(RuntimeError):
 def prepare(
     folder: Path, command: str, sweep: Sequence[str], members: Sequence[Member], *, resume: bool
 ) -> tuple[Index, list[Member]]:
-    """The index of an ensemble, and the members that are still to be run; refuses a folder that holds something else."""
+    """The index, and the members that are still to be run; a folder that holds something else is refused."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder}: is a file, must be the name of a folder")
     index, waiting = Index.of(folder, command, sweep, members), list(members)
@@ -42,8 +41,8 @@ def prepare(
         for member in waiting:
             if (folder / member.file).exists():
                 check_resume(command, folder / member.file, member)
-    for member in set(index.entries) - {member.file for member in waiting}:
-        index.entries[member].status = indices.DONE
+    for file in set(index.entries) - {member.file for member in waiting}:
+        index.entries[file].status = indices.DONE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         index.save()
@@ -102,7 +101,7 @@ def _gather(
 ) -> None:
     """Submit everything and take the results as they come."""
 
-    def submit(member: Member) -> Future:
+    def submit(member: Member) -> Future[Outcome]:
         entry = index.entries[member.file]
         entry.attempts += 1
         path = str((index.folder / member.file).resolve())
@@ -133,11 +132,10 @@ def _gather(
         index.save_at_times()
 
 
-def _outcome(client: Client, future: "Future") -> Outcome:
+def _outcome(client: Client, future: "Future[Outcome]") -> Outcome:
     """What came back; a worker that died is a failure of its member, a scheduler that died is the end."""
     if future.status == "finished":
-        result: Any = future.result()
-        return Outcome(*result)
+        return Outcome(*future.result())
     if client.status != "running":
         raise EnsembleError("the scheduler is gone; go on with --resume")
     if future.status == "error":

@@ -107,8 +107,8 @@ def check_same(folder: Path, command: str, sweep: Sequence[str], members: Sequen
     changed += [] if before.output == now.output else ["output"]
     if changed:
         raise ConfigError(
-            f"--resume {folder}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
-            "the number of members may change"
+            f"--resume {folder}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth "
+            "and the number of members may change"
         )
     if missing := set(numbers) - {member.number for member in members}:
         raise ConfigError(f"--members: must be at least {len(set(numbers))}, as in {path}; lacks {min(missing)}")

@@ -6,7 +6,7 @@ import threading
 import time
 import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -111,7 +111,8 @@ def plan(
     points = grid(sweeps)
     if len(points) * members > MOST:
         raise ConfigError(f"--members {members}: makes {len(points) * members} runs; must be at most {MOST}")
-    found, notes = [], {}
+    found: list[Member] = []
+    notes: dict[str, None] = {}
     for number, point in enumerate(points):
         assigned = [*overrides, *(f"{key}={write_value(value)}" for key, value in point.items())]
         try:
@@ -167,7 +168,7 @@ def run_member(task: Task) -> Outcome:
     return Outcome(error, time.monotonic() - begin, tuple(notes))
 
 
-def _obey() -> "runs.Progress":
+def _obey() -> Callable[[int], None]:
     """Called after each layer: ends the run where its worker is asked to close."""
     from distributed import Status, get_worker
 
