@@ -4,12 +4,12 @@ The random numbers of a run are a function of (seed, member, step), so a member'
 workers, on the order in which members run, or on how often the ensemble was interrupted.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distributed import Client, Future, as_completed
 
-from particles.output import WriteError
 from tokenlaw import index as indices
 from tokenlaw.cluster import workers
 from tokenlaw.config import ConfigError
@@ -45,9 +45,10 @@ def prepare(
         index.entries[file].status = indices.DONE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        index.save()
-    except (OSError, WriteError) as error:
-        raise ConfigError(f"--out {folder}: cannot be written ({getattr(error, 'strerror', None) or error})") from None
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot make the folder ({error.strerror})") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {folder}: is not writable")
     return index, waiting
 
 
@@ -76,6 +77,7 @@ def run(
     if waiting:
         fewer = len(waiting) if n_workers is None else min(n_workers, len(waiting))
         with workers(scheduler, None if n_workers is None and scheduler is None else fewer) as client:
+            index.save()
             if scheduler is not None and not client.scheduler_info()["workers"]:
                 tell(f"--scheduler {scheduler}: no workers yet, waiting for them")
             try:
