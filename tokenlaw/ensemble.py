@@ -14,7 +14,17 @@ from tokenlaw import index as indices
 from tokenlaw.cluster import workers
 from tokenlaw.config import ConfigError
 from tokenlaw.index import Index
-from tokenlaw.members import Member, Outcome, Task, check_resume, complete, run_member
+from tokenlaw.members import (
+    DIED,
+    Member,
+    Outcome,
+    Task,
+    check_resume,
+    complete,
+    ledger,
+    run_counted,
+    run_member,
+)
 
 ATTEMPTS = 2
 Tell = Callable[[str], None]
@@ -39,6 +49,7 @@ def prepare(
         indices.check_same(folder, command, sweep, members)
         waiting = [member for member in members if not complete(folder / member.file, member)]
         for member in waiting:
+            ledger(folder / member.file).unlink(missing_ok=True)  # of an ensemble that was killed
             if (folder / member.file).exists():
                 check_resume(command, folder / member.file, member)
     for file in set(index.entries) - {member.file for member in waiting}:
@@ -105,14 +116,16 @@ def _gather(
 
     def submit(member: Member) -> Future[Outcome]:
         entry = index.entries[member.file]
-        entry.attempts += 1
         path = str((index.folder / member.file).resolve())
-        task = Task(index.command, member.configuration, path, member.number)
-        return client.submit(work, task, pure=False)
+        task = Task(index.command, member.configuration, path, member.number, ATTEMPTS - entry.attempts)
+        return client.submit(run_counted, task, work, pure=False)
 
     running = {submit(member): member for member in waiting}
     stream, said, ended = as_completed(list(running)), set[str](), 0
     for future in stream:
+        if future.status in ("lost", "pending"):  # it ended, and its worker died before it was heard: done once more
+            stream.add(future)
+            continue
         member = running.pop(future)
         entry, outcome = index.entries[member.file], _outcome(client, future)
         for note in outcome.notes:
@@ -120,6 +133,9 @@ def _gather(
                 said.add(note)
                 tell(f"warning: {member.file}: {note}")
         entry.seconds, entry.error = round(outcome.seconds, 3), outcome.error
+        entry.attempts += outcome.deaths + (outcome.error != DIED)
+        if outcome.deaths and outcome.error != DIED:
+            report(f"{member.file}: {DIED}; tried once more")
         if outcome.error and entry.attempts < ATTEMPTS:
             report(f"{member.file}: {outcome.error}; tried once more")
             again = submit(member)
@@ -137,11 +153,11 @@ def _gather(
 def _outcome(client: Client, future: "Future[Outcome]") -> Outcome:
     """What came back; a worker that died is a failure of its member, a scheduler that died is the end."""
     if future.status == "finished":
-        return Outcome(*future.result())
+        return future.result()
     if client.status != "running":
         raise EnsembleError("the scheduler is gone; go on with --resume")
     if future.status == "error":
         reason = future.exception()
-        died = type(reason).__name__ == "KilledWorker"
-        return Outcome("its worker process died" if died else f"{type(reason).__name__}: {reason}")
+        died = type(reason).__name__ == "KilledWorker"  # a scheduler with a limit of its own
+        return Outcome(DIED, deaths=1) if died else Outcome(f"{type(reason).__name__}: {reason}")
     return Outcome(f"was lost by the scheduler ({future.status})")

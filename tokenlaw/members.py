@@ -20,6 +20,7 @@ from tokenlaw.config_io import show, write_value
 
 MOST: Final = 100_000  # runs of one ensemble
 PLAIN: Final = re.compile(r"[\w.+-]{1,40}")  # values that may stand in the name of a folder
+DIED: Final = "its worker process died"
 NOT_SWEPT: Final = ("noise.member", "layers.t_end", "layers.depth")
 _one_at_a_time = threading.Lock()  # the NetCDF library must not be called by two threads
 
@@ -41,20 +42,34 @@ class Member:
 
 
 class Task(NamedTuple):
-    """What a worker is given: command, configuration as TOML text, file to write, number of the member."""
+    """What a worker is given.
+
+    Attributes
+    ----------
+    command : solve, simulate or compare.   configuration : TOML text.   path : file to write.   number : the member.
+    tries : attempts that are left, this one included.
+    """
 
     command: str
     configuration: str
     path: str
     number: int
+    tries: int = 1
 
 
 class Outcome(NamedTuple):
-    """What a worker gives back; error is empty where the file is complete."""
+    """What a worker gives back.
+
+    Attributes
+    ----------
+    error : empty where the file is complete.   seconds : of the attempt.   notes : warnings.
+    deaths : how many processes died in the middle of this run.
+    """
 
     error: str = ""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    deaths: int = 0
 
 
 class Stopped(Exception):
@@ -147,6 +162,30 @@ def check_resume(command: str, path: Path, member: Member) -> None:
     runs.check_resume(command, build(config.load_text(member.configuration)), path)
 
 
+def ledger(path: Path) -> Path:
+    """File beside a run's own in which attempts are counted while it runs: a byte each."""
+    return path.with_name(f".{path.name}.tries")
+
+
+def run_counted(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
+    """Do a task, unless the processes that did it died as often as it may be tried.
+
+    A scheduler gives the task of a process that died to another one, and cannot tell it from tasks that waited there.
+    """
+    path = Path(task.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tries = ledger(path)
+    deaths = tries.stat().st_size if tries.exists() else 0
+    try:
+        if deaths >= task.tries:
+            return Outcome(DIED, deaths=deaths)
+        with open(tries, "ab") as file:
+            file.write(b".")
+        return work(task)._replace(deaths=deaths)
+    finally:
+        tries.unlink(missing_ok=True)
+
+
 def run_member(task: Task) -> Outcome:
     """Run a member in this process, going on from its file if there is one; nothing is raised but a request to stop."""
     begin = time.monotonic()
@@ -156,7 +195,6 @@ def run_member(task: Task) -> Outcome:
         warnings.simplefilter("always", RuntimeWarning)
         try:
             experiment = build(config.load_text(task.configuration))
-            path.parent.mkdir(parents=True, exist_ok=True)
             runs.execute(task.command, experiment, path, resume=True, progress=_obey(), realization=task.number)
             error = ""
         except Stopped:
