@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import dask
-from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
 
 from tokenlaw.config import ConfigError
@@ -31,13 +30,13 @@ SETTINGS: Final = {
 
 
 @contextmanager
-def workers(scheduler: str | None = None, n_workers: int | None = None) -> Iterator[Client]:
+def workers(scheduler: str | None, n_workers: int) -> Iterator[Client]:
     """A client of workers with one thread each; workers of the embedded cluster end with the block.
 
     Parameters
     ----------
     scheduler : address of a running scheduler, or None for an embedded cluster.
-    n_workers : processes of the embedded cluster; the number of cores where it is None.
+    n_workers : processes of the embedded cluster.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def workers(scheduler: str | None = None, n_workers: int | None = None) -> Itera
             return
         with (
             LocalCluster(
-                n_workers=n_workers or CPU_COUNT, threads_per_worker=1, processes=True, memory_limit=0,
+                n_workers=n_workers, threads_per_worker=1, processes=True, memory_limit=0,
                 dashboard_address=None, silence_logs=logging.CRITICAL, host="127.0.0.1",
             ) as cluster,
             Client(cluster) as client,

@@ -6,14 +6,17 @@ workers, on the order in which members run, or on how often the ensemble was int
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
-from distributed import Client, Future, as_completed
+from dask.system import CPU_COUNT
+from distributed import Client, Future
 
 from tokenlaw import index as indices
 from tokenlaw.cluster import workers
 from tokenlaw.config import ConfigError
-from tokenlaw.index import Index
+from tokenlaw.index import Entry, Index
 from tokenlaw.members import (
     DIED,
     Member,
@@ -27,7 +30,24 @@ from tokenlaw.members import (
 )
 
 ATTEMPTS = 2
-Tell = Callable[[str], None]
+PATIENCE = 0.2  # seconds between two looks at whether to stop
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who hears of an ensemble while it runs.
+
+    Attributes
+    ----------
+    note : receives notes and warnings.   failure : receives failures.
+    progress : called with the number of runs that have ended.
+    obey : called a few times a second, to raise what shall end the ensemble.
+    """
+
+    note: Callable[[str], None] = lambda text: None
+    failure: Callable[[str], None] = lambda text: None
+    progress: Callable[[int], None] = lambda done: None
+    obey: Callable[[], None] = lambda: None
 
 
 class EnsembleError(RuntimeError):
@@ -69,16 +89,14 @@ def run(
     *,
     scheduler: str | None = None,
     n_workers: int | None = None,
-    tell: Tell = lambda text: None,
-    report: Tell = lambda text: None,
-    progress: Callable[[int], None] = lambda done: None,
+    told: Told = Told(),
     work: Callable[[Task], Outcome] = run_member,
 ) -> None:
     """Run the members that wait, each once more if it fails; the index follows.
 
     Parameters
     ----------
-    tell : receives notes.   report : receives failures.   progress : called with the number of runs that have ended.
+    scheduler, n_workers : as `tokenlaw.cluster.workers` takes them.   told : who hears of it.
     work : what a worker does with a task.
 
     Raises
@@ -86,15 +104,15 @@ def run(
     EnsembleError : some members failed twice; all others are there.
     """
     if waiting:
-        fewer = len(waiting) if n_workers is None else min(n_workers, len(waiting))
-        with workers(scheduler, None if n_workers is None and scheduler is None else fewer) as client:
-            index.save()
+        with workers(scheduler, min(n_workers or CPU_COUNT, len(waiting))) as client:
             if scheduler is not None and not client.scheduler_info()["workers"]:
-                tell(f"--scheduler {scheduler}: no workers yet, waiting for them")
+                told.note(f"--scheduler {scheduler}: no workers yet, waiting for them")
             try:
-                _gather(client, index, waiting, tell, report, progress, work)
+                _gather(client, index, waiting, told, work)
             finally:
                 index.save()
+    else:
+        index.save()
     failed = [entry for entry in index.entries.values() if entry.status == indices.FAILED]
     if failed:
         raise EnsembleError(
@@ -104,50 +122,56 @@ def run(
 
 
 def _gather(
-    client: Client,
-    index: Index,
-    waiting: Sequence[Member],
-    tell: Tell,
-    report: Tell,
-    progress: Callable[[int], None],
-    work: Callable[[Task], Outcome],
+    client: Client, index: Index, waiting: Sequence[Member], told: Told, work: Callable[[Task], Outcome]
 ) -> None:
     """Submit everything and take the results as they come."""
+    ends: SimpleQueue[Future[Outcome]] = SimpleQueue()
+    running: dict[Future[Outcome], Member] = {}
 
-    def submit(member: Member) -> Future[Outcome]:
-        entry = index.entries[member.file]
+    def submit(member: Member) -> None:
+        tries = ATTEMPTS - index.entries[member.file].attempts
         path = str((index.folder / member.file).resolve())
-        task = Task(index.command, member.configuration, path, member.number, ATTEMPTS - entry.attempts)
-        return client.submit(run_counted, task, work, pure=False)
+        task = Task(index.command, member.configuration, path, member.number, tries)
+        future: Future[Outcome] = client.submit(run_counted, task, work, pure=False)
+        future.add_done_callback(ends.put)
+        running[future] = member
 
-    running = {submit(member): member for member in waiting}
-    stream, said, ended = as_completed(list(running)), set[str](), 0
-    for future in stream:
+    index.save()
+    for member in waiting:
+        submit(member)
+    while running:
+        told.obey()
+        try:
+            future = ends.get(timeout=PATIENCE)
+        except Empty:
+            continue
         if future.status in ("lost", "pending"):  # it ended, and its worker died before it was heard: done once more
-            stream.add(future)
+            future.add_done_callback(ends.put)
             continue
         member = running.pop(future)
-        entry, outcome = index.entries[member.file], _outcome(client, future)
-        for note in outcome.notes:
-            if note not in said:
-                said.add(note)
-                tell(f"warning: {member.file}: {note}")
-        entry.seconds, entry.error = round(outcome.seconds, 3), outcome.error
-        entry.attempts += outcome.deaths + (outcome.error != DIED)
-        if outcome.deaths and outcome.error != DIED:
-            report(f"{member.file}: {DIED}; tried once more")
-        if outcome.error and entry.attempts < ATTEMPTS:
-            report(f"{member.file}: {outcome.error}; tried once more")
-            again = submit(member)
-            running[again] = member
-            stream.add(again)
-            continue
-        entry.status = indices.FAILED if outcome.error else indices.DONE
-        if outcome.error:
-            report(f"{member.file}: failed: {outcome.error}")
-        ended += 1
-        progress(ended)
-        index.save_at_times()
+        _enter(index.entries[member.file], _outcome(client, future), told)
+        if index.entries[member.file].status == indices.WAITING:
+            submit(member)
+        else:
+            told.progress(len(waiting) - len(running))
+            index.save_at_times()
+
+
+def _enter(entry: Entry, outcome: Outcome, told: Told) -> None:
+    """Write an outcome down; the entry goes on waiting where the run is to be tried again."""
+    entry.seconds, entry.error = round(outcome.seconds, 3), outcome.error
+    entry.attempts += outcome.deaths + (outcome.error != DIED)
+    for note in outcome.notes:
+        told.note(f"warning: {entry.file}: {note}")
+    if outcome.deaths and outcome.error != DIED:
+        told.failure(f"{entry.file}: {DIED}; tried once more")
+    if not outcome.error:
+        entry.status = indices.DONE
+    elif entry.attempts < ATTEMPTS:
+        told.failure(f"{entry.file}: {outcome.error}; tried once more")
+    else:
+        entry.status = indices.FAILED
+        told.failure(f"{entry.file}: failed: {outcome.error}")
 
 
 def _outcome(client: Client, future: "Future[Outcome]") -> Outcome:

@@ -52,17 +52,25 @@ def ensemble(
         planned, notes = runs.plan(config, str(run), members, sweeps, overrides)
         index, waiting = ensembles.prepare(out, str(run), sweeps, planned, resume=resume)
 
+        said: set[str] = set()
+
         def report(text: str) -> None:
             typer.echo(text, err=True)
 
-        tell = (lambda text: None) if quiet else report
+        def tell(text: str) -> None:
+            """Notes, the same warning of another member left out."""
+            same = text.rpartition(".nc: ")[2]
+            if not quiet and same not in said:
+                said.add(same)
+                report(text)
+
         for note in notes:
             tell(note)
         if len(waiting) < len(planned):
             tell(f"{out}: {len(planned) - len(waiting)} of {len(planned)} members are complete")
-        with cli._progress("ensemble", len(waiting), quiet, "members") as progress:
-            ensembles.run(
-                index, waiting, scheduler=scheduler, n_workers=workers, tell=tell, report=report, progress=progress
-            )
+        # Interrupts wait for `obey`: in the middle of starting or closing a cluster they leave processes behind.
+        with cli._progress("ensemble", len(waiting), quiet, "members") as progress, cli._held():
+            told = ensembles.Told(tell, report, progress, cli._obey)
+            ensembles.run(index, waiting, scheduler=scheduler, n_workers=workers, told=told)
     except KeyboardInterrupt:
         raise cli.Interrupted("interrupted; go on with --resume") from None
