@@ -7,8 +7,9 @@ with V_l the variance and C_l the cost of one coupled difference (Giles 2008, Op
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -194,18 +195,47 @@ def figure(found: Sequence[Expectation], unit: str) -> Figure:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A ladder with its costs in measured time: that of a pair, divided as the ladder itself divides it.
+
+    Parameters
+    ----------
+    ladder : as it is.   clock : seconds.   members : pairs that are timed at each level, once.
+    """
+
+    ladder: Coupled
+    clock: Callable[[], float] = time.process_time
+    members: int = 8
+    _costs: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
+
+    def pairs(self, level: int, members: range) -> Array:
+        """Those of the ladder."""
+        return self.ladder.pairs(level, members)
+
+    def cost(self, level: int) -> tuple[float, float]:
+        """Seconds of the fine and of the coarse value."""
+        if level not in self._costs:
+            fine, coarse = self.ladder.cost(level)
+            begin = self.clock()
+            self.ladder.pairs(level, range(self.members))
+            second = (self.clock() - begin) / self.members / (fine + (coarse if level else 0.0))
+            self._costs[level] = fine * second, coarse * second
+        return self._costs[level]
+
+
+@dataclass(frozen=True)
 class TokenLevels:
     """Levels of an expectation over tokens in homogenized layers with fixed nodes.
 
-    Level l takes steps of dt 2^(-l) and, with `more_tokens`, n 2^l tokens.  The coarse partner takes the sums of two fine
-    increments (`Homogenized.coarsen`); of twice the tokens it averages over both halves, on the same layers, which
+    Level l takes steps of dt 2^(-l) and, with `more_tokens`, n 2^l tokens.  The coarse partner takes the sums of two
+    fine increments (`Homogenized.coarsen`); of twice the tokens it averages over both halves, on the same layers, which
     cancels the first order of their difference.
 
     Parameters
     ----------
     law : the coarsest layers; its seed is that of all samples.   attention : kernel.   initial : law of a token.
     observable : function of the cloud at depth time t_end.   t_end : a whole number of coarsest steps.
-    tokens : n at level 0, of equal weight.   finer_steps, more_tokens : what is refined.   field : as in `simulate`.
+    tokens : n at level 0, of equal weight.   finer_steps, more_tokens : what is refined.   factory : of the field.
     """
 
     law: Homogenized
@@ -216,7 +246,7 @@ class TokenLevels:
     tokens: int
     finer_steps: bool = True
     more_tokens: bool = False
-    field: FieldFactory = DirectField
+    factory: FieldFactory = DirectField
 
     def __post_init__(self) -> None:
         if not self.law.fixed:
@@ -264,7 +294,7 @@ class TokenLevels:
 
     def _end(self, law: Homogenized, points: Array, steps: int) -> float:
         state = TokenState(0, points, np.full(len(points), 1 / len(points)))
-        end = advance_tokens(state, steps, law=law, attention=self.attention, field=self.field)
+        end = advance_tokens(state, steps, law=law, attention=self.attention, field=self.factory)
         return float(self.observable(Cloud(end.points, end.weights)))
 
 
