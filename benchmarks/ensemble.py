@@ -1,0 +1,97 @@
+"""An ensemble on one worker process and on two: speed-up, overhead of a member, start.
+
+    OMP_NUM_THREADS=1 python benchmarks/ensemble.py [--quick]
+
+Members are densities at lmax 31 of a second.  Core seconds are the processor time of the worker that was busy longest:
+what quiet cores would take, where other work on the machine shares them.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from common import Result, Row, main
+
+from tokenlaw import ensemble, members
+from tokenlaw.cluster import workers
+
+CONFIG = Path(__file__).parents[1] / "examples" / "quickstart.toml"
+SETTINGS = ("solve.lmax=31", "layers.t_end=1.6", "output.save_every=0.4")
+
+
+def timed(task):
+    """A member; its note says which process spent how much processor time on it."""
+    begin = time.process_time()
+    outcome = members.run_member(task)
+    return outcome._replace(notes=(f"{os.getpid()} {time.process_time() - begin}",))
+
+
+def empty(task):
+    """A member that does nothing."""
+    return members.Outcome()
+
+
+def run_on(n_workers, planned, work):
+    """Seconds from the first task to the last result, of the whole, and of the busiest worker's processor."""
+    moments, spent = [], Counter()
+
+    def note(text):
+        process, seconds = text.rsplit(": ", 1)[1].split()
+        spent[process] += float(seconds)
+
+    def look(*_):
+        moments.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        index, waiting = ensemble.prepare(Path(folder), "solve", (), planned, resume=False)
+        begin = time.perf_counter()
+        told = ensemble.Told(note=note, progress=look, obey=look)
+        ensemble.run(index, waiting, n_workers=n_workers, told=told, work=work)
+        whole = time.perf_counter() - begin
+    return {"members": moments[-1] - moments[0], "whole": whole, "core": max(spent.values(), default=0.0)}
+
+
+def start_up():
+    """Seconds until two workers are there and gone again."""
+    begin = time.perf_counter()
+    with workers(None, 2):
+        pass
+    return time.perf_counter() - begin
+
+
+def run(quick):
+    load = os.getloadavg()[0]
+    n, rounds = (12, 1) if quick else (40, 3)
+    planned, _ = members.plan(CONFIG, "solve", n, (), SETTINGS)
+    found = {1: [], 2: []}
+    for _ in range(rounds):  # in turns: other work meets both
+        for n_workers, runs in found.items():
+            runs.append(run_on(n_workers, planned, timed))
+    one, two = (
+        {key: statistics.median(each[key] for each in found[w]) for key in ("members", "whole", "core")} for w in (1, 2)
+    )
+    size, goal = f"{n} members of {one['core'] / n:.2g} core seconds", "below 1/1.9"
+    many, _ = members.plan(CONFIG, "solve", 200, (), SETTINGS)
+    idle = run_on(1, many, empty)["members"] / len(many)
+    rows = [
+        Row(f"{size}, two workers: first task to last result", two["members"], "s", "one worker",
+            two["members"] / one["members"], goal, two["members"] * 1.9 <= one["members"]),
+        Row(f"{size}, two workers: the busiest worker, core seconds", two["core"], "core s", "one worker",
+            two["core"] / one["core"], goal, two["core"] * 1.9 <= one["core"]),
+        Row(f"{size}, two workers: start and end included", two["whole"], "s", "one worker",
+            two["whole"] / one["whole"]),
+        Row("a member that does nothing", 1e3 * idle, "ms", "a second", idle, "below 0.01", idle < 0.01),
+        Row("two workers: start and end", start_up(), "s"),
+    ]  # fmt: skip
+    notes = [
+        f"load of the machine when the run began: {load:.1f}; wall times on two cores that are shared with other "
+        "programs say little about the speed-up, core seconds do",
+    ]
+    return Result("ensemble", rows, notes)
+
+
+if __name__ == "__main__":
+    main(run)
