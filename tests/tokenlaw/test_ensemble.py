@@ -7,11 +7,12 @@ import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import Client
+from distributed import Client, Status
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
 from tokenlaw import cli, config, ensemble, members, runs
@@ -184,6 +185,16 @@ def monkeypatched_stop(at):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(members, "_obey", obey)
         yield
+
+
+def test_a_worker_that_is_to_close_ends_its_run(monkeypatch):
+    worker = SimpleNamespace(status=Status.running)
+    monkeypatch.setattr("distributed.get_worker", lambda: worker)
+    stop = members._obey()
+    stop(1)
+    worker.status = Status.closing
+    with pytest.raises(Stopped):
+        stop(2)
 
 
 def test_a_longer_run_goes_on_from_the_shorter_one(here):
