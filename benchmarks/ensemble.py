@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/ensemble.py [--quick]
 
-Members are densities at lmax 31 of a second.  Where other work on the machine shares the cores, wall times say nothing of
-the speed-up; what stands then is that two workers spend no more processor time on the members than one.
+Members are densities at lmax 31 of a second.  Where other work on the machine shares the cores, wall times say nothing
+of the speed-up; what stands then is that two workers spend no more processor time on the members than one.
 """
 
 import os

@@ -160,7 +160,10 @@ def test_levels_share_their_path_and_samples_nothing():
     again = levels.pairs(2, range(6))
     np.testing.assert_array_equal(again[3:], levels.pairs(2, range(3, 6)))
     assert len({*again.ravel(), *levels.pairs(1, range(6)).ravel()}) == 24
+    other, elsewhere = levels._drawn(1, 5)
     fine, points = levels._drawn(2, 5)
+    assert not np.isclose(points[: len(elsewhere)], elsewhere).any()
+    assert not np.isclose(fine.layer(0)[0].query, other.layer(0)[0].query).any()
     (push,), (two,), (three,) = fine.coarsen(2).layer(1), fine.layer(2), fine.layer(3)
     np.testing.assert_allclose(push.mixing, two.mixing + three.mixing, rtol=1e-14)
     assert points.shape == (16, 3)
