@@ -107,6 +107,9 @@ def test_members_open_together(here, command, capsys):
         assert together["realization"].attrs["standard_name"] == "realization"
         assert "axis" not in together["realization"].attrs
         assert all(variable.dims[0] == "realization" for variable in together.data_vars.values())
+        with xr.open_dataset("e/member-00005.nc") as alone:
+            assert all(variable.dims[0] == "realization" for variable in alone.data_vars.values())
+            assert alone.sizes["realization"] == 1
         assert call(command, "c.toml", "--out", "one.nc", noise__member=5) == 0
         with xr.open_dataset("one.nc") as one:
             for name in {*one.data_vars, "node"} & {*one.variables}:
