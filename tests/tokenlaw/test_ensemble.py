@@ -143,7 +143,8 @@ def test_a_grid_of_values(here):
 
 
 def test_values_that_cannot_name_a_folder(here):
-    words = ("--sweep", "heads.mean_v=[[0,0,0],[0,0,0],[0,0,0]],[[0.1,0,0],[0,0,0],[0,0,0]]")
+    words = ("--sweep", "heads.mean_v=[[0,0,0],[0,0,0],[0,0,0]],[[0.1,0,0],[0,0,0],[0,0,0]]",
+             "--sweep", "model.beta=1.5")  # fmt: skip
     assert call(*RUN, "1", "--out", "e", *words) == 0
     assert [entry["file"] for entry in index("e")["entries"]] == [
         "point-0000/member-00000.nc", "point-0001/member-00000.nc",
@@ -198,6 +199,15 @@ def test_a_worker_that_is_to_close_ends_its_run(monkeypatch):
     worker.status = Status.closing
     with pytest.raises(Stopped):
         stop(2)
+
+
+def test_a_file_of_another_configuration_is_not_complete(tmp_path):
+    (member,), _ = members.plan(Path("c.toml"), "simulate", 1)
+    (other,), _ = members.plan(Path("c.toml"), "simulate", 1, (), ("model.beta=1",))
+    alone("simulate", 0, "one.nc")
+    assert members.complete(Path("one.nc"), member)
+    assert not members.complete(Path("one.nc"), other)
+    assert not members.complete(Path("none.nc"), member)
 
 
 def test_a_longer_run_goes_on_from_the_shorter_one(here):
