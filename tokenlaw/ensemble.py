@@ -159,7 +159,7 @@ def _gather(
 
 def _enter(entry: Entry, outcome: Outcome, told: Told) -> None:
     """Write an outcome down; the entry goes on waiting where the run is to be tried again."""
-    entry.seconds, entry.error = round(outcome.seconds, 3), outcome.error
+    entry.seconds, entry.error, entry.warnings = round(outcome.seconds, 3), outcome.error, outcome.notes
     entry.attempts += outcome.deaths + (outcome.error != DIED)
     for note in outcome.notes:
         told.note(f"warning: {entry.file}: {note}")

@@ -1,5 +1,6 @@
 """The command `tokenlaw ensemble`; light to import, because every call of the command line does."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -58,10 +59,10 @@ def ensemble(
             typer.echo(text, err=True)
 
         def tell(text: str) -> None:
-            """Notes, the same warning of another member left out."""
-            same = text.rpartition(".nc: ")[2]
-            if not quiet and same not in said:
-                said.add(same)
+            """Notes; the warning of another member that differs in numbers only is left to the index."""
+            kind = re.sub(r"[\d.e+-]*\d", "", text.rpartition(".nc: ")[2])
+            if not quiet and kind not in said:
+                said.add(kind)
                 report(text)
 
         for note in notes:

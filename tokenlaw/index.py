@@ -25,7 +25,7 @@ class Entry:
     ----------
     file : relative to the index.   member : noise.member.   point : swept keys and values.
     status : waiting, done or failed.   attempts : of the last call that ran it.   seconds : of the last attempt.
-    error : why it failed.
+    error : why it failed.   warnings : of the last attempt.
     """
 
     file: str
@@ -35,6 +35,7 @@ class Entry:
     attempts: int = 0
     seconds: float = 0.0
     error: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
