@@ -16,6 +16,7 @@ VENV_DONE := $(VENV)/.done-venv
 PACKAGE_DONE := $(VENV)/.done-package
 TEST_DONE := $(VENV)/.done-test
 DEV_DONE := $(VENV)/.done-dev
+DOCS_DONE := $(VENV)/.done-docs
 SHTNS_DONE := $(VENV)/.done-shtns
 ifneq ($(filter-out 0 no false,$(NO_SHTNS)),)
 SHTNS_DONE :=
@@ -30,15 +31,16 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench mutate install shtns clean distclean FORCE
+.PHONY: help solve test check bench mutate docs links cf dist install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-solve: $(PACKAGE_DONE) $(SHTNS_DONE) ## run the main job: examples/quickstart.toml -> out/quickstart.nc, .png
+solve: $(PACKAGE_DONE) $(SHTNS_DONE) ## run the main job: examples/quickstart.toml -> out/quickstart.nc, .png, .html
 	@mkdir -p out
 	$(VENV)/bin/tokenlaw compare examples/quickstart.toml --out out/quickstart.nc
 	$(VENV)/bin/tokenlaw plot out/quickstart.nc --out out/quickstart.png
+	$(VENV)/bin/tokenlaw report out/quickstart.nc --out out/quickstart.html
 
 test: $(TEST_DONE) $(SHTNS_DONE) ## run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q $(PYTEST_ARGS)
@@ -55,6 +57,28 @@ mutate: $(TEST_DONE) $(SHTNS_DONE) ## small wrong changes to the core, one at a 
 	@$(PIP) install --editable '.[mutation]'
 	OMP_NUM_THREADS=1 $(PY) tests/mutate.py
 
+cf: $(TEST_DONE) ## do the files keep to the CF conventions? (a checker in an environment of its own, .venv/cf)
+	@test -x $(VENV)/cf/bin/compliance-checker || { $(PY) -m venv $(VENV)/cf && $(VENV)/cf/bin/python -m pip --quiet \
+	    --disable-pip-version-check install 'compliance-checker>=6,<7'; }
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(PY) tests/cf.py $(VENV)/cf/bin/compliance-checker
+
+dist: $(PACKAGE_DONE) ## wheel and source in dist/, tried in an empty environment
+	@$(PIP) install 'build>=1.2,<2'
+	rm -rf dist build
+	$(PY) -m build --outdir dist .
+	$(PY) -m venv --clear .venv/tried
+	.venv/tried/bin/python -m pip --quiet --disable-pip-version-check install --only-binary :all: dist/*.whl
+	cd dist && ../.venv/tried/bin/tokenlaw --version && ../.venv/tried/bin/tokenlaw theory mlp-kernel activation=relu d=64 \
+	    sigma_r=1 sigma_w=1
+
+docs: $(DOCS_DONE) $(SHTNS_DONE) ## build docs/_build/html without a warning, run the gallery, check links and doctests
+	OMP_NUM_THREADS=1 $(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(PY) docs/links.py docs/_build/html
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q tests/test_doctests.py
+
+links: $(DOCS_DONE) ## check the links of the documentation to other sites (needs a network)
+	$(PY) -m sphinx -q -b linkcheck -D plot_gallery=0 docs docs/_build/links
+
 install: $(PACKAGE_DONE) $(SHTNS_DONE) ## install the toolkit into .venv, in editable form
 
 shtns: $(PACKAGE_DONE) ## try again to build shtns
@@ -62,7 +86,8 @@ shtns: $(PACKAGE_DONE) ## try again to build shtns
 	@$(MAKE) --no-print-directory $(VENV)/.done-shtns
 
 clean: ## remove caches, build products and the quickstart's results
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis out/quickstart.*
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis out/quickstart.* out/report_*.png
+	rm -rf docs/_build docs/api docs/gallery docs/sg_execution_times.rst
 	find particles spde validation tokenlaw tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean ## the same, and remove .venv
@@ -86,6 +111,11 @@ $(DEV_DONE): pyproject.toml $(VENV_DONE)
 	@echo "tokenlaw: installing the toolkit and what its checks need into $(VENV)"
 	@$(PIP) install --editable '.[dev]'
 	@touch $@ $(TEST_DONE) $(PACKAGE_DONE)
+
+$(DOCS_DONE): pyproject.toml $(VENV_DONE)
+	@echo "tokenlaw: installing the toolkit and what its documentation needs into $(VENV)"
+	@$(PIP) install --editable '.[docs]'
+	@touch $@ $(PACKAGE_DONE)
 
 # A failure is stamped too: shtns is a matter of speed, and a build that failed once is not tried at every call.
 $(VENV)/.done-shtns: pyproject.toml $(VENV_DONE)

@@ -13,6 +13,7 @@ from particles.attention import (
 )
 from particles.attention_kernels import L2, Causal, Sigmoid
 from particles.characteristics import Characteristics, tangent_move
+from particles.checkpoint import Checkpoint, read_checkpoint, read_embedded
 from particles.drift import Ballistic, Modified
 from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
 from particles.gaussian_closure import ClosureSolution, GaussianClosure
@@ -70,6 +71,7 @@ __all__ = [
     "Ballistic",
     "Causal",
     "Characteristics",
+    "Checkpoint",
     "ClosureSolution",
     "Cloud",
     "Conformal",
@@ -142,6 +144,8 @@ __all__ = [
     "gradient_norms",
     "mean_token",
     "normalize",
+    "read_checkpoint",
+    "read_embedded",
     "record",
     "second_moment",
     "simulate",

@@ -127,6 +127,7 @@ def gradient_norms(
         gradient_norm : (sum_i |p_i|^2)^1/2.
         gradient_rms : (sum_i w_i |p_i/w_i|^2)^1/2, per token and free of their number.
         mean_overlap : |sum_i w_i nrm(x_i)|^2.
+
         layer_growth : with `rng`, r.m.s. over probes v of |J^T v| for the layer that begins there, an estimate of
             |J|_F / (dimension)^1/2, 1 for a layer that does nothing; NaN at the last depth, which has no layer.  The
             probes are tangent on the sphere, anything in a residual stream.

@@ -7,6 +7,7 @@ pure function of (seed, member, step).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -207,28 +208,49 @@ class RecordedLayers:
 
     Parameters
     ----------
-    mixing : (L, M, d, d), the C_m of each layer, every step size inside.
+    out : (L, M, d, d), the C_m of each layer, every step size inside; or (L, M, d, k), left factors, beside `inner`.
     query, key : (L, M, head_dim, d), A_m = key_m^T query_m.
     beta : inverse temperature the layers belong to.
+    inner : (L, M, k, d), the right factors, C_m = out_m inner_m.  None stands for the identity.
     """
 
-    mixing: Array
+    out: Array
     query: Array
     key: Array
     beta: float
     retraction: Retraction = normalize
+    inner: Array | None = None
 
     def __post_init__(self) -> None:
-        mixing = as_array(self.mixing, "mixing", (None, None, None, None))
-        n_layers, n_heads, d = mixing.shape[:3]
-        if n_layers < 1 or n_heads < 1 or d < 2:
-            raise ValueError(f"mixing must have shape (layer, head, d, d) with d >= 2, got {mixing.shape}")
+        name = "mixing" if self.inner is None else "out"
+        out = as_array(self.out, name, (None, None, None, None))
+        n_layers, n_heads, d, rank = out.shape
+        if n_layers < 1 or n_heads < 1 or d < 2 or (self.inner is None and rank != d):
+            raise ValueError(f"{name} must have shape (layer, head, d, d) with d >= 2, got {out.shape}")
         query = as_array(self.query, "query", (n_layers, n_heads, None, d))
-        object.__setattr__(self, "mixing", as_array(mixing, "mixing", (n_layers, n_heads, d, d)))
+        object.__setattr__(self, "out", out)
         object.__setattr__(self, "query", query)
         object.__setattr__(self, "key", as_array(self.key, "key", (n_layers, n_heads, query.shape[2], d)))
+        if self.inner is not None:
+            object.__setattr__(self, "inner", as_array(self.inner, "inner", (n_layers, n_heads, rank, d)))
         if not 0 <= self.beta < math.inf:
             raise ValueError(f"beta must be finite and >= 0, got {self.beta}")
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: Path | str, n_heads: int | None = None, retraction: Retraction = normalize
+    ) -> "RecordedLayers":
+        """The attention blocks of a trained encoder, from a safetensors file; beta = 1.
+
+        Parameters
+        ----------
+        path : file of an encoder in the manner of BERT or DistilBERT; `particles.read_checkpoint` says what of it is
+            taken, and gives the spread of its entries.
+        n_heads : heads in a layer; by default as the config.json beside the file says.
+        """
+        from particles.checkpoint import read_checkpoint
+
+        return read_checkpoint(path, n_heads).layers(retraction)
 
     @classmethod
     def from_query_key(
@@ -249,7 +271,12 @@ class RecordedLayers:
     @property
     def d(self) -> int:
         """Dimension of the tokens."""
-        return int(self.mixing.shape[2])
+        return int(self.out.shape[2])
+
+    @property
+    def mixing(self) -> Array:
+        """The C_m in full, (L, M, d, d)."""
+        return self.out if self.inner is None else self.out @ self.inner
 
     @property
     def noise_scale(self) -> None:
@@ -257,13 +284,14 @@ class RecordedLayers:
         return None
 
     def __len__(self) -> int:
-        return int(self.mixing.shape[0])
+        return int(self.out.shape[0])
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`; ValueError past the last one."""
         if not 0 <= step < len(self):
             raise ValueError(f"{len(self)} layers are recorded, layer {step} is not among them")
-        return (AttentionPush(self.mixing[step], self.query[step], self.key[step], self.retraction),)
+        inner = None if self.inner is None else self.inner[step]
+        return (AttentionPush(self.out[step], self.query[step], self.key[step], self.retraction, inner),)
 
 
 def record(law: LayerLaw, n_layers: int, beta: float) -> RecordedLayers:

@@ -58,7 +58,7 @@ from particles.attention_kernels import Spectral
 from particles.kernels import ACTIVATIONS
 from particles.layer_files import read_heads, read_layers, read_tokens
 from particles.mlp import too_many
-from particles.retraction import RETRACTIONS
+from particles.retraction import RETRACTIONS, Retraction
 from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
 from spde.choice import auto_field
 from spde.density_files import read_density
@@ -250,7 +250,7 @@ def _law(c: Configuration) -> LayerLaw:
     heads = _heads(c)
     law: LayerLaw
     if layers.kind == "recorded":
-        law = _told("layers.file", read_layers, Path(layers.file), retraction)
+        law = _told("layers.file", _recorded, Path(layers.file), retraction)
     elif heads is None:
         raise ConfigError("heads: missing section")
     elif layers.kind == "transformer" and isinstance(heads, SmoothHeads):
@@ -267,6 +267,15 @@ def _law(c: Configuration) -> LayerLaw:
     else:
         law = Homogenized(heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction)
     return law
+
+
+def _recorded(path: Path, retraction: Retraction) -> RecordedLayers:
+    if path.suffix == ".safetensors":
+        try:
+            return RecordedLayers.from_checkpoint(path, retraction=retraction)
+        except ImportError as error:
+            raise ValueError(f"{path}: {error}") from None
+    return read_layers(path, retraction)
 
 
 def _with_mlp(c: Configuration, law: LayerLaw) -> LayerLaw:

@@ -13,6 +13,7 @@ import typer
 
 from tokenlaw.ensemble_command import ensemble
 from tokenlaw.predict_command import predict
+from tokenlaw.report_command import report
 
 if TYPE_CHECKING:
     from particles.simulate import Progress
@@ -42,6 +43,7 @@ Set = Annotated[
 File = Annotated[Path, typer.Argument(metavar="F.nc", help="file of a run")]
 app.command()(predict)
 app.command()(ensemble)
+app.command()(report)
 
 
 def _version(wanted: bool) -> None:
@@ -115,10 +117,14 @@ def plot(
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with _held():
-        from tokenlaw.files import describe, opened
+        from tokenlaw.files import describe, describe_encoder, opened
+        from tokenlaw.tables import tell
 
+    if file.suffix == ".safetensors":
+        tell(describe_encoder(file))
+        return
     with opened(file) as dataset:
-        typer.echo(describe(dataset, file))
+        tell(describe(dataset, file))
 
 
 @app.command()
@@ -162,11 +168,12 @@ def converge(
 
     with _held():
         from tokenlaw import converge as study
+        from tokenlaw.tables import tell as say
 
     overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
     tell = (lambda value: None) if quiet or json_ else (lambda value: typer.echo(f"{vary}: {value:g} done", err=True))
     result = study.converge(config, vary, observable, members=members, overrides=overrides, progress=tell)
-    typer.echo(json.dumps(result.as_json()) if json_ else study.table(result))
+    say([json.dumps(result.as_json())] if json_ else study.table(result))
 
 
 @app.command("config")
@@ -193,12 +200,13 @@ def theory(
     """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
     with _held():
         from tokenlaw import theory as table
+        from tokenlaw.tables import tell
 
     if name is None and not list_:
         raise ValueError(f"theory: give a NAME or --list; names: {', '.join(table.ENTRIES)}")
     if not list_ and name is not None:
         result = table.evaluate(name, settings or ())
-        typer.echo(table.to_json(result) if json else table.to_text(name, result))
+        tell([table.to_json(result) if json else table.to_table(name, result)])
         return
     if settings:
         raise ValueError("theory: --list takes a NAME or nothing")

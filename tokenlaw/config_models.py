@@ -201,7 +201,7 @@ class RecordedLayers(Section):
     """Layers read from a file; depth time counts layers."""
 
     kind: Literal["recorded"] = Field(description="law of the layers")
-    file: File = Field(description="NetCDF layers file")
+    file: File = Field(description="NetCDF layers file, or safetensors file of an encoder (then model.beta = 1)")
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
     norm: Norm = Field(default="post", description=NORM_TEXT)
 

@@ -13,6 +13,7 @@ from particles.simulate import run
 from tokenlaw import config, runs
 from tokenlaw.build import Experiment, build
 from tokenlaw.config import ConfigError
+from tokenlaw.tables import Table
 from validation.statistics import Slope, slope
 
 OBSERVABLES = {  # observable -> command whose file holds it
@@ -204,19 +205,19 @@ def _judged(key: str, observable: str, coupled: bool, levels: tuple[Level, ...])
     return Convergence(key, observable, coupled, levels, fit, "; ".join(notes))
 
 
-def table(result: Convergence) -> str:
-    """The result in lines of text."""
+def table(result: Convergence) -> list[str | Table]:
+    """The result in a table and lines of text."""
     what = "value" if result.observable in DISTANCES else "gap to the last"
-    lines = [f"{result.key:>16s} {'mean':>14s} {'error':>10s} {what:>16s} {'error':>10s} {'floor':>10s}"]
+    rows = []
     for level in result.levels:
         cells = (level.gap, level.gap_error, level.floor)
         gap, gap_error, floor = ("-" if cell is None else f"{cell:.3g}" for cell in cells)
-        lines.append(
-            f"{level.value:16g} {level.mean:14.6g} {level.error:10.2g} {gap:>16s} {gap_error:>10s} {floor:>10s}"
-        )
+        rows.append((f"{level.value:g}", f"{level.mean:.6g}", f"{level.error:.2g}", gap, gap_error, floor))
+    head = (result.key, "mean", "error", what, "error", "floor")
+    lines: list[str | Table] = [Table((">16", ">15", ">11", ">17", ">11", ">11"), tuple(rows), head)]
     if result.slope is not None:
         fit = result.slope
         lines.append(f"slope {fit.value:.3f}, 95 percent interval [{fit.low:.3f}, {fit.high:.3f}]")
     if result.note:
         lines.append(result.note)
-    return "\n".join(lines)
+    return lines

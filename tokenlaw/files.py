@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from particles.output import without_realization
+from tokenlaw.tables import Table
 
 WORTH_TELLING = (
     ("mass", "mass"),
@@ -40,15 +41,42 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         yield without_realization(dataset)
 
 
-def describe(dataset: xr.Dataset, path: Path) -> str:
-    """What a file holds, in lines of text."""
-    lines = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
+def describe_encoder(path: Path) -> list[str | Table]:
+    """How the attention matrices of a trained encoder are spread, in lines of text and a table."""
+    from particles.checkpoint import MATRICES, read_checkpoint
+
+    try:
+        model = read_checkpoint(path)
+    except ImportError as error:
+        raise ValueError(f"{path}: {error}") from None
+    n_layers, n_heads, head_dim, d = model.query.shape
+    spread = model.spread()
+    lines: list[str | Table] = [
+        f"{path}: attention of an encoder, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
+        "Gaussian entries would have excess kurtosis 0 and a largest singular value of 1",
+    ]
+    rows = []
+    for layer in range(n_layers):
+        for name in MATRICES:
+            one = spread.sel(layer=layer, matrix=name)
+            numbers = (float(one[key]) for key in ("sigma", "excess_kurtosis", "top_singular_value"))
+            sigma, kurtosis, top = (f"{value:.{digits}f}" for value, digits in zip(numbers, (3, 2, 2), strict=True))
+            rows.append((f"{layer}", f"  {name}", sigma, kurtosis, top))
+    head = ("layer", "  matrix", "sigma d^(1/2)", "excess kurtosis", "largest singular value")
+    lines.append(Table((">6", "<10", ">15", ">18", ">25"), tuple(rows), head))
+    lines.append(f"standard error of the excess kurtosis of Gaussian entries: {spread.attrs['kurtosis_error']:.2g}")
+    return lines
+
+
+def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
+    """What a file holds, in lines of text and a table."""
+    lines: list[str | Table] = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
     sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
     lines.append(f"sizes: {sizes}")
     if "depth_time" in dataset.coords and dataset.sizes.get("depth_time", 0):
         depth = dataset["depth_time"].values
         lines.append(f"depth time: {depth[0]:g} to {depth[-1]:g} in {len(depth)} records")
-        lines.append(f"{'':28s}{'first':>12s}{'last':>12s}{'largest':>12s}")
+        rows = []
         for name, text in WORTH_TELLING:
             if name in dataset:
                 values = np.asarray(dataset[name].values, dtype=float)
@@ -57,7 +85,8 @@ def describe(dataset: xr.Dataset, path: Path) -> str:
                 finite = values[np.isfinite(values)]
                 if finite.size:
                     numbers = (finite[0], finite[-1], finite.max())
-                    lines.append(f"{text:28s}" + "".join(f"{value:12.4g}" for value in numbers))
+                    rows.append((text, *(f"{value:.4g}" for value in numbers)))
+        lines.append(Table(("<28", ">12", ">12", ">12"), tuple(rows), ("", "first", "last", "largest")))
         if "unresolved" in dataset:
             lost = np.flatnonzero(dataset["unresolved"].values)
             lines.append(
@@ -69,4 +98,4 @@ def describe(dataset: xr.Dataset, path: Path) -> str:
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")
     if "configuration" in dataset.attrs:
         lines += ["configuration:", *(f"    {line}" for line in str(dataset.attrs["configuration"]).splitlines())]
-    return "\n".join(lines)
+    return lines

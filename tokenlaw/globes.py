@@ -56,7 +56,7 @@ def density_globes(
         if "tokens" in dataset:
             points = dataset["tokens"].isel(depth_time=int(k)).transpose("token", "component").values
             _dots(axes, view, points, back=False)
-    label = "density" if not isinstance(norm, PowerNorm) else f"density  (scale: power {POWER})"
+    label = "density (per unit area)" + (f",  scale: power {POWER}" if isinstance(norm, PowerNorm) else "")
     _colour_bar(figure, bar, norm, cmap, label, any(negative))
 
 

@@ -28,6 +28,7 @@ __all__ = [
 
 # Okabe and Ito: told apart with every kind of colour vision.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#707070"
+DEPTH = "depth time (1)"  # (1): no unit
 MARKERS_UP_TO = 30  # values; longer curves carry no markers
 OVERLAP_TOKENS = 1000  # tokens whose pairwise overlaps are counted
 LAYER_WORK = 2e10  # of singular value decompositions, in units of d^3
@@ -50,10 +51,10 @@ def curve(axes: Axes, x: Array, y: Array, label: str, **style: Any) -> bool:
 
 
 def over_depth(axes: Axes, depth: Array, label: str) -> None:
-    """Axis of depth time (dimensionless), the same for every panel of a figure."""
+    """Axis of depth time, the same for every panel of a figure; (1) stands for: no unit."""
     room = 0.02 * float(depth[-1] - depth[0]) or 0.5
     axes.set_xlim(depth[0] - room, depth[-1] + room)
-    axes.set_xlabel("depth time")
+    axes.set_xlabel(DEPTH)
     axes.set_ylabel(label)
     axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
 
@@ -72,7 +73,7 @@ def overlap(axes: Axes, depth: Array, curves: dict[str, Array]) -> None:
             axes.plot(depth, values, label=name, linewidth=1.2, markersize=3.2, **style)
         else:
             curve(axes, depth, values, name, **style)
-    over_depth(axes, depth, r"mean overlap  $|\langle x \rangle|^2$")
+    over_depth(axes, depth, r"mean overlap  $|\langle x \rangle|^2$  (1)")
     top = max(float(np.max(values)) for values in curves.values())
     axes.set_ylim(0.0, max(1.08 * top, 1e-3))
     axes.ticklabel_format(axis="y", scilimits=(-2, 4))
@@ -88,7 +89,7 @@ def distances(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
         for name, (label, style) in DISTANCES.items()
         if name in dataset
     ]
-    over_depth(axes, depth, "distance, tokens to density")
+    over_depth(axes, depth, "distance, tokens to density (radii)")
     finish_log(axes, any(drawn), "no distance was computed")
 
 
@@ -101,11 +102,11 @@ def certificates(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
         for name, (label, color, marker) in series.items()
         if name in dataset
     ]
-    over_depth(axes, depth, "certificates")
+    over_depth(axes, depth, "certificates (1)")
     finish_log(axes, any(drawn), "no positive value recorded")
 
 
-def extremes(axes: Axes, depth: Array, largest: Array, smallest: Array) -> None:
+def extremes(axes: Axes, depth: Array, largest: Array, smallest: Array, unit: str) -> None:
     """Largest and smallest density on the grid; a negative minimum by its modulus, in its own colour."""
     axes.set_yscale("log")
     curve(axes, depth, largest, "max", color=BLUE, marker="o")
@@ -114,7 +115,7 @@ def extremes(axes: Axes, depth: Array, largest: Array, smallest: Array) -> None:
     if (smallest < 0).any():
         modulus = np.where(smallest < 0, -smallest, np.nan)
         curve(axes, depth, modulus, "|min| where negative", color=ORANGE, marker="v", linestyle=":")
-    over_depth(axes, depth, "density")
+    over_depth(axes, depth, f"density (per {unit})")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-10 * float(largest.max())))
     finish_log(axes, True, "")
 
@@ -124,7 +125,7 @@ def entropy(axes: Axes, depth: Array, values: Array, d: int) -> None:
     most, label = np.log(2 * (d - 1) * np.pi), rf"uniform, $\log {2 * (d - 1)}\pi$"
     axes.axhline(most, color=GREY, linewidth=0.8, linestyle="--", label=label)
     curve(axes, depth, values, "", color=BLUE, marker="o")
-    over_depth(axes, depth, r"entropy  $-\int \rho \log \rho$")
+    over_depth(axes, depth, r"entropy  $-\int \rho \log \rho$  (nats)")
     axes.legend(loc="best", frameon=False)
 
 
@@ -133,14 +134,16 @@ def exponents(axes: Axes, depth: Array, values: Array) -> None:
     axes.axhline(0.0, color=GREY, linewidth=0.8, linestyle="--")
     for k, (color, marker) in zip(range(values.shape[1]), ((BLUE, "o"), (ORANGE, "s")), strict=False):
         curve(axes, depth, values[:, k], rf"$\lambda_{k + 1}$", color=color, marker=marker)
-    over_depth(axes, depth, "Lyapunov exponents")
+    over_depth(axes, depth, "Lyapunov exponents (per depth)")
     if not np.isfinite(values).any():
         finish_log(axes, False, "none at depth 0")
         return
     axes.legend(loc="best", frameon=False)
 
 
-def node_densities(axes: Axes, depth: Array, log_density: Array, weights: Array, largest: Array) -> None:
+def node_densities(
+    axes: Axes, depth: Array, log_density: Array, weights: Array, largest: Array, unit: str
+) -> None:
     """Density at the carried nodes (depth_time, node): largest, median and decile over the mass, beside the grid's."""
     axes.set_yscale("log")
     order = np.argsort(log_density, axis=1)
@@ -151,7 +154,7 @@ def node_densities(axes: Axes, depth: Array, log_density: Array, weights: Array,
     curve(axes, depth, largest, "max, grid", color=GREY, linestyle="--", marker="x")
     for (text, values), (color, marker) in zip(by_node.items(), ((GREEN, "s"), (ORANGE, "v")), strict=True):
         curve(axes, depth, np.exp(values), text, color=color, marker=marker)
-    over_depth(axes, depth, "density at the mass")
+    over_depth(axes, depth, f"density at the mass (per {unit})")
     finish_log(axes, True, "")
 
 
@@ -178,8 +181,8 @@ def spectrum(axes: Axes, depth: Array, second_moment: Array) -> None:
     shown = min(values.shape[1], 8)
     for k in range(shown):
         curve(axes, depth, values[:, k], "", color=BLUE, alpha=1.0 - 0.8 * k / shown, marker="o")
-    part = f" ({shown} of {values.shape[1]})" if shown < values.shape[1] else ""
-    over_depth(axes, depth, "second-moment eigenvalues" + part)
+    part = f", {shown} of {values.shape[1]}" if shown < values.shape[1] else ""
+    over_depth(axes, depth, "second-moment eigenvalues (1)" if not part else f"eigenvalues (1){part}")
     axes.set_ylim(0.0, 1.05 * float(values.max()))
 
 
@@ -199,8 +202,8 @@ def pairs(axes: Axes, first: Array, last: Array, depths: tuple[float, float], un
         axes.stairs(share, edges, color=color, linewidth=1.2, label=f"depth {at:.3g}")
     axes.set_yscale("log")
     axes.set_xlim(low, high)
-    axes.set_xlabel(r"pairwise overlap  $\langle x_i, x_j \rangle$")
-    axes.set_ylabel("share of pairs in a bin")
+    axes.set_xlabel(r"pairwise overlap  $\langle x_i, x_j \rangle$  (1)")
+    axes.set_ylabel("share of pairs in a bin (1)")
     axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
     low_share, high_share = axes.get_ylim()
     axes.set_ylim(low_share, high_share * (high_share / low_share) ** 0.2)
@@ -228,8 +231,9 @@ def layer_mixing(axes: Axes, mixing: Array) -> None:
         axes.fill_between(
             shown, by_head.min(axis=1), by_head.max(axis=1), color=color, alpha=0.2, linewidth=0
         )
-    axes.set_xlabel("layer" if len(shown) == len(mixing) else f"layer ({len(shown)} of {len(mixing)} drawn)")
-    axes.set_ylabel("singular values of mixing")
+    part = "" if len(shown) == len(mixing) else f"; {len(shown)} of {len(mixing)} drawn"
+    axes.set_xlabel(f"layer (number{part})")
+    axes.set_ylabel("singular values of mixing (1)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0.0, 1.25 * float(values.max()) or 1.0)
     axes.grid(True, linewidth=0.4, alpha=0.35)
@@ -247,8 +251,8 @@ def layer_forms(axes: Axes, dataset: xr.Dataset) -> None:
         small = [np.linalg.qr(np.swapaxes(dataset[k].values[shown], -1, -2))[1] for k in ("key", "query")]
         norms = np.linalg.norm(small[0] @ np.swapaxes(small[1], -1, -2), ord=2, axis=(-2, -1))
     axes.hist(beta * norms.ravel(), bins="auto", color=BLUE, alpha=0.35, edgecolor=BLUE)
-    axes.set_xlabel(r"$\beta\,|A|$" if "beta" in dataset.attrs else r"$|A|$  (the file has no $\beta$)")
-    axes.set_ylabel("heads")
+    axes.set_xlabel(r"$\beta\,|A|$  (1)" if "beta" in dataset.attrs else r"$|A|$  (1; the file has no $\beta$)")
+    axes.set_ylabel("heads (number)")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, linewidth=0.4, alpha=0.35)
 

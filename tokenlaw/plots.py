@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from tokenlaw import panels
 from tokenlaw.globes import DOTS, density_globes, token_globes
+from tokenlaw.report_words import depth_label
 from tokenlaw.rings import density_rings, token_rings
 
 Array = npt.NDArray[np.float64]
@@ -52,13 +53,11 @@ def plot(dataset: xr.Dataset) -> Figure:
 
     Returns
     -------
-    Figure, 7.2 inches wide:
-        density : spheres at six depths, mean overlap, certificates, extremes of the density; with characteristics
-            a row more (in compare files too): entropy, Lyapunov exponents, density at the carried nodes.
-        compare : the spheres with the tokens on them, mean overlap of both, distances.
-        token : spheres where d = 3, circles where d = 2, mean overlap, spectrum of the second moment, pairwise
-            overlaps.
-        layers : singular values of the mixing matrices, beta |A|.
+    Figure, 7.2 inches wide.  Density: spheres at six depths, mean overlap, certificates, extremes of the density; with
+    characteristics a row more (in compare files too): entropy, Lyapunov exponents, density at the carried nodes.
+    Compare: the spheres with the tokens on them, mean overlap of both, distances.  Tokens: spheres where d = 3, circles
+    where d = 2, mean overlap, spectrum of the second moment, pairwise overlaps.  Layers: singular values of the mixing
+    matrices, beta |A|.
 
     Raises
     ------
@@ -81,11 +80,11 @@ def plot(dataset: xr.Dataset) -> Figure:
     on_sphere = "density" in dataset and frozenset(map(str, dataset["density"].dims)) in DENSITIES
     with mpl.rc_context(STYLE):
         if on_sphere and "tokens" in dataset:
-            return _plot_compare(dataset)
+            return _over_depth(_plot_compare(dataset), dataset)
         if on_sphere:
-            return _plot_density(dataset)
+            return _over_depth(_plot_density(dataset), dataset)
         if "tokens" in dataset and {"token", "component"} <= set(dataset["tokens"].dims):
-            return _plot_tokens(dataset)
+            return _over_depth(_plot_tokens(dataset), dataset)
         if "mixing" in dataset and ("query_key" in dataset or {"query", "key"} <= set(dataset)):
             return _plot_layers(dataset)
     held = ", ".join(sorted(map(str, dataset.data_vars))) or "no variables"
@@ -94,6 +93,14 @@ def plot(dataset: xr.Dataset) -> Figure:
         "tokens(depth_time, token, component), of both, or of mixing(layer, head, row, col) with query_key "
         f"or with query and key; the file has {held}"
     )
+
+
+def _over_depth(figure: Figure, dataset: xr.Dataset) -> Figure:
+    """The figure with the name of its depth axes that the layers of the run ask for."""
+    for axes in figure.axes:
+        if axes.get_xlabel() == panels.DEPTH:
+            axes.set_xlabel(depth_label(dataset))
+    return figure
 
 
 def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> None:
@@ -165,10 +172,15 @@ def _plot_density(dataset: xr.Dataset) -> Figure:
     panels.overlap(left, depth, {"density": dataset["mean_overlap"].values})
     panels.certificates(middle, depth, dataset)
     extremes = _extremes(dataset)
-    panels.extremes(right, depth, extremes[:, 0], extremes[:, 1])
+    panels.extremes(right, depth, extremes[:, 0], extremes[:, 1], _unit(dataset))
     _characteristics(below, depth, dataset)
     _note(figure, _certificate(dataset))
     return figure
+
+
+def _unit(dataset: xr.Dataset) -> str:
+    """What a density is per."""
+    return "unit area" if "lat" in dataset["density"].dims else "radian"
 
 
 def _extremes(dataset: xr.Dataset) -> Array:
@@ -189,7 +201,7 @@ def _characteristics(below: list[Axes], depth: Array, dataset: xr.Dataset) -> No
     panels.entropy(below[0], depth, dataset["entropy"].values, dataset.sizes["component"])
     panels.exponents(below[1], depth, dataset["lyapunov"].values)
     at_nodes, weights = dataset["node_log_density"].values, dataset["node_weight"].values
-    panels.node_densities(below[2], depth, at_nodes, weights, _extremes(dataset)[:, 0])
+    panels.node_densities(below[2], depth, at_nodes, weights, _extremes(dataset)[:, 0], _unit(dataset))
 
 
 def _plot_tokens(dataset: xr.Dataset) -> Figure:

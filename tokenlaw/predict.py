@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tokenlaw.tables import Table
+
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
@@ -173,17 +175,17 @@ def as_json(found: "Forecast", told: list[str]) -> str:
     })  # fmt: skip
 
 
-def as_text(found: "Forecast", told: list[str]) -> str:
+def as_text(found: "Forecast", told: list[str]) -> list[str | Table]:
     """A table of at most a dozen layers, then what it means."""
     a, (low, high) = found.architecture, found.band
-    lines = [
+    layers = sorted({round(x * a.layers / 11) for x in range(12)})
+    rows = tuple((f"{k}", *(f"{value[k]:.4f}" for value in (found.mean, low, high))) for k in layers)
+    lines: list[str | Table] = [
         f"d = {a.d}, {a.heads} heads of dimension {a.head_dim}, {a.context} tokens, {a.layers} layers, "
         f"{'pre-norm' if a.pre_norm else 'tokens on the sphere'}, "
         f"standard deviation of the scores {a.beta * a.sigma_a**2 * math.sqrt(a.head_dim):.3g}",
-        f"{'layer':>5s}{'overlap':>10s}{'5 %':>10s}{'95 %':>10s}",
+        Table((">5", ">10", ">10", ">10"), rows, ("layer", "overlap", "5 %", "95 %")),
     ]
-    for k in sorted({round(x * a.layers / 11) for x in range(12)}):
-        lines.append(f"{k:5d}{found.mean[k]:10.4f}{low[k]:10.4f}{high[k]:10.4f}")
     kind, rest = regime(found), found.resting_overlap()
     meaning = {
         "collapse": f"collapse: tokens are indistinguishable (overlap above 0.99) from layer {found.collapse_layer} on",
@@ -193,7 +195,7 @@ def as_text(found: "Forecast", told: list[str]) -> str:
     }
     lines += [meaning[kind], f"exponent of log(1 - overlap) at 0.99: {found.exponent():+.3g} per layer "
               f"({'tokens that are close stay close' if found.exponent() < 0 else 'close tokens part'})"]  # fmt: skip
-    return "\n".join([*lines, *(f"  with {words}" for words in told)])
+    return [*lines, *(f"  with {words}" for words in told)]
 
 
 def course(found: "Forecast", title: str) -> "Figure":
@@ -210,7 +212,7 @@ def course(found: "Forecast", title: str) -> "Figure":
     axes.fill_between(layers, low, high, color=BLUE, alpha=0.25, label="90 % of random weights")
     axes.plot(layers, found.mean, color=BLUE, label="mean")
     axes.axhline(0.99, color=GREY, linestyle="--", linewidth=1, label="indistinguishable")
-    axes.set(xlabel="layer", ylabel="overlap of the tokens (cosine)", ylim=(-0.02, 1.02), title=title)
+    axes.set(xlabel="layer (number)", ylabel="overlap of the tokens, cosine (1)", ylim=(-0.02, 1.02), title=title)
     axes.legend(frameon=False)
     return canvas
 
@@ -268,7 +270,7 @@ def map_figure(found: "xr.Dataset") -> "Figure":
     mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), field.values, cmap="viridis", norm=norm)
     axes.set_xticks(range(field.sizes[x]), [f"{value:g}" for value in found[x].values])
     axes.set_yticks(range(field.sizes[y]), [f"{value:g}" for value in found[y].values])
-    axes.set(xlabel=found[x].attrs["long_name"], ylabel=found[y].attrs["long_name"])
+    axes.set(xlabel=f"{found[x].attrs['long_name']} (1)", ylabel=f"{found[y].attrs['long_name']} (1)")
     axes.set_title(f"layers until collapse; grey: none within {found.attrs['deepest']}", fontsize=11)
     canvas.colorbar(mesh, label="collapse depth (layers)")
     return canvas
@@ -276,7 +278,7 @@ def map_figure(found: "xr.Dataset") -> "Figure":
 
 def answer(
     preset: str | None, given: Mapping[str, Any], kind: str | None, out: Path | None, as_numbers: bool, seed: int
-) -> str:
+) -> list[str | Table]:
     """What `tokenlaw predict` prints; writes the figure or the map where a file is given."""
     if preset is not None and preset not in PRESETS:
         raise ValueError(f"--preset: must be one of {', '.join(PRESETS)}, got {preset}")
@@ -301,7 +303,7 @@ def answer(
             _save_map(found_map, out)
         else:
             save(map_figure(found_map), out)
-        return f"{out}: collapse depth over {kind}"
+        return [f"{out}: collapse depth over {kind}"]
 
     from particles.reduced.forecast import forecast
 
@@ -309,7 +311,7 @@ def answer(
     told = advice(found, start, seed)
     if out is not None:
         save(course(found, PRESETS[preset].title if preset else f"d = {base.d}, {base.heads} heads"), out)
-    return as_json(found, told) if as_numbers else as_text(found, told)
+    return [as_json(found, told)] if as_numbers else as_text(found, told)
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:

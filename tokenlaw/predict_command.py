@@ -51,5 +51,6 @@ def predict(
 
     with cli._held():
         from tokenlaw import predict as forecasts
+        from tokenlaw.tables import tell
 
-    typer.echo(forecasts.answer(preset, given, map_, out, json_, seed))
+    tell(forecasts.answer(preset, given, map_, out, json_, seed))

@@ -61,9 +61,9 @@ def density_rings(
         axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.grid(True, linewidth=0.4, alpha=0.35)
         if box.x0 == leftmost:
-            axes.set_ylabel("density", labelpad=2)
+            axes.set_ylabel("density (per radian)", labelpad=2)
         if box.y0 == lowest:
-            axes.set_xlabel("angle", labelpad=1)
+            axes.set_xlabel("angle (degrees)", labelpad=1)
 
 
 def token_rings(places: Sequence[Axes], depths: Sequence[float], tokens: Sequence[Array], means: Array) -> None:

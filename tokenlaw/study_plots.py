@@ -34,6 +34,7 @@ def draw(figure: Figure, title: str) -> Canvas:
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)
     axes.set_title(title, fontsize=11)
+    canvas.supxlabel("all quantities are dimensionless", fontsize=8, x=0.99, ha="right", color=GREY)
     axes.grid(alpha=0.25)
     if len(figure.series) > 0:
         axes.legend(fontsize=8, frameon=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenlaw.config_io import show
+from tokenlaw.tables import Table
 from tokenlaw.theory_arguments import Argument, Derived, File, Real, Whole, Word, nearest, read_arguments
 
 if TYPE_CHECKING:
@@ -242,12 +243,13 @@ def to_json(result: Result) -> str:
     return json.dumps({key: _finite(value) for key, value in result.items()}, allow_nan=False)
 
 
-def to_text(name: str, result: Result) -> str:
+def to_table(name: str, result: Result) -> Table:
     """One line a result: key, value, meaning."""
     values = {key: f"{value:.12g}" if isinstance(value, float) else f"{value}" for key, value in result.items()}
     width, wide = max(map(len, values)), max(map(len, values.values()))
     meanings = ENTRIES[name].results
-    return "\n".join(f"{key:<{width}}  {value:<{wide}}  {meanings[key]}" for key, value in values.items())
+    rows = tuple((key, value, meanings[key]) for key, value in values.items())
+    return Table((f"<{width + 2}", f"<{wide + 2}", ""), rows)
 
 
 def _finite(value: Any) -> Any:

@@ -15,6 +15,7 @@ from particles.output import versions
 from tokenlaw import plots
 from tokenlaw.config import ConfigError
 from tokenlaw.study_plots import draw
+from tokenlaw.tables import Table, tell
 from validation.claims import CLAIMS, Claim
 from validation.verdict import Findings
 
@@ -32,15 +33,11 @@ def chosen(names: Iterable[str]) -> list[Claim]:
 
 def tell_claims(claims: Iterable[Claim]) -> None:
     """Print claims as a table."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("claim", "what it says", "source", show_lines=True)
+    rows = []
     for claim in claims:
         text = f"{claim.title}: {claim.text}." + (f" Derived here: {claim.correction}." if claim.correction else "")
-        table.add_row(claim.name, Text(text), claim.source)
-    Console().print(table)
+        rows.append((claim.name, text, f"  ({claim.source})"))
+    tell([Table(("<4", "", ""), tuple(rows), ("", "claim", "  (source)"))])
 
 
 def execute(

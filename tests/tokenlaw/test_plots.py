@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import matplotlib as mpl
 import numpy as np
@@ -248,7 +249,7 @@ def test_compare_figure():
     figure = plot(dataset)
     assert titles(figure) == ["depth 0", "depth 0.4", "depth 0.8", "depth 1.2", "depth 1.6", "depth 2"]
     overlap, distance = panel(figure, "overlap"), panel(figure, "distance")
-    assert overlap.get_xlabel() == distance.get_xlabel() == "depth time"
+    assert overlap.get_xlabel() == distance.get_xlabel() == "depth time (1)"
     lines = {line.get_label(): line for line in overlap.lines}
     np.testing.assert_array_equal(lines["density"].get_ydata(), dataset["mean_overlap"])
     np.testing.assert_array_equal(lines["300 tokens"].get_ydata(), dataset["tokens_mean_overlap"])
@@ -261,6 +262,22 @@ def test_compare_figure():
         "moment defect at most 1.0e-12" in t and "resolved at every record" in t for t in texts(figure)
     )
     assert not any("negative" in t for t in texts(figure))
+
+
+@pytest.mark.parametrize("make", [
+    compare_file, density_file, token_file, lambda: token_file(d=16), lambda: layers_file(True),
+    lambda: layers_file(False), lambda: followed(compare_file()), lambda: token_file(d=2),
+])  # fmt: skip
+def test_every_axis_has_a_unit(make):
+    """Where nothing is labelled there is a sphere or circle without axes; angles have their sign at the ticks too."""
+    labels = [label for axes in plot(make()).axes for label in (axes.get_xlabel(), axes.get_ylabel()) if label]
+    assert len(labels) >= 4
+    assert [label for label in labels if not re.search(r"\((1|number|radii|nats|per [a-z ]+|degrees)\b", label)] == []
+
+
+def test_depth_of_recorded_layers_counts_layers():
+    dataset = token_file().assign_attrs(configuration='[layers]\nkind = "recorded"\n')
+    assert {axes.get_xlabel() for axes in plot(dataset).axes if "depth" in axes.get_xlabel()} == {"depth (layers)"}
 
 
 def test_compare_without_distances():
