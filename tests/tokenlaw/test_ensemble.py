@@ -114,8 +114,9 @@ def test_members_open_together(here, command, capsys):
         with xr.open_dataset("one.nc") as one:
             for name in {*one.data_vars, "node"} & {*one.variables}:
                 np.testing.assert_array_equal(one[name].values, together[name].values[1], err_msg=str(name))
-    if command == "simulate":
+    if command == "compare":
         assert call("plot", "e/member-00005.nc", "--out", "p.png") == 0
+        assert call("report", "e/member-00005.nc", "--out", "p.html") == 0
     assert call("info", "e/member-00005.nc") == 0
     assert "depth time: 0 to 0.12 in 4 records" in capsys.readouterr().out
 

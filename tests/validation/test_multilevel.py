@@ -10,7 +10,8 @@ from scipy.integrate import quad
 
 from particles import GaussianHeads, Homogenized, Noise, Softmax, Uniform, VonMisesFisherMixture
 from validation import multilevel as ml
-from validation.multilevel import LevelSum, Measured, TokenLevels, multilevel, plain
+from validation.multilevel import LevelSum, Measured, multilevel, plain
+from validation.token_levels import TokenLevels
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "multilevel.py"
 
