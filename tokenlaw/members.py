@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import dask
 import netCDF4
 
 from tokenlaw import config, runs
@@ -190,7 +191,9 @@ def run_member(task: Task) -> Outcome:
     """Run a member in this process, going on from its file if there is one; nothing is raised but a request to stop."""
     begin = time.monotonic()
     path = Path(task.path)
-    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
+    # Without a scheduler named, xarray looks for one when it writes and leaves a client behind in the worker.
+    one_thread = dask.config.set(scheduler="synchronous")
+    with _one_at_a_time, one_thread, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", RuntimeWarning)
         try:
