@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("step", "tokens", "attention")
+BENCHMARKS = ("step", "tokens", "attention", "ensemble", "multilevel")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ HEAD = """# Performance
 Written by `python docs/performance.py` from `benchmarks/results/*.json`, which `make bench` makes anew (small sizes;
 `python benchmarks/all.py --full` for all). Numbers are medians; a ratio compares with a reference that was measured in
 the same run, its calls taking turns with ours, so it means more than the milliseconds, which belong to one machine and
-its load.
+its load. Where the time of each main path goes, and why its largest part stays: [profile](profile.md).
 """
 
 

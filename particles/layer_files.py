@@ -11,7 +11,7 @@ from particles.euclidean import AnyTokens
 from particles.heads import FixedHeads
 from particles.input_files import numbers, open_input
 from particles.layers import RecordedLayers
-from particles.output import versions
+from particles.output import versions, without_realization
 from particles.retraction import Retraction, normalize
 from particles.tokens import Tokens
 
@@ -62,7 +62,8 @@ def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) 
 
     `make` is what holds them: `Tokens` on the sphere, or `EuclideanTokens`.
     """
-    with open_input(path) as dataset:
+    with open_input(path) as file:
+        dataset = without_realization(file)
         if "tokens" in dataset and "depth_time" in dataset["tokens"].dims:
             dataset = dataset.isel(depth_time=-1)
         points = numbers(dataset, "tokens", path)

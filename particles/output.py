@@ -26,6 +26,8 @@ from particles.parallel import serially
 
 AXIS = "depth_time"
 LITTLE_ROOM = 1 << 20  # bytes on the disk below which a message speaks of them
+REALIZATION = "realization"
+OF_RECORDS = (AXIS, "step", "diffusive_time")
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
 
 
@@ -87,8 +89,9 @@ def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Encoding in which coordinates carry no _FillValue, records are chunks, and chunks have a Fletcher sum."""
     result: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in dataset.variables}
     for name, variable in dataset.variables.items():
-        if variable.dims and variable.dims[0] == AXIS and variable.ndim > 1:
-            result[str(name)]["chunksizes"] = (1, *variable.shape[1:])
+        if AXIS in variable.dims and variable.ndim > 1:
+            after = variable.ndim - variable.dims.index(AXIS) - 1
+            result[str(name)]["chunksizes"] = (1,) * (variable.ndim - after) + variable.shape[variable.ndim - after :]
         result[str(name)]["fletcher32"] = _summed(variable)
     return result
 
@@ -111,6 +114,33 @@ def put_in_place(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
+def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
+    """All variables but the coordinates of the records with a leading dimension `realization` of size 1.
+
+    The dimension `node` becomes `carried_node`: files are combined by their coordinates, and a variable of several
+    dimensions that has the name of one of them is none (docs/file_format.md).
+    """
+    text = {"standard_name": "realization", "long_name": "number of the member", "units": "1"}
+    coords: dict[str, Any] = {REALIZATION: (REALIZATION, np.array([member], dtype=np.int64), text)}
+    data: dict[str, Any] = {}
+    for name, variable in dataset.variables.items():
+        dims = tuple("carried_node" if dim == "node" else dim for dim in variable.dims)
+        if name in OF_RECORDS or (name in dataset.coords and name != "node"):
+            coords[str(name)] = (dims, variable.values, variable.attrs)
+        else:
+            data[str(name)] = ((REALIZATION, *dims), variable.values[None], variable.attrs)
+    return xr.Dataset(data, coords, dataset.attrs)
+
+
+def without_realization(dataset: xr.Dataset) -> xr.Dataset:
+    """A member's file as the file of a single run; other files as they are."""
+    if dataset.sizes.get(REALIZATION) != 1:
+        return dataset
+    return dataset.squeeze(REALIZATION, drop=True).rename(
+        {"carried_node": "node"} if "carried_node" in dataset.dims else {}
+    )
+
+
 class Recorder:
     """Collects records and the state to go on from; with a path, writes them as the run goes.
 
@@ -121,6 +151,7 @@ class Recorder:
     attrs : global attributes (text and numbers).
     patience : a file is rewritten at most once in this many seconds, and never more than a tenth of the time;
         0 writes every record at once.
+    realization : member of an ensemble; its records get a leading dimension of that name, of size 1.
     """
 
     def __init__(
@@ -129,11 +160,14 @@ class Recorder:
         static: xr.Dataset | None = None,
         attrs: Mapping[str, Any] | None = None,
         patience: float = 1.0,
+        *,
+        realization: int | None = None,
     ) -> None:
         self.path = None if path is None else Path(os.path.realpath(path))  # a link stays a link
         self.static = xr.Dataset() if static is None else static
         self.attrs = {"Conventions": "CF-1.11", **versions(), **(attrs or {})}
         self.patience = patience
+        self.realization = realization
         self._pending: list[xr.Dataset] = []
         self._state: dict[str, Array] = {}
         self._written = 0  # records on disk
@@ -207,9 +241,12 @@ class Recorder:
         return xr.open_dataset(self.path)
 
     def _assemble(self) -> xr.Dataset:
-        records = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
-        dataset = xr.merge([self.static, records], combine_attrs="override")
-        return dataset.assign_attrs(self.attrs)
+        dataset = xr.merge([self.static, self._records()], combine_attrs="override").assign_attrs(self.attrs)
+        return dataset if self.realization is None else in_realization(dataset, self.realization)
+
+    def _records(self) -> xr.Dataset:
+        """What is not on disk yet."""
+        return xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
 
     def _trim(self, path: Path, temporary: Path, keep: int) -> None:
         """Copy the first `keep` records of a file, with the attributes of this run."""
@@ -218,11 +255,12 @@ class Recorder:
         kept.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
 
     def _extend(self, temporary: Path, start: int) -> None:
-        new = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
+        new = self._records() if self.realization is None else in_realization(self._records(), self.realization)
         with netCDF4.Dataset(temporary, "a") as file:
             for name, variable in new.variables.items():
                 if AXIS in variable.dims:
-                    file.variables[str(name)][start : start + new.sizes[AXIS]] = variable.values
+                    before = (slice(None),) * variable.dims.index(AXIS)
+                    file.variables[str(name)][(*before, slice(start, start + new.sizes[AXIS]))] = variable.values
 
     def _write_state(self, state: Mapping[str, Array]) -> None:
         with netCDF4.Dataset(self._paths()[1], "a") as file:

@@ -6,6 +6,7 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.input_files import numbers, open_input
+from particles.output import without_realization
 from spde.density import SeriesLaw
 from spde.domain import SPHERES
 from spde.sphere import MAX_DEGREE, MIN_DEGREE
@@ -16,7 +17,8 @@ def read_density(path: Path) -> SeriesLaw:
 
     The modes tell where it lives: 0 <= sh_order <= sh_degree on S^2, sh_order = sh_degree on the circle.
     """
-    with open_input(path) as dataset:
+    with open_input(path) as file:
+        dataset = without_realization(file)
         for name in ("coefficients", "sh_degree", "sh_order"):
             if name not in dataset.variables:
                 raise ValueError(f"{path}: variable {name} is missing; a density file holds it")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tokenlaw.ensemble_command import ensemble
 from tokenlaw.predict_command import predict
 from tokenlaw.report_command import report
 
@@ -42,6 +43,7 @@ Set = Annotated[
 ]
 File = Annotated[Path, typer.Argument(metavar="F.nc", help="file of a run")]
 app.command()(predict)
+app.command()(ensemble)
 app.command()(report)
 
 
@@ -273,7 +275,7 @@ def _check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
 
 
 @contextmanager
-def _progress(command: str, n_steps: int, quiet: bool) -> "Iterator[Progress]":
+def _progress(command: str, n_steps: int, quiet: bool, unit: str = "layers") -> "Iterator[Progress]":
     """Progress bar with remaining time on a terminal, nothing in a pipe; ends the run where Ctrl-C went unheard."""
     if quiet or not sys.stderr.isatty():
         yield lambda step: _obey()
@@ -285,7 +287,7 @@ def _progress(command: str, n_steps: int, quiet: bool) -> "Iterator[Progress]":
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
-        bars.TextColumn("layers"),
+        bars.TextColumn(unit),
         bars.TimeRemainingColumn(),
     )
     with bars.Progress(*columns, console=Console(stderr=True)) as bar:
@@ -350,7 +352,7 @@ def _ending(error: Exception) -> tuple[int, str]:
 
     if isinstance(error, SolverError) or (isinstance(error, WriteError) and error.begun):
         return STOPPED, f"stopped: {error}"
-    if type(error).__name__ == "TransportError":
+    if type(error).__name__ in ("TransportError", "EnsembleError"):
         return STOPPED, f"stopped: {error}"
     if isinstance(error, RuntimeError) and str(error).startswith("NetCDF: "):  # a chunk that fails its Fletcher sum
         return BAD_INPUT, f"error: an input file is damaged and cannot be read ({error})"

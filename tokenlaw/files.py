@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from particles import checksum
+from particles.output import without_realization
 from tokenlaw.tables import Table
 
 WORTH_TELLING = (
@@ -31,7 +32,7 @@ WORTH_TELLING = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file; ValueError with one line where it, or later something in it, cannot be read."""
+    """Open a NetCDF file, a member's like that of a single run; ValueError where it, or something in it, cannot be read."""
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
@@ -43,7 +44,7 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
     try:
         with dataset:
-            yield dataset
+            yield without_realization(dataset)
     except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
         if not str(error).startswith("NetCDF: "):
             raise

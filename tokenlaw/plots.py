@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from particles.output import without_realization
 from tokenlaw import panels
 from tokenlaw.globes import DOTS, density_globes, token_globes
 from tokenlaw.report_words import depth_label
@@ -74,7 +75,7 @@ def plot(dataset: xr.Dataset) -> Figure:
                 f"the file holds {dataset.sizes['realization']} realizations; plot one of them: "
                 "plot(dataset.isel(realization=0))"
             )
-        dataset = dataset.isel(realization=0)
+        dataset = without_realization(dataset)
     if dataset.sizes.get("depth_time") == 0:
         raise ValueError("the file holds no records yet (depth_time has size 0)")
     on_sphere = "density" in dataset and frozenset(map(str, dataset["density"].dims)) in DENSITIES

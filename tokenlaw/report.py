@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from particles.output import without_realization
 from tokenlaw import curves, scenes
 from tokenlaw.files import WORTH_TELLING
 from tokenlaw.report_words import MEANINGS, depth_label, findings, summary
@@ -87,7 +88,7 @@ def _run_of(dataset: xr.Dataset) -> xr.Dataset:
     if dataset.sizes.get("realization", 1) != 1:
         raise ValueError(f"the file holds {dataset.sizes['realization']} realizations; a report is of one of them")
     if "realization" in dataset.dims:
-        dataset = dataset.isel(realization=0)
+        dataset = without_realization(dataset)
     density = "density" in dataset and {"depth_time", "lon"} <= set(dataset["density"].dims)
     tokens = "tokens" in dataset and {"depth_time", "token", "component"} <= set(dataset["tokens"].dims)
     if not density and not tokens:

@@ -100,6 +100,11 @@ def records_to_keep(old: Old, experiment: Experiment) -> int:
     return kept
 
 
+def check_resume(command: str, experiment: Experiment, out: Path) -> None:
+    """ConfigError where the run cannot go on from the file."""
+    records_to_keep(resumable(command, experiment, out), experiment)
+
+
 def restored(start: State, restore: Callable[[dict[str, Any]], State], old: Old, out: Path) -> State:
     """The state a file ends with; refused where its arrays do not fit (another version, a damaged file)."""
     for name, array in start.arrays().items():

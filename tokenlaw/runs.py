@@ -129,6 +129,7 @@ def execute(
     layers: Path | None = None,
     tell: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
+    realization: int | None = None,
 ) -> None:
     """Run a job to a file.
 
@@ -137,6 +138,7 @@ def execute(
     command : "solve", "simulate" or "compare".   out : NetCDF file.   resume : go on from it if it exists.
     layers : layers file to write beside it.
     tell : receives each note as a sentence.   progress : called with the number of layers applied.
+    realization : number of the member, where the run is one of an ensemble.
 
     Raises
     ------
@@ -156,7 +158,7 @@ def execute(
         if layers is not None:
             with undisturbed():
                 record_layers(experiment, layers)
-        recorder = Recorder(out, job.static, _attributes(command, experiment))
+        recorder = Recorder(out, job.static, _attributes(command, experiment), realization=realization)
         if old is not None:
             recorder.continue_file(keep)
             at = f"depth time {state.step * experiment.law.dt:g}"

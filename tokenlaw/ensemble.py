@@ -1,0 +1,187 @@
+"""Ensembles: many runs of a configuration, over members and a grid of values, on many processes.
+
+The random numbers of a run are a function of (seed, member, step), so a member's file does not depend on the number of
+workers, on the order in which members run, or on how often the ensemble was interrupted.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from dask.system import CPU_COUNT
+from distributed import Client, Future
+
+from tokenlaw import index as indices
+from tokenlaw.cluster import workers
+from tokenlaw.config import ConfigError
+from tokenlaw.index import Entry, Index
+from tokenlaw.members import (
+    DIED,
+    Member,
+    Outcome,
+    Task,
+    check_resume,
+    complete,
+    ledger,
+    run_counted,
+    run_member,
+)
+
+ATTEMPTS = 2
+PATIENCE = 0.2  # seconds between two looks at whether to stop
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who hears of an ensemble while it runs.
+
+    Attributes
+    ----------
+    note : receives notes and warnings.   failure : receives failures.
+    progress : called with the number of runs that have ended.
+    obey : called a few times a second, to raise what shall end the ensemble.
+    """
+
+    note: Callable[[str], None] = lambda text: None
+    failure: Callable[[str], None] = lambda text: None
+    progress: Callable[[int], None] = lambda done: None
+    obey: Callable[[], None] = lambda: None
+
+
+class EnsembleError(RuntimeError):
+    """Some runs failed, or the workers are gone; the index says which."""
+
+
+def prepare(
+    folder: Path, command: str, sweep: Sequence[str], members: Sequence[Member], *, resume: bool
+) -> tuple[Index, list[Member]]:
+    """The index, and the members that are still to be run; a folder that holds something else is refused."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder}: is a file, must be the name of a folder")
+    index, waiting = Index.of(folder, command, sweep, members), list(members)
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / indices.NAME).is_file():
+            raise ConfigError(f"--out {folder}: is not empty and holds no ensemble; give another folder")
+        if not resume:
+            raise ConfigError(f"--out {folder}: holds an ensemble already; go on with --resume or give another folder")
+        indices.check_same(folder, command, sweep, members)
+        waiting = [member for member in members if not complete(folder / member.file, member)]
+        for member in waiting:
+            ledger(folder / member.file).unlink(missing_ok=True)  # of an ensemble that was killed
+            if (folder / member.file).exists():
+                check_resume(command, folder / member.file, member)
+    for file in set(index.entries) - {member.file for member in waiting}:
+        index.entries[file].status = indices.DONE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot make the folder ({error.strerror})") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {folder}: is not writable")
+    return index, waiting
+
+
+def run(
+    index: Index,
+    waiting: Sequence[Member],
+    *,
+    scheduler: str | None = None,
+    n_workers: int | None = None,
+    told: Told = Told(),
+    work: Callable[[Task], Outcome] = run_member,
+) -> None:
+    """Run the members that wait, each once more if it fails; the index follows.
+
+    Parameters
+    ----------
+    scheduler, n_workers : as `tokenlaw.cluster.workers` takes them.   told : who hears of it.
+    work : what a worker does with a task.
+
+    Raises
+    ------
+    EnsembleError : some members failed twice; all others are there.
+    """
+    if waiting:
+        with workers(scheduler, min(n_workers or CPU_COUNT, len(waiting))) as client:
+            if scheduler is not None and not client.scheduler_info()["workers"]:
+                told.note(f"--scheduler {scheduler}: no workers yet, waiting for them")
+            try:
+                _gather(client, index, waiting, told, work)
+            finally:
+                index.save()
+    else:
+        index.save()
+    failed = [entry for entry in index.entries.values() if entry.status == indices.FAILED]
+    if failed:
+        raise EnsembleError(
+            f"{len(failed)} of {len(index.entries)} members failed and are named in {index.folder / indices.NAME}; "
+            f"the first is {failed[0].file}: {failed[0].error}"
+        )
+
+
+def _gather(
+    client: Client, index: Index, waiting: Sequence[Member], told: Told, work: Callable[[Task], Outcome]
+) -> None:
+    """Submit everything and take the results as they come."""
+    ends: SimpleQueue[Future[Outcome]] = SimpleQueue()
+    running: dict[Future[Outcome], Member] = {}
+
+    def submit(member: Member) -> None:
+        tries = ATTEMPTS - index.entries[member.file].attempts
+        path = str((index.folder / member.file).resolve())
+        task = Task(index.command, member.configuration, path, member.number, tries)
+        future: Future[Outcome] = client.submit(run_counted, task, work, pure=False)
+        future.add_done_callback(ends.put)
+        running[future] = member
+
+    index.save()
+    for member in waiting:
+        submit(member)
+    while running:
+        told.obey()
+        try:
+            future = ends.get(timeout=PATIENCE)
+        except Empty:
+            continue
+        if future.status in ("lost", "pending"):  # it ended, and its worker died before it was heard: done once more
+            future.add_done_callback(ends.put)
+            continue
+        member = running.pop(future)
+        _enter(index.entries[member.file], _outcome(client, future), told)
+        if index.entries[member.file].status == indices.WAITING:
+            submit(member)
+        else:
+            told.progress(len(waiting) - len(running))
+            index.save_at_times()
+
+
+def _enter(entry: Entry, outcome: Outcome, told: Told) -> None:
+    """Write an outcome down; the entry goes on waiting where the run is to be tried again."""
+    entry.seconds, entry.error, entry.warnings = round(outcome.seconds, 3), outcome.error, outcome.notes
+    entry.attempts += outcome.deaths + (outcome.error != DIED)
+    for note in outcome.notes:
+        told.note(f"warning: {entry.file}: {note}")
+    if outcome.deaths and outcome.error != DIED:
+        told.failure(f"{entry.file}: {DIED}; tried once more")
+    if not outcome.error:
+        entry.status = indices.DONE
+    elif entry.attempts < ATTEMPTS:
+        told.failure(f"{entry.file}: {outcome.error}; tried once more")
+    else:
+        entry.status = indices.FAILED
+        told.failure(f"{entry.file}: failed: {outcome.error}")
+
+
+def _outcome(client: Client, future: "Future[Outcome]") -> Outcome:
+    """What came back; a worker that died is a failure of its member, a scheduler that died is the end."""
+    if future.status == "finished":
+        return future.result()
+    if client.status != "running":
+        raise EnsembleError("the scheduler is gone; go on with --resume")
+    if future.status == "error":
+        reason = future.exception()
+        died = type(reason).__name__ == "KilledWorker"  # a scheduler with a limit of its own
+        return Outcome(DIED, deaths=1) if died else Outcome(f"{type(reason).__name__}: {reason}")
+    return Outcome(f"was lost by the scheduler ({future.status})")

@@ -1,0 +1,226 @@
+"""Multilevel Monte Carlo: expectations on a ladder of levels of rising accuracy and cost, most samples on cheap ones.
+
+    E P_L = E P_0 + sum_{l=1}^L E[P_l - P_{l-1}],    N_l = sqrt(V_l / C_l) sum_k sqrt(V_k C_k) / ((1 - share) error^2)
+
+with V_l the variance and C_l the cost of one coupled difference (Giles 2008, Oper. Res. 56:607, and 2015, Acta Numerica
+24:259).  `share` of the squared error is left to the bias.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from particles.arrays import Array
+from validation.distances import Estimate
+from validation.statistics import replica_mean
+from validation.verdict import Figure, Series
+
+MOST_LEVELS = 32
+
+
+class Coupled(Protocol):
+    """A ladder of levels: fine and coarse values of one sample share everything random, samples nothing."""
+
+    def pairs(self, level: int, members: range) -> Array:
+        """Values (len(members), 2) on this level and on the one below, which is 0 at level 0.
+
+        A pure function of level and member; the first column at one level and the second at the next have one law.
+        """
+        ...
+
+    def cost(self, level: int) -> tuple[float, float]:
+        """Cost of one value on this level and of its partner on the one below, in any unit."""
+        ...
+
+
+@dataclass(frozen=True)
+class LevelSum:
+    """What was found on one level.
+
+    Attributes
+    ----------
+    samples : N_l.   mean, variance : of P_l - P_{l-1} (of P_0 at level 0).   fine_variance : of P_l.
+    cost, fine_cost : of one difference, and of one P_l alone.
+    """
+
+    samples: int
+    mean: float
+    variance: float
+    fine_variance: float
+    cost: float
+    fine_cost: float
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """An expectation by multilevel Monte Carlo.
+
+    Attributes
+    ----------
+    value : sum of the means.   error : standard error of `value`.   bias : estimate of |E P_L - E P|.
+    target : root mean square error asked for.   levels : from the coarsest on.
+    reached : whether error^2 + bias^2 is within target^2; False where the levels came to their end.
+    """
+
+    value: float
+    error: float
+    bias: float
+    target: float
+    levels: tuple[LevelSum, ...]
+    reached: bool
+
+    @property
+    def cost(self) -> float:
+        """Cost of all samples."""
+        return sum(level.samples * level.cost for level in self.levels)
+
+    def plain_cost(self, share: float = 0.5) -> float:
+        """Cost of independent samples of P_L alone with the same bias and the same standard error."""
+        last = self.levels[-1]
+        return last.fine_cost * last.fine_variance / ((1 - share) * self.target**2)
+
+
+def multilevel(
+    coupled: Coupled,
+    error: float,
+    *,
+    start: int = 100,
+    levels: int = 3,
+    most: int = 12,
+    weak: float = 1.0,
+    share: float = 0.5,
+) -> Expectation:
+    """Expectation with a root mean square error, bias included, of about `error`.
+
+    Parameters
+    ----------
+    coupled : the ladder.   error : target.   start : samples drawn at each level before its variance is believed.
+    levels, most : number of levels at the beginning and at the end at most.
+    weak : order of the bias, which falls like 2^(-weak l).   share : of the squared error that is left to the bias.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Ladder:
+    ...     def pairs(self, level, members):
+    ...         z = np.array([np.random.default_rng((level, k)).standard_normal() for k in members])
+    ...         fine, coarse = z * (1 + 2.0**-level), z * (1 + 2.0 ** (1 - level))
+    ...         return np.stack([fine, coarse if level else 0 * z], axis=1)
+    ...     def cost(self, level):
+    ...         return 2.0**level, 2.0 ** (level - 1)
+    >>> found = multilevel(Ladder(), 0.05)
+    >>> abs(found.value) < 0.2, found.reached
+    (True, True)
+    """
+    _check(error=error, weak=weak)
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, got {share}")
+    if not 2 <= levels <= most <= MOST_LEVELS or start < 2:
+        raise ValueError(
+            f"levels, most and start must be 2 <= levels <= most <= {MOST_LEVELS} and start >= 2, "
+            f"got {levels}, {most} and {start}"
+        )
+    drawn = [coupled.pairs(level, range(start)) for level in range(levels)]
+    while True:
+        sums = _sums(coupled, drawn)
+        wanted = allocation(sums, (1 - share) * error**2)
+        short = [level for level, n in enumerate(wanted) if n > len(drawn[level])]
+        if short:
+            for level in short:
+                more = coupled.pairs(level, range(len(drawn[level]), wanted[level]))
+                drawn[level] = np.concatenate([drawn[level], more])
+            continue
+        bias = bias_of(sums, weak)
+        reached = bias <= math.sqrt(share) * error
+        if reached or len(drawn) == most:
+            spread = math.sqrt(sum(level.variance / level.samples for level in sums))
+            return Expectation(sum(level.mean for level in sums), spread, bias, error, sums, reached)
+        drawn.append(coupled.pairs(len(drawn), range(start)))
+
+
+def allocation(levels: Sequence[LevelSum], variance: float) -> list[int]:
+    """Samples of each level that bring the variance of the sum to `variance` at the least cost."""
+    spread = [level.variance for level in levels]
+    for level in range(2, len(spread)):  # few samples may all be alike where rare ones differ
+        spread[level] = max(spread[level], spread[level - 1] / 8)
+    total = sum(math.sqrt(v * level.cost) for v, level in zip(spread, levels, strict=True))
+    return [
+        math.ceil(math.sqrt(v / level.cost) * total / variance) for v, level in zip(spread, levels, strict=True)
+    ]
+
+
+def bias_of(levels: Sequence[LevelSum], weak: float) -> float:
+    """|E P - E P_L| from the last two differences, which fall like 2^(-weak l)."""
+    last, before = levels[-1].mean, levels[-2].mean if len(levels) > 2 else 0.0
+    return max(abs(last), abs(before) / 2**weak) / (2**weak - 1)
+
+
+def _sums(coupled: Coupled, drawn: Sequence[Array]) -> tuple[LevelSum, ...]:
+    found = []
+    for level, values in enumerate(drawn):
+        if values.ndim != 2 or values.shape[1] != 2 or not np.isfinite(values).all():
+            raise ValueError(f"level {level}: values must be finite and of shape (members, 2), got {values.shape}")
+        gap = values[:, 0] - values[:, 1]
+        fine, coarse = coupled.cost(level)
+        both = fine + (coarse if level else 0.0)
+        found.append(
+            LevelSum(len(gap), float(gap.mean()), float(gap.var(ddof=1)), float(values[:, 0].var(ddof=1)), both, fine)
+        )
+    return tuple(found)
+
+
+def plain(coupled: Coupled, level: int, samples: int) -> Estimate:
+    """Plain Monte Carlo on one level, with the same members as `multilevel` has there."""
+    return replica_mean(coupled.pairs(level, range(samples))[:, 0])
+
+
+def figure(found: Sequence[Expectation], unit: str) -> Figure:
+    """Cost against error, beside plain Monte Carlo."""
+    errors = [one.target for one in found]
+    return Figure(
+        "root mean square error, bias included", f"cost, {unit}",
+        (
+            Series("multilevel", errors, [one.cost for one in found]),
+            Series("plain Monte Carlo on the finest level", errors, [one.plain_cost() for one in found]),
+        ),
+        x_log=True, y_log=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A ladder with its costs in measured time: that of a pair, divided as the ladder itself divides it.
+
+    Parameters
+    ----------
+    ladder : as it is.   clock : seconds.   members : pairs that are timed at each level, once.
+    """
+
+    ladder: Coupled
+    clock: Callable[[], float] = time.process_time
+    members: int = 8
+    _costs: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
+
+    def pairs(self, level: int, members: range) -> Array:
+        """Those of the ladder."""
+        return self.ladder.pairs(level, members)
+
+    def cost(self, level: int) -> tuple[float, float]:
+        """Seconds of the fine and of the coarse value."""
+        if level not in self._costs:
+            fine, coarse = self.ladder.cost(level)
+            begin = self.clock()
+            self.ladder.pairs(level, range(self.members))
+            second = (self.clock() - begin) / self.members / (fine + (coarse if level else 0.0))
+            self._costs[level] = fine * second, coarse * second
+        return self._costs[level]
+
+
+def _check(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value}")
