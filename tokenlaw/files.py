@@ -32,7 +32,7 @@ WORTH_TELLING = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file, a member's like that of a single run; ValueError where it, or something in it, cannot be read."""
+    """Open a NetCDF file, a member's as if of a single run; ValueError where it, or something in it, cannot be read."""
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
