@@ -10,7 +10,7 @@ import numpy as np
 from particles.arrays import Array, as_array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heads:
     """A batch of M heads.
 

@@ -74,8 +74,9 @@ def test_files_round_trip(tmp_path):
 
 def test_layers_past_the_end_are_refused():
     law = record(RandomTransformer(GaussianHeads(3, 0.4, 0.4, 2), 0.1, 1, Noise(1)), 2, beta=1.0)
-    with pytest.raises(ValueError, match="2 layers are recorded, layer 2"):
-        law.layer(2)
+    for step in (2, 3, -1):
+        with pytest.raises(ValueError, match=f"2 layers are recorded, layer {step}"):
+            law.layer(step)
 
 
 def test_bad_layer_files_are_refused_in_one_sentence(tmp_path):
