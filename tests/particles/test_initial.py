@@ -77,6 +77,7 @@ def test_bad_laws_are_refused():
         (lambda: Conformal([0.0, 0.0, 1.0]), "open unit ball"),
         (lambda: Tokens(np.zeros((0, 3))), "n >= 1"),
         (lambda: Tokens([[0, 0, 2.0]]), "unit vectors; token 0 has length 2"),
+        (lambda: Tokens([[0, 1.0, 0], [0, 0, 0.5]]), "unit vectors; token 1 has length 0.5"),
         (lambda: Tokens([[0, 0, 1.0]], [-1.0]), "weights must be positive"),
     ]
     for make, text in cases:

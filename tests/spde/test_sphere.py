@@ -24,6 +24,15 @@ def random_coefficients(rng, degree):
     return a
 
 
+@pytest.mark.parametrize("degree", [1, 2, 9])
+def test_low_moments_are_integrals_over_the_sphere(degree):
+    a, sphere = random_coefficients(np.random.default_rng(degree), degree), Sphere(12)
+    mean, second = sphere.low_moments(a)
+    x, share = sphere.points, sphere.weights * sphere.synthesis(resize(a, 12)).ravel()
+    assert np.abs(mean - share @ x).max() < 1e-13
+    assert np.abs(second - (x * share[:, None]).T @ x).max() < 1e-13
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("lmax", [2, 3, 8, 21, 22, 31, 47, 63, 100])
 def test_round_trip_and_parseval(backend, lmax):
