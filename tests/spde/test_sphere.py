@@ -1,5 +1,6 @@
 """Transforms: round trip, Parseval, known harmonics, both backends, sizes that end the process of shtns."""
 
+import itertools
 import pickle
 
 import dense
@@ -10,7 +11,7 @@ from scipy.special import sph_harm_y
 from particles.harmonics import adjoint_at, adjoint_from, angles, mode_numbers, n_modes, power, resize, synthesis_at
 from particles.quadrature import gauss_grid
 from spde import dense as tables
-from spde.sphere import Sphere
+from spde.sphere import FINEST_QUADRATURE, Sphere
 from spde.transforms import shtns_module
 
 NEEDS_SHTNS = pytest.mark.skipif(shtns_module() is None, reason="shtns is not installed")
@@ -22,6 +23,20 @@ def random_coefficients(rng, degree):
     a = rng.standard_normal(n_modes(degree)) + 1j * rng.standard_normal(n_modes(degree))
     a[orders == 0] = a[orders == 0].real
     return a
+
+
+def test_weights_sum_to_the_area_and_longitudes_are_those_of_the_nodes():
+    sphere = Sphere(12)
+    assert abs(sphere.weights.sum() - Sphere.volume) < 1e-12
+    x, y, _ = sphere.points.reshape(*sphere.shape, 3)[0].T
+    assert np.abs(np.rad2deg(np.arctan2(y, x)) % 360 - sphere.longitude).max() < 1e-12
+
+
+def test_quadratures_grow_up_to_the_finest():
+    sizes = list(Sphere(12).sizes((8, 18)))
+    assert sizes[0] == (64, 128)
+    assert all(fine == (2 * coarse[0], 2 * coarse[1]) for coarse, fine in itertools.pairwise(sizes))
+    assert sizes[-1][0] == FINEST_QUADRATURE
 
 
 @pytest.mark.parametrize("degree", [1, 2, 9])
