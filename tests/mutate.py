@@ -19,7 +19,8 @@ P, S = "tests/particles/", "tests/spde/"
 TESTS = {
     "particles/pushes.py": f"{P}test_recorded.py {P}test_attention.py {P}test_layers.py {P}test_drift.py",
     "particles/layers.py": f"{P}test_layers.py {P}test_recorded.py {P}test_scaling.py {P}test_residual.py",
-    "particles/heads.py": f"{P}test_layers.py {P}test_recorded.py tests/test_equality.py",
+    "particles/heads.py": f"{P}test_layers.py {P}test_recorded.py {P}test_low_rank.py "
+    "tests/test_equality.py",
     "particles/attention.py": f"{P}test_attention.py {P}test_recorded.py {P}test_tiles.py {P}test_low_rank.py",
     "particles/retraction.py": f"{P}test_recorded.py {P}test_euclidean.py {S}test_exact.py {P}test_drift.py",
     "particles/tokens.py": f"{P}test_layers.py {P}test_initial.py {P}test_recorded.py",

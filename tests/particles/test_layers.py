@@ -9,6 +9,7 @@ from particles import (
     GaussianHeads,
     Homogenized,
     Linear,
+    LowRankHeads,
     Noise,
     RademacherHeads,
     RandomTransformer,
@@ -139,6 +140,16 @@ def test_layers_are_pure_functions_of_seed_member_and_step():
     others = [make(1, 1).layer(7)[0].mixing, make(2, 0).layer(7)[0].mixing, law.layer(8)[0].mixing]
     for other in others:
         assert np.abs(other - late).min() > 0
+
+
+@pytest.mark.parametrize("law", [GaussianHeads, RademacherHeads, UniformHeads, LowRankHeads])
+def test_inner_dimensions_are_from_one_to_d(law):
+    for head_dim in (1, 3):
+        heads = law(3, 0.5, 0.5, head_dim).sample(np.random.default_rng(0), 2)
+        assert heads.query.shape == heads.key.shape == (2, head_dim, 3)
+    for head_dim in (0, 4, -1):
+        with pytest.raises(ValueError, match=f"head_dim must be between 1 and d = 3, got {head_dim}"):
+            law(3, 0.5, 0.5, head_dim)
 
 
 def test_streams_do_not_share_numbers():
