@@ -62,7 +62,9 @@ def session(folder: Path, module: str, each: int, seed: int, timeout: float) -> 
     ray = [sys.executable, "-m", "cosmic_ray.cli", "--verbosity", "ERROR"]
     subprocess.run([*ray, "init", "session.toml", "session.sqlite"], cwd=folder, check=True)
     with sqlite3.connect(database) as store:
-        jobs = sorted(row[0] for row in store.execute("select job_id from work_items"))
+        # Jobs are numbered at random: the changes themselves are put in order, so that a seed draws the same ones.
+        order = "select job_id from mutation_specs order by operator_name, occurrence, start_pos_row, start_pos_col"
+        jobs = [row[0] for row in store.execute(order)]
         kept = set(random.Random(f"{seed} {module}").sample(jobs, min(each, len(jobs))))
         for table in ("mutation_specs", "work_items"):
             store.executemany(f"delete from {table} where job_id = ?", [(job,) for job in jobs if job not in kept])
