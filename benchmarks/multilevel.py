@@ -30,7 +30,7 @@ def run(quick):
     rows, notes = [], []
     for error in (1e-2, 5e-3) if quick else (1e-2, 5e-3, 2e-3, 1e-3):
         found = multilevel(ladder, error)
-        ratio = found.cost / found.plain_cost()
+        ratio = found.cost / found.plain_cost
         goal = ("below 1/5", ratio < 0.2) if error <= 1e-3 else ("", None)
         steps = levels.size(len(found.levels) - 1)[0]
         rows.append(

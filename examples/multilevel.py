@@ -46,7 +46,7 @@ def main():
     print("\nerror asked for    mean overlap     bias, about    core seconds   plain Monte Carlo    ratio")
     for one in found:
         print(f"{one.target:15g}   {one.value:.5f} +- {one.error:.5f}   {one.bias:8.5f}   {one.cost:11.1f}"
-              f"   {one.plain_cost():17.1f}   {one.plain_cost() / one.cost:6.1f}")  # fmt: skip
+              f"   {one.plain_cost:17.1f}   {one.plain_cost / one.cost:6.1f}")  # fmt: skip
     if out is not None:
         from tokenlaw import plots
         from tokenlaw.study_plots import draw

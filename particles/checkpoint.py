@@ -167,19 +167,17 @@ def read_checkpoint(path: Path | str, n_heads: int | None = None) -> Checkpoint:
     path = Path(path)
     with _open(path) as file:
         keys = set(file.keys())
-        found = [one for one in LAYOUTS.values() if _key(keys, one.query.format(layer=0))]
-        if not found:
-            example = " or ".join(one.query.format(layer=0) for one in LAYOUTS.values())
-            raise ValueError(f"{path}: no attention layers of an encoder; known names are {example}, behind any prefix")
-        layout, n_layers = found[0], 0
-        while _key(keys, layout.query.format(layer=n_layers)):
+        firsts = {one.query.format(layer=0): one for one in LAYOUTS.values()}
+        prefix, first = _place(keys, tuple(firsts), path)
+        layout, n_layers = firsts[first], 0
+        while prefix + layout.query.format(layer=n_layers) in keys:
             n_layers += 1
         matrices = {
-            name: _stack(file, keys, [getattr(layout, name).format(layer=k) for k in range(n_layers)], path, 2)
+            name: _stack(file, [prefix + getattr(layout, name).format(layer=k) for k in range(n_layers)], path, 2)
             for name in MATRICES
         }
         norms = [layout.first_norm, *(layout.norm.format(layer=k) for k in range(n_layers - 1))]
-        gain = _stack(file, keys, norms, path, 1)
+        gain = _stack(file, [prefix + name for name in norms], path, 1)
     n_heads = _heads_beside(path) if n_heads is None else n_heads
     width, d = matrices["query"].shape[1:]
     if n_heads < 1 or width % n_heads:
@@ -207,16 +205,17 @@ def read_embedded(path: Path | str, ids: Sequence[int]) -> Tokens:
     path = Path(path)
     with _open(path) as file:
         keys = set(file.keys())
-        words, positions = (_tensor(file, keys, name, path, 2) for name in EMBEDDINGS)
+        prefix, _ = _place(keys, EMBEDDINGS[:1], path)
+        words, positions = (_tensor(file, prefix + name, path, 2) for name in EMBEDDINGS)
         numbers = np.asarray(ids)
         if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not 1 <= len(numbers) <= len(positions):
             raise ValueError(f"ids must be 1 to {len(positions)} whole numbers in a row, got shape {numbers.shape}")
         if numbers.min() < 0 or numbers.max() >= len(words):
             raise ValueError(f"ids must be from 0 to {len(words) - 1}, got {numbers.min()} to {numbers.max()}")
         points = words[numbers] + positions[: len(numbers)]
-        kinds = "embeddings.token_type_embeddings.weight"
-        if _key(keys, kinds):
-            points = points + _tensor(file, keys, kinds, path, 2)[0]
+        kinds = prefix + "embeddings.token_type_embeddings.weight"
+        if kinds in keys:
+            points = points + _tensor(file, kinds, path, 2)[0]
     centred = points - points.mean(axis=1, keepdims=True)
     return Tokens(centred / np.linalg.norm(centred, axis=1, keepdims=True))
 
@@ -234,15 +233,21 @@ def _open(path: Path) -> Any:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
 
 
-def _key(keys: set[str], name: str) -> str | None:
-    """The tensor of that name, behind any prefix."""
-    return next((key for key in sorted(keys, key=len) if key == name or key.endswith("." + name)), None)
+def _place(keys: set[str], names: tuple[str, ...], path: Path) -> tuple[str, str]:
+    """The prefix behind which a tensor of one of the names stands, and the name; just one must."""
+    pairs = [(key, name) for key in sorted(keys) for name in names]
+    found = [(key.removesuffix(name), name) for key, name in pairs if f".{key}".endswith(f".{name}")]
+    if not found:
+        raise ValueError(f"{path}: not an encoder that is known; needs {' or '.join(names)}, behind any prefix")
+    if len(found) > 1:
+        several = ", ".join(prefix + name for prefix, name in found)
+        raise ValueError(f"{path}: holds several encoders ({several}); save one of them in a file of its own")
+    return found[0]
 
 
-def _tensor(file: Any, keys: set[str], name: str, path: Path, axes: int) -> Array:
-    key = _key(keys, name)
-    if key is None:
-        raise ValueError(f"{path}: tensor {name} is missing")
+def _tensor(file: Any, key: str, path: Path, axes: int) -> Array:
+    if key not in file.keys():
+        raise ValueError(f"{path}: tensor {key} is missing")
     try:
         values = np.asarray(file.get_tensor(key))
     except TypeError:
@@ -255,9 +260,9 @@ def _tensor(file: Any, keys: set[str], name: str, path: Path, axes: int) -> Arra
     return values.astype(np.float64)
 
 
-def _stack(file: Any, keys: set[str], names: Sequence[str], path: Path, axes: int) -> Array:
+def _stack(file: Any, names: Sequence[str], path: Path, axes: int) -> Array:
     """The same tensor of all layers."""
-    tensors = [_tensor(file, keys, name, path, axes) for name in names]
+    tensors = [_tensor(file, name, path, axes) for name in names]
     for name, one in zip(names, tensors, strict=True):
         if one.shape != tensors[0].shape:
             raise ValueError(f"{path}: tensor {name} must have shape {tensors[0].shape} as in layer 0, got {one.shape}")

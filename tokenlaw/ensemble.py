@@ -68,7 +68,7 @@ def prepare(
             raise ConfigError(f"--out {folder}: holds an ensemble already; go on with --resume or give another folder")
         indices.check_same(folder, command, sweep, members)
         waiting = [member for member in members if not complete(folder / member.file, member)]
-        for member in waiting:
+        for member in members:  # complete ones too: inputs and versions must be those of the members to come
             ledger(folder / member.file).unlink(missing_ok=True)  # of an ensemble that was killed
             if (folder / member.file).exists():
                 check_resume(command, folder / member.file, member)
@@ -131,6 +131,7 @@ def _gather(
     def submit(member: Member) -> None:
         tries = ATTEMPTS - index.entries[member.file].attempts
         path = str((index.folder / member.file).resolve())
+        ledger(Path(path)).unlink(missing_ok=True)  # its deaths are in the index
         task = Task(index.command, member.configuration, path, member.number, tries)
         future: Future[Outcome] = client.submit(run_counted, task, work, pure=False)
         future.add_done_callback(ends.put)

@@ -68,9 +68,10 @@ def _collapse(dataset: xr.Dataset) -> str:
         course = f"The mean token has length {first:.3g} at the start and <b>{last:.3g}</b> at the end"
         return f"{course}; tokens move in R<sup>d</sup>."
     course = f"The mean overlap goes from {overlap[0]:.3g} to <b>{overlap[-1]:.3g}</b>"
-    beyond = np.flatnonzero(overlap > COLLAPSED)
-    if len(beyond):
-        return f"{course}; from depth {depth[beyond[0]]:.3g} on the tokens are indistinguishable (above {COLLAPSED})."
+    apart = np.flatnonzero(~(overlap > COLLAPSED))
+    begin = apart[-1] + 1 if len(apart) else 0
+    if begin < len(overlap):
+        return f"{course}; from depth {depth[begin]:.3g} on the tokens are indistinguishable (above {COLLAPSED})."
     if len(overlap) < 2 or abs(overlap[-1] - overlap[0]) < 0.02:
         return f"{course}: two tokens are about as alike at the end as at the start, on average."
     if overlap[-1] > overlap[0]:
@@ -103,10 +104,15 @@ def _resolution(dataset: xr.Dataset) -> str:
     if not len(lost):
         return f"The density is resolved at every record; its relative error at a point is about {tail:.1g} or less."
     begin = float(dataset["depth_time"].values[lost[0]])
+    private = settings_of(dataset).get("layers", {}).get("private_noise", 0)
+    moments = (
+        "With private noise means and second moments come from it too and are to be doubted" if private
+        else "Means and second moments come from other points and stay right"
+    )  # fmt: skip
     return (
         f"The density is <b>not resolved</b> at {len(lost)} of {dataset.sizes['depth_time']} records, first at depth "
-        f"{begin:.3g}: its values at a point should not be used there. Means and second moments come from other points "
-        "and stay right; a larger <code>solve.lmax</code> resolves more."
+        f"{begin:.3g}: its values at a point should not be used there. {moments}; "
+        "a larger <code>solve.lmax</code> resolves more."
     )
 
 

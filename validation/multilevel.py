@@ -9,7 +9,7 @@ with V_l the variance and C_l the cost of one coupled difference (Giles 2008, Op
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +20,8 @@ from validation.statistics import replica_mean
 from validation.verdict import Figure, Series
 
 MOST_LEVELS = 32
+FEWEST = 10  # samples of a level
+PILOTS = 0.25  # for a sample
 
 
 class Coupled(Protocol):
@@ -45,6 +47,7 @@ class LevelSum:
     ----------
     samples : N_l.   mean, variance : of P_l - P_{l-1} (of P_0 at level 0).   fine_variance : of P_l.
     cost, fine_cost : of one difference, and of one P_l alone.
+    pilots : samples that chose N_l: part of the cost, not of the mean.
     """
 
     samples: int
@@ -53,6 +56,7 @@ class LevelSum:
     fine_variance: float
     cost: float
     fine_cost: float
+    pilots: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ class Expectation:
     ----------
     value : sum of the means.   error : standard error of `value`.   bias : estimate of |E P_L - E P|.
     target : root mean square error asked for.   levels : from the coarsest on.
-    reached : whether error^2 + bias^2 is within target^2; False where the levels came to their end.
+    reached : False where the levels came to their end with a bias beyond its share, or where `error` is more than
+        half as much again as its own, because the pilots had seen too little of the variance.
+    share : of target^2 that was left to the bias.
     """
 
     value: float
@@ -72,16 +78,18 @@ class Expectation:
     target: float
     levels: tuple[LevelSum, ...]
     reached: bool
+    share: float = 0.5
 
     @property
     def cost(self) -> float:
-        """Cost of all samples."""
-        return sum(level.samples * level.cost for level in self.levels)
+        """Cost of all samples, pilots included."""
+        return sum((level.pilots + level.samples) * level.cost for level in self.levels)
 
-    def plain_cost(self, share: float = 0.5) -> float:
+    @property
+    def plain_cost(self) -> float:
         """Cost of independent samples of P_L alone with the same bias and the same standard error."""
         last = self.levels[-1]
-        return last.fine_cost * last.fine_variance / ((1 - share) * self.target**2)
+        return last.fine_cost * last.fine_variance / ((1 - self.share) * self.target**2)
 
 
 def multilevel(
@@ -98,7 +106,9 @@ def multilevel(
 
     Parameters
     ----------
-    coupled : the ladder.   error : target.   start : samples drawn at each level before its variance is believed.
+    coupled : the ladder.   error : target.   start : pilots of each level at least; there are a quarter of N_l, and
+        their variance chooses N_l.  The value is the mean of others: a number of samples that depends on them biases
+        their mean where differences are rare.
     levels, most : number of levels at the beginning and at the end at most.
     weak : order of the bias, which falls like 2^(-weak l).   share : of the squared error that is left to the bias.
 
@@ -124,22 +134,27 @@ def multilevel(
             f"levels, most and start must be 2 <= levels <= most <= {MOST_LEVELS} and start >= 2, "
             f"got {levels}, {most} and {start}"
         )
-    drawn = [coupled.pairs(level, range(start)) for level in range(levels)]
+    pilots, drawn = _Samples(coupled, 0), _Samples(coupled, 1)
+    for level in range(levels):
+        pilots.extend(level, start)
     while True:
-        sums = _sums(coupled, drawn)
+        sums = pilots.sums()
         wanted = allocation(sums, (1 - share) * error**2)
-        short = [level for level, n in enumerate(wanted) if n > len(drawn[level])]
-        if short:
-            for level in short:
-                more = coupled.pairs(level, range(len(drawn[level]), wanted[level]))
-                drawn[level] = np.concatenate([drawn[level], more])
+        few = [level for level, n in enumerate(wanted) if sums[level].samples < PILOTS * n]
+        if few:  # a variance seen in few samples is no guide to many
+            for level in few:
+                pilots.extend(level, math.ceil(PILOTS * wanted[level]))
             continue
-        bias = bias_of(sums, weak)
-        reached = bias <= math.sqrt(share) * error
-        if reached or len(drawn) == most:
-            spread = math.sqrt(sum(level.variance / level.samples for level in sums))
-            return Expectation(sum(level.mean for level in sums), spread, bias, error, sums, reached)
-        drawn.append(coupled.pairs(len(drawn), range(start)))
+        for level, n in enumerate(wanted):
+            drawn.extend(level, max(n, FEWEST))
+        bias = bias_of(pilots.with_those_of(drawn), weak)
+        small = bias <= math.sqrt(share) * error
+        if small or len(wanted) == most:
+            kept = tuple(replace(one, pilots=first.samples) for one, first in zip(drawn.sums(), sums, strict=True))
+            spread = math.sqrt(sum(level.variance / level.samples for level in kept))
+            reached = small and spread <= 1.5 * math.sqrt(1 - share) * error
+            return Expectation(sum(level.mean for level in kept), spread, bias, error, kept, reached, share)
+        pilots.extend(len(wanted), start)
 
 
 def allocation(levels: Sequence[LevelSum], variance: float) -> list[int]:
@@ -159,18 +174,39 @@ def bias_of(levels: Sequence[LevelSum], weak: float) -> float:
     return max(abs(last), abs(before) / 2**weak) / (2**weak - 1)
 
 
-def _sums(coupled: Coupled, drawn: Sequence[Array]) -> tuple[LevelSum, ...]:
-    found = []
-    for level, values in enumerate(drawn):
-        if values.ndim != 2 or values.shape[1] != 2 or not np.isfinite(values).all():
-            raise ValueError(f"level {level}: values must be finite and of shape (members, 2), got {values.shape}")
-        gap = values[:, 0] - values[:, 1]
-        fine, coarse = coupled.cost(level)
-        both = fine + (coarse if level else 0.0)
-        found.append(
-            LevelSum(len(gap), float(gap.mean()), float(gap.var(ddof=1)), float(values[:, 0].var(ddof=1)), both, fine)
-        )
-    return tuple(found)
+class _Samples:
+    """Values of every second member of a ladder, from `first` on: pilots and samples share none."""
+
+    def __init__(self, coupled: Coupled, first: int) -> None:
+        self.coupled, self.first = coupled, first
+        self.values: list[Array] = []
+
+    def extend(self, level: int, n: int) -> None:
+        """Have at least n samples of a level, which may be the next one."""
+        if level == len(self.values):
+            self.values.append(np.empty((0, 2)))
+        have = len(self.values[level])
+        if n > have:
+            more = self.coupled.pairs(level, range(self.first + 2 * have, self.first + 2 * n, 2))
+            if more.shape != (n - have, 2) or not np.isfinite(more).all():
+                raise ValueError(f"level {level}: values must be finite and of shape (members, 2), got {more.shape}")
+            self.values[level] = np.concatenate([self.values[level], more])
+
+    def sums(self) -> tuple[LevelSum, ...]:
+        """What is found in them."""
+        return tuple(_sum(self.coupled, level, values) for level, values in enumerate(self.values))
+
+    def with_those_of(self, other: "_Samples") -> tuple[LevelSum, ...]:
+        """What is found in both."""
+        pairs = zip(self.values, other.values, strict=True)
+        return tuple(_sum(self.coupled, level, np.concatenate(both)) for level, both in enumerate(pairs))
+
+
+def _sum(coupled: Coupled, level: int, values: Array) -> LevelSum:
+    gap = values[:, 0] - values[:, 1]
+    fine, coarse = coupled.cost(level)
+    both = fine + (coarse if level else 0.0)
+    return LevelSum(len(gap), float(gap.mean()), float(gap.var(ddof=1)), float(values[:, 0].var(ddof=1)), both, fine)
 
 
 def plain(coupled: Coupled, level: int, samples: int) -> Estimate:
@@ -185,7 +221,7 @@ def figure(found: Sequence[Expectation], unit: str) -> Figure:
         "root mean square error, bias included", f"cost, {unit}",
         (
             Series("multilevel", errors, [one.cost for one in found]),
-            Series("plain Monte Carlo on the finest level", errors, [one.plain_cost() for one in found]),
+            Series("plain Monte Carlo on the finest level", errors, [one.plain_cost for one in found]),
         ),
         x_log=True, y_log=True,
     )  # fmt: skip

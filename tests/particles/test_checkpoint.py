@@ -141,7 +141,8 @@ def test_files_that_are_no_encoders_are_refused_in_one_sentence(tmp_path):
     good, names = tensors(), LAYOUTS["BERT"]
     second = names.key.format(layer=1)
     broken = {
-        "no attention layers": {"weight": np.ones((2, 2))},
+        "not an encoder that is known": {"weight": np.ones((2, 2))},
+        "holds several encoders": {f"{one}.{name}": values for one in "ab" for name, values in good.items()},
         "is missing": {name: values for name, values in good.items() if name != second},
         "must be finite": good | {second: np.full((M * K, D), np.nan)},
         "real numbers over 2 axes": good | {second: np.ones(3)},

@@ -232,6 +232,8 @@ def with_overlap(*course):
         (with_overlap(0.1, 0.4, 0.8), "The mean overlap goes from 0.1 to 0.8 : two tokens grow more alike"),
         (with_overlap(0.4, 0.2, 0.1), "two tokens grow less alike"),
         (with_overlap(0.4, 0.2, 0.405), "about as alike at the end as at the start"),
+        (with_overlap(0.4, 0.995, 0.6, 0.999), "from depth 0.3 on the tokens are indistinguishable"),
+        (with_overlap(0.4, 0.995, 0.6), "two tokens grow more alike"),
         (with_overlap(0.4, 0.995, 0.999), "from depth 0.1 on the tokens are indistinguishable"),
         (density_file(3), "The density is resolved at every record"),
         (
