@@ -218,6 +218,20 @@ def test_a_longer_run_goes_on_from_the_shorter_one(here):
     assert_same("one.nc", "e/member-00001.nc")
 
 
+def test_members_to_come_have_the_inputs_of_those_that_are_complete(here, capsys):
+    def tokens(x):
+        points = np.tile([x, 0.0, np.sqrt(1 - x * x)], (4, 1))
+        xr.Dataset({"tokens": (("token", "component"), points)}).to_netcdf("x.nc")
+
+    tokens(0.6)
+    initial = '{kind="tokens", file="x.nc"}'
+    assert call(*RUN, "1", "--out", "e", initial=initial) == 0
+    tokens(0.8)
+    assert call(*RUN, "2", "--out", "e", "--resume", initial=initial) == 2
+    assert "the contents of initial.file have changed since the run began" in capsys.readouterr().err
+    assert not Path("e/member-00001.nc").exists()
+
+
 def test_members_that_stop_are_tried_twice(here, capsys):
     """A state that is not finite: the last good one is on disk, the index says why."""
     assert call(*RUN, "2", "--out", "e", heads__sigma_a=1e200) == 3

@@ -298,6 +298,13 @@ def test_long_steps_are_told_once(command, folder, capsys):
     assert "lower dt" in said[0]
 
 
+def test_long_steps_of_causal_tokens_are_told(folder, capsys):
+    """Causal attention is known at the tokens alone, all of them."""
+    settings = {"layers__dt": 9.0, "layers__t_end": 18.0, "simulate__tokens": 300, "model__causal": "true"}
+    assert call("simulate", "c.toml", "--out", "a.nc", "-q", **settings) == 0
+    assert capsys.readouterr().err.count("|U|") == 1
+
+
 def test_a_transformer_has_the_steps_it_has(folder, capsys):
     layers = '{kind="transformer", eta=4.0, heads=1, depth=20}'
     assert call("simulate", "c.toml", "--out", "a.nc", "-q", layers=layers) == 0
