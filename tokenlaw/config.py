@@ -170,7 +170,7 @@ def steps(configuration: Configuration, n_recorded: int | None = None) -> StepPl
         if layers.t_end > 0 and not _is_whole(layers.t_end / dt):
             notes.append(
                 f"layers.t_end = {layers.t_end!r} is not a whole number of steps of {dt!r}: "
-                f"the run takes {n_steps} steps and ends at {n_steps * dt:.10g}."
+                f"the run takes {n_steps} step{'s' * (n_steps != 1)} and ends at {n_steps * dt:.10g}."
             )
     save_every = configuration.output.save_every
     stride = min(_whole(save_every / dt), max(n_steps, 1))

@@ -88,6 +88,10 @@ def plot(dataset: xr.Dataset) -> Figure:
             return _over_depth(_plot_tokens(dataset), dataset)
         if "mixing" in dataset and ("query_key" in dataset or {"query", "key"} <= set(dataset)):
             return _plot_layers(dataset)
+        if "collapse_depth" in dataset:
+            from tokenlaw.predict import map_figure
+
+            return map_figure(dataset)
     held = ", ".join(sorted(map(str, dataset.data_vars))) or "no variables"
     raise ValueError(
         "nothing in the file can be plotted; plots are made of density(depth_time, lat, lon) or (depth_time, lon), of "
@@ -116,7 +120,7 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
     ValueError: an ending that is not a known format; its message lists those that are.
     """
     path = Path(path)
-    known = sorted(figure.canvas.get_supported_filetypes())
+    known = sorted(PICTURES & set(figure.canvas.get_supported_filetypes()))
     kind = path.suffix[1:].lower()
     if kind not in known:
         raise ValueError(
@@ -144,6 +148,7 @@ def _circles(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -
     return figure, below
 
 
+PICTURES = {"jpeg", "jpg", "pdf", "png", "svg", "svgz", "tif", "tiff", "webp"}  # others lose transparency
 DENSITIES = {frozenset({"depth_time", "lat", "lon"}): _spheres, frozenset({"depth_time", "lon"}): _circles}
 TOKENS = {2: token_rings, 3: token_globes}
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from particles.reduced.forecast import Architecture, Forecast
 
 NORMAL: Final = 0.02  # standard deviation of the weights of GPT-2 and BERT at their initialisation
+LARGEST: Final = 1e6  # of a scale: beyond it numbers leave their range, and no network is there
+LIMITS: Final[dict[str, tuple[float, float]]] = {
+    "d_model": (3, 65536), "heads": (1, 65536), "head_dim": (1, 65536), "context": (2, 10**9), "layers": (1, 10_000),
+    "residual_scale": (0, LARGEST), "sigma_v": (0, LARGEST), "sigma_a": (0, LARGEST), "beta": (0, LARGEST),
+    "mlp_gain": (1e-6, 30), "mlp_scale": (0, LARGEST), "overlap0": (0, 1),
+}  # fmt: skip
 MAPS: Final = {
     "head-dim,beta": ("head dimension", "beta over its given value"),
     "context,d-model": ("context length n", "dimension d of the tokens"),
@@ -99,6 +105,12 @@ def architecture(settings: Mapping[str, Any]) -> "Architecture":
     from particles import ACTIVATIONS
     from particles.reduced.forecast import Architecture, MLPKernel
 
+    for key, (least, most) in LIMITS.items():
+        value = settings.get(key)
+        if value is not None and not least <= value <= most:  # written so that NaN is caught
+            option = key.replace("_", "-")
+            shown = value if isinstance(value, float) or abs(value) < 10**12 else float(min(value, 10**300))
+            raise ValueError(f"--{option}: must be from {least:g} to {most:g}, got {shown:g}")
     name = settings.get("mlp")
     name = None if name == "none" else name
     if name is not None and name not in ACTIVATIONS:
@@ -129,7 +141,10 @@ def regime(found: "Forecast") -> str:
 
     collapse : the mean passes 0.99 within the layers.   collapsing : it still rises towards 1.
     arrested : it rises to an overlap below 0.99 at which the drift vanishes.   spreading : it falls.
+    constant : nothing moves, every scale is 0.
     """
+    if found.architecture.attention_step == 0 and found.architecture.mlp_scale == 0:
+        return "constant"
     if found.collapse_layer is not None:
         return "collapse"
     if found.resting_overlap() is not None:
@@ -142,9 +157,10 @@ def advice(found: "Forecast", start: float, seed: int) -> list[str]:
     from particles.reduced.forecast import forecast
 
     a = found.architecture
+    smaller = a.head_dim // 4 or (1 if a.head_dim > 1 else min(a.d, 4))
     changes = {
-        f"head dimension {max(1, a.head_dim // 4)} instead of {a.head_dim}": replace(
-            a, head_dim=max(1, a.head_dim // 4), beta=a.beta * math.sqrt(a.head_dim / max(1, a.head_dim // 4))
+        f"head dimension {smaller} instead of {a.head_dim}": replace(
+            a, head_dim=smaller, beta=a.beta * math.sqrt(a.head_dim / smaller)
         ),
         "half the residual scale": replace(a, eta=a.eta / 2, mlp_scale=a.mlp_scale / 2),
         "a quarter of the temperature": replace(a, beta=4 * a.beta),
@@ -153,7 +169,7 @@ def advice(found: "Forecast", start: float, seed: int) -> list[str]:
     told = []
     for words, other in changes.items():
         changed = forecast(other, start, realizations=100, seed=seed)
-        told.append(f"{words}: {_course(changed)}, exponent {changed.exponent():+.3g} per layer")
+        told.append(f"{words}: {_course(changed)}, exponent {changed.exponent() + 0.0:+.3g} per layer")
     return told
 
 
@@ -192,9 +208,14 @@ def as_text(found: "Forecast", told: list[str]) -> list[str | Table]:
         "collapsing": f"collapsing: overlap {found.mean[-1]:.3g} at the end, and rising; no collapse within the layers",
         "arrested": f"arrested: the overlap settles at about {rest if rest is not None else 0:.3g}",
         "spreading": "spreading: the overlap falls",
+        "constant": "constant: no layer moves a token",
     }
-    lines += [meaning[kind], f"exponent of log(1 - overlap) at 0.99: {found.exponent():+.3g} per layer "
-              f"({'tokens that are close stay close' if found.exponent() < 0 else 'close tokens part'})"]  # fmt: skip
+    exponent = found.exponent() + 0.0  # not -0
+    close = "stay as close as they are" if exponent == 0 else "stay close" if exponent < 0 else "part"
+    lines += [
+        meaning[kind],
+        f"exponent of log(1 - overlap) at 0.99: {exponent:+.3g} per layer (tokens that are close {close})",
+    ]
     return [*lines, *(f"  with {words}" for words in told)]
 
 
@@ -315,6 +336,7 @@ def answer(
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
         found.to_netcdf(part, encoding={name: {"_FillValue": None} for name in found.coords})
@@ -325,6 +347,7 @@ def _save_map(found: "xr.Dataset", path: Path) -> None:
 
 def save(figure: "Figure", path: Path) -> None:
     """Write a figure, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         figure.savefig(part, dpi=150)

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from particles.reduced import forecast
+from tests.tokenlaw.commands import call
 from tokenlaw.cli import run
 from tokenlaw.predict import PRESETS, architecture, collapse_map
 
@@ -103,18 +104,59 @@ def test_a_map_is_written_whole(tmp_path, monkeypatch):
     (["--heads", "3"], "predict needs --d-model, --layers, --context"),
     (["--preset", "gpt5"], "--preset: must be one of gpt2"),
     (["--preset", "gpt2", "--mlp", "swish"], "--mlp: must be none or one of relu"),
-    (["--preset", "gpt2", "--sigma-v", "-1"], "sigma_v must be finite"),
-    (["--preset", "gpt2", "--overlap0", "2"], "start must lie in [0, 1]"),
+    (["--preset", "gpt2", "--sigma-v", "-1"], "--sigma-v: must be from"),
+    (["--preset", "gpt2", "--overlap0", "2"], "--overlap0: must be from 0 to 1"),
     (["--preset", "gpt2", "--head-dim", "1000"], "head_dim must be between 1 and d"),
     (["--preset", "gpt2", "--d-model", "700"], "must be a multiple of the 12 heads"),
     (["--preset", "gpt2", "--out", "x.pdf"], "--out: must end with .png"),
     (["--preset", "gpt2", "--map", "a,b"], "--map: must be head-dim,beta or context,d-model"),
     (["--preset", "gpt2", "--map", "context,d-model"], "--map needs --out"),
     (["--d-model", "10", "--heads", "3", "--layers", "2", "--context", "4"], "--head-dim: must be given"),
-    (["--preset", "gpt2", "--mlp-gain", "0"], "gain must lie in"),
+    (["--preset", "gpt2", "--mlp-gain", "0"], "--mlp-gain: must be from"),
 ])  # fmt: skip
 def test_wrong_input_is_one_line(arguments, message, capsys):
     assert run(["predict", *arguments]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+
+
+FEW = ("--d-model", "64", "--heads", "4", "--layers", "3", "--context", "32")
+
+
+@pytest.mark.parametrize(
+    "words, text",
+    [
+        (("--residual-scale", "1e300"), "--residual-scale: must be from 0 to 1e+06, got 1e+300"),
+        (("--sigma-v", "nan"), "--sigma-v: must be from 0 to 1e+06, got nan"),
+        (("--mlp", "gelu", "--mlp-gain", "0"), "--mlp-gain: must be from 1e-06 to 30, got 0"),
+        (("--overlap0", "1.5"), "--overlap0: must be from 0 to 1, got 1.5"),
+        (("--layers", "1000000000"), "--layers: must be from 1 to 10000, got 1e+09"),
+        (("--context", "1" + "0" * 400), "--context: must be from 2 to 1e+09, got 1e+300"),
+    ],
+)
+def test_what_no_architecture_has_is_refused_by_its_option(words, text, capsys):
+    assert call("predict", *FEW, *words) == 2
+    assert capsys.readouterr().err == f"error: {text}\n"
+
+
+def test_scales_of_zero_move_nothing(capsys):
+    assert call("predict", *FEW, "--residual-scale", "0") == 0
+    told = capsys.readouterr().out
+    assert "constant: no layer moves a token" in told
+    assert "+0 per layer (tokens that are close stay as close as they are)" in told
+    assert "-0 per" not in told
+
+
+def test_a_map_is_plotted_from_its_file(tmp_path, capsys):
+    names = {"x": "context", "y": "d_model"}
+    field = xr.Dataset(
+        {"collapse_depth": (("d_model", "context"), np.array([[3.0, np.nan], [20.0, 5.0]]))},
+        {name: (name, np.array([8, 16]), {"long_name": name, "units": "1"}) for name in names.values()},
+        {"deepest": 64},
+    )
+    field.to_netcdf(tmp_path / "map.nc")
+    assert call("plot", tmp_path / "map.nc", "--out", tmp_path / "new" / "map.png") == 0
+    assert (tmp_path / "new" / "map.png").stat().st_size > 5000
+    assert call("plot", tmp_path / "map.nc", "--out", tmp_path / "map.pgf") == 2
+    assert "pictures end in one of jpeg, jpg, pdf, png, svg, svgz, tif, tiff, webp" in capsys.readouterr().err
