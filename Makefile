@@ -43,7 +43,7 @@ solve: $(PACKAGE_DONE) $(SHTNS_DONE) ## run the main job: examples/quickstart.to
 	$(VENV)/bin/tokenlaw report out/quickstart.nc --out out/quickstart.html
 
 test: $(TEST_DONE) $(SHTNS_DONE) ## run the tests
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
 
 check: $(DEV_DONE) ## ruff, mypy --strict and the direction of the imports
 	$(PY) -m ruff check .
