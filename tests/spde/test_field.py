@@ -156,3 +156,18 @@ def test_wrong_use_is_refused():
     push = AttentionPush(np.eye(4)[None], np.eye(4)[None], np.eye(4)[None])
     with pytest.raises(ValueError, match="d = 3"):
         SpectralField(Softmax(1.0), push, Tokens(np.eye(4)), 10)
+
+
+@pytest.mark.parametrize("degree", [9, 63, 64, 81])
+def test_series_of_grid_values_on_both_sides_of_the_tables(degree):
+    """Products with tables up to degree 63, transforms beyond: values on the grid go back to their coefficients."""
+    from particles.harmonics import mode_numbers, synthesis_at
+    from particles.quadrature import gauss_grid
+    from spde.field import _analysis
+
+    rng, (degrees, orders) = np.random.default_rng(degree), mode_numbers(degree)
+    a = (rng.standard_normal((3, len(degrees))) + 1j * rng.standard_normal((3, len(degrees)))) / (1 + degrees)
+    a[:, orders == 0] = a[:, orders == 0].real
+    points, _ = gauss_grid(degree + 1, 2 * degree + 2)
+    values = np.stack([synthesis_at(one, points) for one in a]).reshape(3, degree + 1, 2 * degree + 2)
+    assert np.abs(_analysis(values) - a).max() < 1e-12
