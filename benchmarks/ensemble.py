@@ -19,7 +19,7 @@ from tokenlaw import ensemble, members
 from tokenlaw.cluster import workers
 
 CONFIG = Path(__file__).parents[1] / "examples" / "quickstart.toml"
-SETTINGS = ("solve.lmax=31", "layers.t_end=1.6", "output.save_every=0.4")
+SETTINGS = ("solve.lmax=31", "layers.t_end=2", "output.save_every=0.4")
 
 
 def timed(task):
@@ -69,7 +69,7 @@ def start_up():
 
 def run(quick):
     load = os.getloadavg()[0]
-    n, rounds = (12, 1) if quick else (40, 3)
+    n, rounds = (16, 1) if quick else (40, 3)
     planned, _ = members.plan(CONFIG, "solve", n, (), SETTINGS)
     found = {1: [], 2: []}
     for _ in range(rounds):  # in turns: other work meets both
