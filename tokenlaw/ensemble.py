@@ -131,7 +131,6 @@ def _gather(
     def submit(member: Member) -> None:
         tries = ATTEMPTS - index.entries[member.file].attempts
         path = str((index.folder / member.file).resolve())
-        ledger(Path(path)).unlink(missing_ok=True)  # its deaths are in the index
         task = Task(index.command, member.configuration, path, member.number, tries)
         future: Future[Outcome] = client.submit(run_counted, task, work, pure=False)
         future.add_done_callback(ends.put)
@@ -150,6 +149,7 @@ def _gather(
             future.add_done_callback(ends.put)
             continue
         member = running.pop(future)
+        ledger(index.folder / member.file).unlink(missing_ok=True)
         _enter(index.entries[member.file], _outcome(client, future), told)
         if index.entries[member.file].status == indices.WAITING:
             submit(member)

@@ -1,6 +1,7 @@
 """Members of an ensemble: which runs there are, which of them are complete, and one run in a worker process."""
 
 import itertools
+import os
 import re
 import threading
 import time
@@ -186,8 +187,11 @@ def run_counted(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
         with open(tries, "ab") as file:
             file.write(b".")
         return work(task)._replace(deaths=deaths)
-    finally:
-        tries.unlink(missing_ok=True)
+    finally:  # deaths are kept until they are heard of: what comes back may be lost with this process, and done again
+        if deaths:
+            os.truncate(tries, deaths)
+        else:
+            tries.unlink(missing_ok=True)
 
 
 def run_member(task: Task) -> Outcome:
