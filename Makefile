@@ -72,9 +72,9 @@ dist: $(PACKAGE_DONE) ## wheel and source in dist/, tried in an empty environmen
 	@$(PIP) install 'build>=1.2,<2'
 	rm -rf dist build
 	$(PY) -m build --outdir dist .
-	$(PY) -m venv --clear .venv/tried
-	.venv/tried/bin/python -m pip --quiet --disable-pip-version-check install --only-binary :all: dist/*.whl
-	cd dist && ../.venv/tried/bin/tokenlaw --version && ../.venv/tried/bin/tokenlaw theory mlp-kernel activation=relu d=64 \
+	$(PY) -m venv --clear $(VENV)/tried
+	$(VENV)/tried/bin/python -m pip --quiet --disable-pip-version-check install --only-binary :all: dist/*.whl
+	cd dist && ../$(VENV)/tried/bin/tokenlaw --version && ../$(VENV)/tried/bin/tokenlaw theory mlp-kernel activation=relu d=64 \
 	    sigma_r=1 sigma_w=1
 
 docs: $(DOCS_DONE) $(SHTNS_DONE) ## build docs/_build/html without a warning, run the gallery, check links and doctests

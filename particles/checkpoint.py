@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from particles.arrays import Array, as_array
+from particles.arrays import Array, as_array, unit
 from particles.layers import RecordedLayers
 from particles.randomness import Noise, Stream
 from particles.retraction import Retraction, normalize
@@ -217,7 +217,7 @@ def read_embedded(path: Path | str, ids: Sequence[int]) -> Tokens:
         if kinds in keys:
             points = points + _tensor(file, kinds, path, 2)[0]
     centred = points - points.mean(axis=1, keepdims=True)
-    return Tokens(centred / np.linalg.norm(centred, axis=1, keepdims=True))
+    return Tokens(unit(centred))
 
 
 def _open(path: Path) -> Any:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,17 @@ def put_in_place(temporary: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """The name under which to write a file that takes its place at the end, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        put_in_place(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:

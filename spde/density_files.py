@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from particles.arrays import Array
+from particles.harmonics import Coefficients
 from particles.input_files import numbers, open_input
 from particles.output import without_realization
 from spde.density import SeriesLaw
@@ -43,9 +44,7 @@ def read_density(path: Path) -> SeriesLaw:
         )
     if not np.isfinite(pair).all():
         raise ValueError(f"{path}: coefficients must be finite, got NaN or infinity")
-    coefficients = np.empty(len(degree), dtype=np.complex128)
-    by_order = np.lexsort((degree, order))  # order by order, as transforms number them
-    coefficients[:] = pair[by_order, 0] + 1j * pair[by_order, 1]
+    coefficients = as_transforms_number(pair, degree, order)
     if np.abs(coefficients[np.sort(order) == 0].imag).max(initial=0.0) > 1e-9 * abs(coefficients[0].real):
         raise ValueError(f"{path}: coefficients of order 0 must have no imaginary part; the density is real")
     coefficients[np.sort(order) == 0] = coefficients[np.sort(order) == 0].real
@@ -55,6 +54,12 @@ def read_density(path: Path) -> SeriesLaw:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return law
+
+
+def as_transforms_number(pair: Array, degree: "np.ndarray", order: "np.ndarray") -> Coefficients:
+    """Coefficients (..., modes) order by order, from those of a file, (..., modes, 2), numbered by degree first."""
+    series: Coefficients = (pair[..., 0] + 1j * pair[..., 1])[..., np.lexsort((degree, order))]
+    return series
 
 
 def _real(values: "np.ndarray", name: str, path: Path) -> Array:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from particles.arrays import Array, as_array
 from spde.circle import Circle
+from spde.density_files import as_transforms_number
 from spde.domain import Domain
 from spde.sphere import MIN_DEGREE, Sphere
 
@@ -104,7 +105,7 @@ def on_grid(dataset: xr.Dataset, lat: Array | None, lon: Array) -> xr.DataArray:
 
 
 def _series(dataset: xr.Dataset) -> tuple[Domain, xr.DataArray]:
-    """Where the series lives, and its complex coefficients over `mode`, order by order as transforms number them."""
+    """Where the series lives, and its complex coefficients over `mode`, as transforms number them."""
     for name in COEFFICIENTS:
         if name not in dataset.variables:
             raise ValueError(f"variable {name} is missing; a density file holds it")
@@ -112,7 +113,7 @@ def _series(dataset: xr.Dataset) -> tuple[Domain, xr.DataArray]:
     lmax = max(MIN_DEGREE, int(degree.max()))
     sphere: Domain = Circle(lmax) if np.array_equal(degree, order) else Sphere(lmax)
     pair = dataset["coefficients"].transpose(..., "mode", "part")
-    values = (pair.values[..., 0] + 1j * pair.values[..., 1])[..., np.lexsort((degree, order))]
+    values = as_transforms_number(pair.values, degree, order)
     kept = {name: one for name, one in pair.coords.items() if not {"mode", "part"} & set(one.dims)}
     return sphere, xr.DataArray(values, kept, pair.dims[:-1])
 

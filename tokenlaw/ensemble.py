@@ -67,11 +67,11 @@ def prepare(
         if not resume:
             raise ConfigError(f"--out {folder}: holds an ensemble already; go on with --resume or give another folder")
         indices.check_same(folder, command, sweep, members)
-        waiting = [member for member in members if not complete(folder / member.file, member)]
         for member in members:  # complete ones too: inputs and versions must be those of the members to come
             ledger(folder / member.file).unlink(missing_ok=True)  # of an ensemble that was killed
             if (folder / member.file).exists():
                 check_resume(command, folder / member.file, member)
+        waiting = [member for member in members if not complete(folder / member.file, member)]
     for file in set(index.entries) - {member.file for member in waiting}:
         index.entries[file].status = indices.DONE
     try:

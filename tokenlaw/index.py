@@ -1,14 +1,13 @@
 """The index of an ensemble: index.json says of every run where it is, what it is and how it went."""
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from particles.output import WriteError, versions
+from particles.output import WriteError, versions, whole
 from tokenlaw import config
 from tokenlaw.config import ConfigError
 from tokenlaw.members import Member
@@ -78,10 +77,9 @@ class Index:
             "configuration": self.configuration,
             "entries": [asdict(entry) for entry in self.entries.values()],
         }
-        part = path.with_name(f".{path.name}.part")
         try:
-            part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-            os.replace(part, path)
+            with whole(path) as part:
+                part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise WriteError(path, error, begun=True) from error
         self._last = time.monotonic()

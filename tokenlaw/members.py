@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 import dask
 import netCDF4
 
-from particles import checksum
 from tokenlaw import config, resume, runs
 from tokenlaw.build import build
 from tokenlaw.config import ConfigError
@@ -25,7 +24,7 @@ MOST: Final = 100_000  # runs of one ensemble
 PLAIN: Final = re.compile(r"[\w.+-]{1,40}")  # values that may stand in the name of a folder
 DIED: Final = "its worker process died"
 NOT_SWEPT: Final = ("noise.member", "layers.t_end", "layers.depth")
-_one_at_a_time = threading.Lock()  # the NetCDF library must not be called by two threads
+_one_at_a_time = threading.Lock()  # warnings are caught for all threads of a process
 
 
 @dataclass(frozen=True)
@@ -149,9 +148,7 @@ def plan(
 
 
 def complete(path: Path, member: Member) -> bool:
-    """Whether the file holds, undamaged, the whole run of just this configuration."""
-    if not path.exists() or not checksum.sealed(path) or not checksum.intact(path):
-        return False
+    """Whether the file, which `check_resume` has found sound, holds the whole run of just this configuration."""
     try:
         with netCDF4.Dataset(path, "r") as file:
             if file.getncattr("configuration") != member.configuration:

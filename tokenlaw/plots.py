@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from particles.output import without_realization
+from particles.output import whole, without_realization
 from tokenlaw import panels
 from tokenlaw.globes import DOTS, density_globes, token_globes
 from tokenlaw.report_words import depth_label
@@ -126,12 +126,8 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
         raise ValueError(
             f"{path.name}: pictures end in one of {', '.join(known)}, got {path.suffix or 'no ending'!r}"
         )
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole(path) as part:
         figure.savefig(part, format=kind, dpi=dpi)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _spheres(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:

@@ -318,12 +318,16 @@ def answer(
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         raise ValueError(f"predict needs {options}, or --preset with one of {', '.join(PRESETS)}")
     base, start = architecture(settings), float(given["overlap0"])
+    if out is not None:
+        from tokenlaw import plots
+
+        out.parent.mkdir(parents=True, exist_ok=True)
     if kind is not None and out is not None:
         found_map = collapse_map(kind, base, start, seed)
         if out.suffix == ".nc":
             _save_map(found_map, out)
         else:
-            save(map_figure(found_map), out)
+            plots.save(map_figure(found_map), out, dpi=150)
         return [f"{out}: collapse depth over {kind}"]
 
     from particles.reduced.forecast import forecast
@@ -331,26 +335,13 @@ def answer(
     found = forecast(base, start, seed=seed)
     told = advice(found, start, seed)
     if out is not None:
-        save(course(found, PRESETS[preset].title if preset else f"d = {base.d}, {base.heads} heads"), out)
+        title = PRESETS[preset].title if preset else f"d = {base.d}, {base.heads} heads"
+        plots.save(course(found, title), out, dpi=150)
     return [as_json(found, told)] if as_numbers else as_text(found, told)
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    from particles.output import whole
+
+    with whole(path) as part:
         found.to_netcdf(part, encoding={name: {"_FillValue": None} for name in found.coords})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def save(figure: "Figure", path: Path) -> None:
-    """Write a figure, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        figure.savefig(part, dpi=150)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles.output import without_realization
+from particles.output import whole, without_realization
 from tokenlaw import curves, scenes
 from tokenlaw.files import WORTH_TELLING
 from tokenlaw.report_words import MEANINGS, depth_label, findings, summary
@@ -35,12 +34,8 @@ FONT = {"family": "system-ui, sans-serif", "size": 13, "color": "#1c2430"}
 def write(dataset: xr.Dataset, source: Path, out: Path) -> int:
     """Write the page of a file; its size in bytes."""
     text = page(dataset, source.name)
-    part = out.with_name(f".{out.name}.part")
-    try:
+    with whole(out) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
     return out.stat().st_size
 
 

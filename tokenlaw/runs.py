@@ -179,18 +179,15 @@ def record_layers(experiment: Experiment, path: Path) -> None:
     n_steps = experiment.plan.n_steps
     if not n_steps:
         raise ConfigError(f"--record-layers {path}: the run has no layers to record")
-    part = path.with_name(f".{path.name}.part")
     try:
         recorded = record(experiment.law, n_steps, experiment.configuration.model.beta)
     except ValueError as error:
         raise ConfigError(f"--record-layers {path}: {error}") from None
     try:
-        write_layers(recorded, part)
-        records.put_in_place(part, path)
+        with records.whole(path) as part:
+            write_layers(recorded, part)
     except (OSError, RuntimeError) as error:
         raise records.WriteError(path, error, begun=False) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:

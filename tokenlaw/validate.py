@@ -3,7 +3,6 @@
 import csv
 import html
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from particles.output import versions
+from particles.output import versions, whole
 from tokenlaw import plots
 from tokenlaw.config import ConfigError
 from tokenlaw.study_plots import draw
@@ -92,9 +91,8 @@ def _plain(value: Any) -> Any:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _write_table(path: Path, findings: Findings) -> None:
