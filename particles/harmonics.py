@@ -48,14 +48,18 @@ def resize(coefficients: Coefficients, degree: int) -> Coefficients:
     own = degree_of(coefficients)
     if own == degree:
         return coefficients
+    if degree < own:
+        return coefficients[..., _places(degree, own)]
     result = np.zeros((*coefficients.shape[:-1], n_modes(degree)), dtype=np.complex128)
-    shared = min(own, degree)
-    degrees, _ = mode_numbers(degree)
-    own_degrees, _ = mode_numbers(own)
-    into = np.flatnonzero((degrees <= shared) & (mode_numbers(degree)[1] <= shared))
-    out_of = np.flatnonzero((own_degrees <= shared) & (mode_numbers(own)[1] <= shared))
-    result[..., into] = coefficients[..., out_of]
+    result[..., _places(own, degree)] = coefficients
     return result
+
+
+@lru_cache(maxsize=64)
+def _places(own: int, degree: int) -> NDArray[np.intp]:
+    """Where the modes of a degree stand among those of another, at least as large."""
+    degrees, orders = mode_numbers(degree)
+    return np.flatnonzero((degrees <= own) & (orders <= own))
 
 
 def power(coefficients: Coefficients) -> Array:

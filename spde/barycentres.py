@@ -5,6 +5,8 @@ is mapped to itself by x -> -x and by half a turn about its axis.  They take e^{
 and h from the rest, to 1/(g h) and g/h: one exponential and one division for four points.
 """
 
+import math
+import threading
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -44,23 +46,31 @@ def pairs_of(sources: Sources) -> Pairs:
     return Pairs(columns, table)
 
 
-def on_gauss_grid(form: Array, degree: int, pairs: Pairs) -> Array:
-    """Barycentres on the Gauss grid of an odd degree, (3, degree + 1, 2 degree + 2); form = beta A, |scores| <= 300."""
+def on_gauss_grid(forms: Array, degree: int, pairs: Pairs) -> Array:
+    """Barycentres of heads on the Gauss grid of an odd degree, (M, 3, degree + 1, 2 degree + 2).
+
+    forms : beta A, (M, 3, 3), with |scores| <= 300.
+    """
     heights, rows = _quarter_grid(degree)
-    rings, turns = rows.shape[:2]
-    axes = form.T @ pairs.columns
-    found = _ratio(_sums(rows, axes[None, :2], pairs.table, np.outer(heights, axes[2])))
-    values = np.empty((3, 2, rings, 2, turns))
-    values[:, 0] = found[:, 0].transpose(1, 2, 0, 3)
-    values[:, 1] = found[:, 1, :, ::-1].transpose(1, 2, 0, 3)
-    return values.reshape(3, 2 * rings, 2 * turns)
+    count, rings, turns = len(forms), *rows.shape[:2]
+    axes = np.swapaxes(forms, 1, 2) @ pairs.columns
+    lift = (heights[:, None] * axes[:, 2:]).reshape(count * rings, -1)
+    sums = _sums(np.tile(rows, (count, 1, 1)), np.repeat(axes[:, :2], rings, axis=0), pairs.table, lift)
+    found = _ratio(sums).reshape(2, 2, 3, count, rings, turns)
+    values = np.empty((count, 3, 2, rings, 2, turns))
+    values[:, :, 0] = found[:, 0].transpose(2, 1, 3, 0, 4)
+    values[:, :, 1] = found[:, 1, :, :, ::-1].transpose(2, 1, 3, 0, 4)
+    return values.reshape(count, 3, 2 * rings, 2 * turns)
 
 
-def on_circles(form: Array, axes: Array, half: int, pairs: Pairs) -> Array:
-    """Barycentres at 2 half equidistant points of the great circles through axes 0, 1 and 0, 2, (2, 3, 2 half)."""
-    scores = axes @ form.T @ pairs.columns
-    found = _ratio(_sums(_half_turn(half), np.stack([scores[:2], scores[::2]]), pairs.table))
-    return found[:, 0].transpose(2, 1, 0, 3).reshape(2, 3, 2 * half)
+def on_circles(forms: Array, axes: Array, half: int, pairs: Pairs) -> Array:
+    """Barycentres at 2 half equidistant points of great circles, (M, 2, 3, 2 half); axes (M, 3, 3), by rows.
+
+    The circles of a head go through its axes 0, 1 and 0, 2.
+    """
+    scores = axes @ np.swapaxes(forms, 1, 2) @ pairs.columns
+    found = _ratio(_sums(_half_turn(half), scores[:, [[0, 1], [0, 2]]].reshape(-1, 2, scores.shape[2]), pairs.table))
+    return found[:, 0].transpose(2, 1, 0, 3).reshape(len(forms), 2, 3, 2 * half)
 
 
 def _ratio(sums: Array) -> Array:
@@ -72,6 +82,20 @@ def _ratio(sums: Array) -> Array:
     return found
 
 
+_memory = threading.local()
+
+
+def _scratch(size: int) -> Array:
+    """(size,) of any content, memory of this thread that the next call takes again.
+
+    Arrays of this size from the system may come page by page, which takes longer than the work on them.
+    """
+    if getattr(_memory, "array", np.empty(0)).size < size:
+        _memory.array = np.empty(size)
+    kept: Array = _memory.array[:size]
+    return kept
+
+
 def _sums(rows: Array, axes: Array, table: Array, lift: Array | None = None) -> Array:
     """Sums over sources of h^{+-1} T, h = e^{rows axes}, or of h^{+-1} g^{+-1} T, g = e^{lift}.
 
@@ -79,31 +103,33 @@ def _sums(rows: Array, axes: Array, table: Array, lift: Array | None = None) -> 
     (2, 2, k, R, n): power of h, power of g, row of T, then the point.
     """
     rings, n, n_sources, kind = max(len(rows), len(axes)), rows.shape[1], table.shape[1], len(table)
-    parts = -(-n_sources // max(NARROW, BLOCK // n))
+    parts = -(-n_sources // max(NARROW, BLOCK // (2 * n)))
     width = LANES * -(-n_sources // (LANES * parts))
-    depth = max(1, BLOCK // (n * width))
-    sums = np.zeros((2, 1 if lift is None else 2, kind, rings, n))
-    into = sums.reshape(2, -1, rings, n).swapaxes(1, 2)
+    depth = max(1, BLOCK // (2 * n * width))
+    sums = np.zeros((rings, kind if lift is None else 2 * kind, 2 * n))
     for first in range(0, rings, depth):
         ring = slice(first, first + depth)
         own = ring if len(rows) > 1 else slice(None)
         for start in range(0, n_sources, width):
             part = slice(start, start + width)
             factors = table[:, part] if lift is None else _lifted(table[:, part], lift[ring, part])
-            exponentials = rows[own] @ axes[ring if len(axes) > 1 else slice(None), :, part]
-            np.exp(exponentials, out=exponentials)
-            into[0, ring] += factors @ exponentials.swapaxes(1, 2)
-            np.divide(1.0, exponentials, out=exponentials)
-            into[1, ring] += factors @ exponentials.swapaxes(1, 2)
-    return sums
+            shape = min(depth, rings - first), 1, n, min(width, n_sources - start)
+            size = math.prod(shape)
+            memory = _scratch(3 * size)
+            scores, powers = memory[:size].reshape(shape), memory[size:].reshape(shape[0], 2, n, -1)
+            np.matmul(rows[own], axes[ring if len(axes) > 1 else slice(None), :, part], out=scores[:, 0])
+            np.exp(scores, out=powers[:, :1])
+            np.divide(1.0, powers[:, :1], out=powers[:, 1:])
+            sums[ring] += factors @ powers.reshape(len(powers), 2 * n, -1).swapaxes(1, 2)
+    return sums.reshape(rings, -1, kind, 2, n).transpose(3, 1, 2, 0, 4)
 
 
 def _lifted(table: Array, lift: Array) -> Array:
     """g T above T / g, (R, 2 k, J)."""
-    powers = np.empty((len(lift), 2, lift.shape[1]))
-    np.exp(lift, out=powers[:, 0])
+    powers = np.empty((len(lift), 2, 1, lift.shape[1]))
+    np.exp(lift, out=powers[:, 0, 0])
     np.divide(1.0, powers[:, 0], out=powers[:, 1])
-    lifted: Array = np.einsum("kj,rsj->rskj", table, powers)
+    lifted: Array = table * powers
     return lifted.reshape(len(lift), 2 * len(table), -1)
 
 

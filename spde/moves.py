@@ -15,7 +15,8 @@ from particles.harmonics import PRECISION, Coefficients, degree_of, power, resiz
 from particles.parallel import by_chunks
 from particles.quadrature import gauss_grid
 from particles.retraction import Retraction, geodesic, normalize
-from spde.sphere import DuccTransforms
+from spde import dense
+from spde.transforms import DuccTransforms
 
 MARGIN = 0.1  # share of the field's tolerance given to the degrees that w has beyond those of U
 SPARE = 0.5  # 1 + <x, U> must stay above this: w is a quotient
@@ -106,6 +107,8 @@ def _shift(points: Array, location: Array, share: Array | float, south: Array, e
 
 def _on_grid(coefficients: Coefficients, degree: int) -> Array:
     """U on the Gauss grid of a degree, (degree + 1, 2 degree + 2, 3)."""
+    if degree <= dense.ANALYSIS_DEGREE:
+        return np.ascontiguousarray(dense.synthesis(coefficients, degree))
     transforms = DuccTransforms(degree, degree + 1, 2 * degree + 2)
     return np.stack([transforms.synthesis(a) for a in resize(coefficients, degree)], axis=-1)
 

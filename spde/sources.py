@@ -10,18 +10,25 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.integrate import lebedev_rule
 
 from particles.arrays import Array
-from particles.harmonics import Coefficients, adjoint_at, resize, synthesis_at
+from particles.harmonics import Coefficients, adjoint_at, mode_numbers, power, resize, synthesis_at
 from particles.parallel import CHUNK
 from particles.tokens import Measure, mean_token
 from spde import dense
 
-ROUNDING = 1e-12  # relative error of the deposited moments, ten times that of the transforms
+ROUNDING = 1e-13  # error of a moment q_l of a measure of mass 1: four times the largest seen
 WORTH = 1.6  # a deposit may have this many times the points: its nodes come in antipodal pairs that share exponentials
-DEPOSIT_DEGREES = (5, 7, 9, 11, 13, 15, 17, 20, 23, 26, 29, 32, 35, 38, 41, 44, 47, 50, 53, 56, 59, 62, 65)
-MOMENT_DEGREES = (17, 29, 65)  # moments are computed in few batches
+RULES = (7, 9, 11, 15, 17, 19, 21, 23, 29, 31, *range(35, 132, 6))  # orders of Lebedev rules of positive weights
+DEPOSIT_DEGREES = tuple(order // 2 for order in RULES)
+MOMENT_DEGREES = (23, 29, 65)  # moments are computed in few batches
+LAST = 110  # degrees that a bound counts: what is beyond is nothing, as rounding admits b <= 27 only
+
+_L = np.arange(LAST + 2)
+_L2 = 2.0 * _L + 1
+_LOG_FACTORIALS = np.cumsum(np.log(_L2[:-1]))  # of the double factorials (2l+1)!!
 
 
 class Sources(NamedTuple):
@@ -39,6 +46,21 @@ class SourceChoice:
     ----------
     measure : positive weighted points on S^2.   tolerance : allowed error of a barycentre.
     location : angles of the points, if known.
+
+    Attributes
+    ----------
+    full : the measure itself.   spread : root mean square distance of its points from their mean.
+
+    Notes
+    -----
+    Degree l of mu enters Z(x) = int e^{<r, y>} mu(dy), r = beta Ax, |r| <= b, with at most (2l+1) i_l(b) q_l and its
+    gradient in r, which is the numerator, with at most (2l+1) i_l'(b) q_l, where q_l = |mu_l| sqrt(4 pi / (2l+1)) is 1
+    at most.  A deposit of degree L has these moments up to L and at l > L others, of at most a_l = |f_{> P - l}|
+    sqrt(4 pi), f its density and P the order of the rule.  As Z >= e^{-b |mean|} (Jensen), for every x
+
+        |m - m_deposit| <= (sum_{l > L} (2l+1) (i_l + i_l')(b) (q_l + a_l) + 2 v r e^b) e^{b |mean|},
+
+    v the total variation of the deposit and r the rounding of its moments.
     """
 
     def __init__(self, measure: Measure, tolerance: float, location: Array | None = None) -> None:
@@ -48,74 +70,115 @@ class SourceChoice:
         self._batches = MOMENT_DEGREES if len(measure.weights) <= CHUNK else MOMENT_DEGREES[1:]
         self._tolerance = tolerance
         self._mean = float(np.linalg.norm(mean_token(measure)))
+        self.spread = math.sqrt(max(1.0 - self._mean**2, 0.0))  # root mean square distance from the mean token
         limit = WORTH * len(measure.weights)
         self._degrees = [degree for degree in DEPOSIT_DEGREES if 1.4 * (degree + 1) ** 2 <= limit]
         self._deposits: dict[int, tuple[Sources, float]] = {}
-        self._moments: dict[int, Coefficients] = {}
+        self._known: dict[int, Coefficients] = {}
+        self._bounds: dict[int, tuple[list[int], Array, Array]] = {}
 
-    def for_strength(self, strength: float) -> Sources:
-        """Sources for a head of strength b = beta |A|: barycentres within the tolerance for every x.
+    def degree_for(self, strength: float) -> int:
+        """Degree of the deposit for a head of strength b = beta |A|, 0 for the measure itself.
 
-        With Z >= exp(-b |mean|) (Jensen), moments exact below degree Ly, T = sum_{l >= Ly} (2l+1) i_l(b) and the
-        total variation V of the deposit, |m - m_deposit| <= 2 ((1 + V) T + V r e^b) e^{b |mean|}, r the rounding.
+        Barycentres are within the tolerance for every x; weaker heads may use the same.
         """
-        room = math.log(self._tolerance / 2) - strength * self._mean
-        if math.log(ROUNDING) + strength > room:
-            return self.full
-        for degree in self._degrees:
-            log_tail = _log_tail(degree, strength)
-            if math.log(2) + log_tail > room:  # V >= 1: this cannot pass, spare the deposit
-                continue
-            deposit, variation = self._deposit(degree)
-            if (1 + variation) * math.exp(log_tail) + variation * ROUNDING * math.exp(strength) <= math.exp(room):
-                return deposit
-        return self.full
+        room = math.log(self._tolerance) - strength * self._mean
+        if math.log(2 * ROUNDING) + strength > room:
+            return 0
+        bessel, limit, noise = _bessel(strength), math.exp(room), 2 * ROUNDING * math.exp(strength)
+        for top in self._batches:
+            degrees, left_out, variations = self._left_out(top)
+            for degree, tail, most in zip(degrees, left_out @ bessel, variations, strict=True):
+                if tail + noise > limit:  # v >= 1
+                    continue
+                if tail + most * noise <= limit or tail + self._deposit(degree)[1] * noise <= limit:
+                    return degree
+        return 0
+
+    def count(self, degree: int) -> int:
+        """About how many sources a deposit has, pairs counted once; of degree 0 the points of the measure."""
+        return 2 * (degree + 1) ** 2 // 3 + 1 if degree else len(self.full.weights)
+
+    def sources(self, degree: int) -> Sources:
+        """The deposit of a degree, the measure itself for 0."""
+        return self._deposit(degree)[0] if degree else self.full
 
     def _deposit(self, degree: int) -> tuple[Sources, float]:
         if degree not in self._deposits:
-            top = next(top for top in self._batches if degree <= top)
-            if top not in self._moments:
-                self._moments[top] = adjoint_at(self.full.weights, self.full.points, top, self._location)
-            points, area = _lebedev(degree)
-            density = _at_lebedev(resize(self._moments[top], degree), degree)
-            weights, mirrored = np.split(area * density, 2)
+            moments = self._moments(next(top for top in self._batches if degree <= top))
+            upper, area = _lebedev(degree)
+            weights, mirrored = area * _at_lebedev(resize(moments, degree), degree)
             variation = float(np.abs(weights).sum() + np.abs(mirrored).sum())
-            self._deposits[degree] = (Sources(points[: len(weights)], weights, mirrored), variation)
+            self._deposits[degree] = (Sources(upper, weights, mirrored), variation)
         return self._deposits[degree]
+
+    def _moments(self, top: int) -> Coefficients:
+        if top not in self._known:
+            self._known[top] = adjoint_at(self.full.weights, self.full.points, top, self._location)
+        return self._known[top]
+
+    def _left_out(self, top: int) -> tuple[list[int], Array, Array]:
+        """Degrees of deposits from the moments up to `top`, by deposit and l what i_l(b) counts, bounds of v >= 1."""
+        if top not in self._bounds:
+            degrees = [degree for degree in self._degrees if degree <= top]
+            low, own = _hearing()[: len(degrees)], np.array(degrees, dtype=np.intp)[:, None]
+            squares = 4 * math.pi * power(self._moments(top))  # (2l+1) q_l^2
+            size = np.ones(LAST + 2)  # q_l + a_l; 1 is also the q of what is not known
+            size[: top + 1] = np.minimum(np.sqrt(squares / _L2[: top + 1]) + ROUNDING, 1.0)
+            beyond = np.append(np.cumsum(squares[::-1])[::-1], 0.0)
+            aliased = np.sqrt(np.maximum(beyond[np.minimum(low, own + 1)] - beyond[own + 1], 0.0))
+            wrong: Array = np.where(_L <= own, 0.0, size + aliased)
+            counts = wrong[:, :-1] * _L2[:-1] + wrong[:, 1:] * _L[1:]  # (2l+1) i_l' = l i_{l-1} + (l+1) i_{l+1}
+            counts[:, 1:] += _L[1:-1] * wrong[:, :-2]
+            variations: Array = np.sqrt(beyond[0] - beyond[own[:, 0] + 1])  # Cauchy-Schwarz
+            self._bounds[top] = degrees, counts, variations
+        return self._bounds[top]
+
+
+@lru_cache(maxsize=1)
+def _hearing() -> NDArray[np.intp]:
+    """By deposit and l: the lowest degree of its density that its nodes take for one of degree l, P - l + 1."""
+    return np.maximum(np.array(RULES)[:, None] - _L + 1, 0)
 
 
 @lru_cache(maxsize=32)
 def _lebedev(degree: int) -> tuple[Array, Array]:
-    """Lebedev nodes exact to twice the degree, the second half antipodal to the first; weights of sum 4 pi."""
-    order = next(order for order in (*range(3, 32, 2), *range(35, 132, 6)) if order >= 2 * degree)
-    columns, weights = lebedev_rule(order)
+    """Upper half of the Lebedev nodes exact to twice the degree, which are symmetric; weights, 4 pi for both halves."""
+    columns, weights = lebedev_rule(RULES[DEPOSIT_DEGREES.index(degree)])
     x, y, z = columns
     upper = (z > 0) | ((z == 0) & ((y > 0) | ((y == 0) & (x > 0))))
-    half = np.ascontiguousarray(columns.T[upper])
-    return np.concatenate([half, -half]), np.concatenate([weights[upper], weights[upper]])
+    return np.ascontiguousarray(columns.T[upper]), weights[upper]
 
 
 @lru_cache(maxsize=32)
-def _lebedev_table(degree: int) -> Array | None:
-    return dense.synthesis_table(_lebedev(degree)[0], degree)
+def _lebedev_tables(degree: int) -> tuple[NDArray[np.intp], Array, NDArray[np.intp], Array] | None:
+    """Modes of even degrees and their table (nodes, 2 modes), the same for odd ones; None where they are too large."""
+    table = dense.synthesis_table(_lebedev(degree)[0], degree)
+    if table is None:
+        return None
+    odd = mode_numbers(degree)[0] % 2 == 1
+    even, uneven = np.flatnonzero(~odd), np.flatnonzero(odd)
+    twice = np.concatenate([odd, odd])
+    return even, np.ascontiguousarray(table[:, ~twice]), uneven, np.ascontiguousarray(table[:, twice])
 
 
 def _at_lebedev(coefficients: Coefficients, degree: int) -> Array:
-    """Values at the Lebedev nodes of a degree."""
-    table = _lebedev_table(degree)
-    if table is None:
-        return synthesis_at(coefficients, _lebedev(degree)[0])
-    values: Array = table @ np.concatenate([coefficients.real, coefficients.imag])
-    return values
+    """Values at the Lebedev nodes of a degree and at their antipodes, (2, nodes); Y_l(-x) = (-1)^l Y_l(x)."""
+    tables = _lebedev_tables(degree)
+    if tables is None:
+        nodes = _lebedev(degree)[0]
+        return np.stack([synthesis_at(coefficients, nodes), synthesis_at(coefficients, -nodes)])
+    even, odd = (
+        table @ np.concatenate([coefficients.real[modes], coefficients.imag[modes]])
+        for modes, table in zip(tables[::2], tables[1::2], strict=True)
+    )
+    return np.stack([even + odd, even - odd])
 
 
-def _log_tail(degree: int, strength: float) -> float:
-    """Upper bound of log sum_{l >= degree} (2l+1) i_l(b), from i_l(b) <= b^l e^{b^2/(4l+6)} / (2l+1)!!."""
-    ratio = strength / (2 * degree + 1)
-    if ratio == 0:
-        return -math.inf
-    if ratio >= 0.9:
-        return math.inf
-    log_double_factorial = (degree + 1) * math.log(2) + math.lgamma(degree + 1.5) - 0.5 * math.log(math.pi)
-    first = degree * math.log(strength) - log_double_factorial + strength**2 / (4 * degree + 6)
-    return first + math.log(2 * degree + 1) - math.log1p(-ratio)
+def _bessel(strength: float) -> Array:
+    """Upper bounds b^l e^{b^2/(4l+6)} / (2l+1)!! of i_l(b), the modified spherical Bessel functions, for l <= LAST."""
+    logarithm = _L[:-1] * math.log(max(strength, 1e-300))
+    logarithm -= _LOG_FACTORIALS
+    logarithm += strength**2 / (2 * _L2[:-1] + 4)
+    bound: Array = np.exp(np.maximum(logarithm, -700.0, out=logarithm), out=logarithm)
+    return bound

@@ -6,7 +6,8 @@ import pytest
 
 from spde import barycentres
 from spde.barycentres import on_circles, on_gauss_grid, pairs_of
-from spde.field import _truncation
+from spde.dense import by_order_and_degree
+from spde.head_series import _truncation
 from spde.sources import Sources
 
 RNG = np.random.default_rng(0)
@@ -41,9 +42,11 @@ def test_the_grid_is_the_dense_sum(signed, degree, strength):
     given, form = sources(133, signed), form_of(strength)
     points, _ = dense.gauss_nodes(degree + 1, 2 * degree + 2)
     north_first = points.reshape(degree + 1, -1, 3)[::-1].reshape(-1, 3)
-    found = on_gauss_grid(form, degree, pairs_of(given))
-    assert found.shape == (3, degree + 1, 2 * degree + 2)
-    assert np.abs(found.reshape(3, -1).T - wanted(north_first, form, given)).max() < 1e-13
+    forms = np.stack([form, form_of(strength), form])
+    found = on_gauss_grid(forms, degree, pairs_of(given))
+    assert found.shape == (3, 3, degree + 1, 2 * degree + 2)
+    for one, values in zip(forms, found, strict=True):
+        assert np.abs(values.reshape(3, -1).T - wanted(north_first, one, given)).max() < 1e-13
 
 
 @pytest.mark.parametrize("strength", [20.0, 299.0])
@@ -53,26 +56,26 @@ def test_strong_heads_stay_right(strength):
     given = given._replace(weights=10.0 ** RNG.uniform(-12, 0, 50))
     points, _ = dense.gauss_nodes(12, 24)
     north_first = points.reshape(12, -1, 3)[::-1].reshape(-1, 3)
-    found = on_gauss_grid(form, 11, pairs_of(given)).reshape(3, -1).T
+    found = on_gauss_grid(form[None], 11, pairs_of(given)).reshape(3, -1).T
     assert np.abs(found - wanted(north_first, form, given)).max() < 1e-12
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["positive", "signed"])
 def test_the_circles_are_the_dense_sum(signed):
-    given, form, half = sources(97, signed), form_of(3.0), 26
-    _, _, axes = np.linalg.svd(form)
+    given, forms, half = sources(97, signed), np.stack([form_of(3.0), form_of(1.0)]), 26
+    _, _, axes = np.linalg.svd(forms)
     phi = np.pi * np.arange(2 * half) / half
-    found = on_circles(form, axes, half, pairs_of(given))
-    for circle, other in zip(found, axes[1:], strict=True):
-        x = np.outer(np.cos(phi), axes[0]) + np.outer(np.sin(phi), other)
-        assert np.abs(circle.T - wanted(x, form, given)).max() < 1e-13
+    for form, own, circles in zip(forms, axes, on_circles(forms, axes, half, pairs_of(given)), strict=True):
+        for circle, other in zip(circles, own[1:], strict=True):
+            x = np.outer(np.cos(phi), own[0]) + np.outer(np.sin(phi), other)
+            assert np.abs(circle.T - wanted(x, form, given)).max() < 1e-13
 
 
 @pytest.mark.parametrize("block", [1, 500, 5000])
 @pytest.mark.parametrize("n", [64, 67, 400])
 def test_blocks_change_nothing(monkeypatch, block, n):
     """Cut between rings, between sources, or both."""
-    given, form = sources(n, signed=True), form_of(2.0)
+    given, form = sources(n, signed=True), np.stack([form_of(2.0), form_of(1.0)])
     pairs, axes = pairs_of(given), np.linalg.svd(form)[2]
     whole = on_gauss_grid(form, 9, pairs), on_circles(form, axes, 12, pairs)
     monkeypatch.setattr(barycentres, "BLOCK", block)
@@ -86,11 +89,11 @@ def test_the_truncation_of_a_geometric_series_is_exact(degree, ratio):
     """Parts of degree l of size r^l: those from L on, as the last two degrees count as one, are r^L/sqrt(1 - r^2)."""
     degrees = np.concatenate([np.arange(m, degree + 1) for m in range(degree + 1)])
     orders = np.concatenate([np.full(degree + 1 - m, m) for m in range(degree + 1)])
+    fields = np.zeros((2, 3, len(degrees)), dtype=complex)
     for order in (0, 1):
-        a = np.zeros((3, len(degrees)), dtype=complex)
         share = 1 if order == 0 else 2  # an order m > 0 stands for -m too
         here = orders == order
-        a[1, here] = 1j * ratio ** degrees[here] * np.sqrt(4 * np.pi / (share * (2 * degrees[here] + 1)))
-        want = ratio**degree / np.sqrt(1 - ratio**2)
-        assert abs(_truncation(a) / want - 1) < 1e-10
-    assert _truncation(np.zeros((3, len(degrees)), dtype=complex)) == 0
+        fields[order, 1, here] = 1j * ratio ** degrees[here] * np.sqrt(4 * np.pi / (share * (2 * degrees[here] + 1)))
+    want = ratio**degree / np.sqrt(1 - ratio**2)
+    assert np.abs(_truncation(by_order_and_degree(fields.reshape(6, -1), degree)) / want - 1).max() < 1e-10
+    assert _truncation(by_order_and_degree(np.zeros_like(fields[0]), degree)) == 0

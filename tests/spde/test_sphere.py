@@ -209,8 +209,13 @@ def test_tables_are_the_transforms(degree):
     want[:, : degree + 1] = want[:, : degree + 1].real
     points, _ = gauss_grid(degree + 1, 2 * degree + 2)
     values = synthesis_at(want, points)
-    found = tables.analysis(values.reshape(2, degree + 1, 2 * degree + 2))
+    table = tables.analysis(values.reshape(2, degree + 1, 2 * degree + 2))
+    assert np.array_equal(table, tables.by_order_and_degree(tables.by_mode(table), degree))
+    found = tables.by_mode(table)
     assert np.abs(found - want).max() < 1e-11
+    finer, _ = gauss_grid(degree + 4, 2 * degree + 8)
+    on_finer = np.moveaxis(tables.synthesis(want, degree + 3), -1, 0).reshape(2, -1)
+    assert np.abs(on_finer - synthesis_at(want, finer)).max() < 1e-11
     table = tables.synthesis_table(points[:50], degree)
     assert np.abs(table @ np.concatenate([want[0].real, want[0].imag]) - values[0, :50]).max() < 1e-11
     assert tables.synthesis_table(np.tile(points, (1 + (1 << 20) // (len(points) * want.size // 2), 1)), degree) is None
