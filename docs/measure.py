@@ -114,8 +114,9 @@ def degrees():
                 field = SpectralField(Softmax(1.0), push, measure, 20_000)
                 error = np.abs(field.at(targets) - DirectField(Softmax(1.0), push, measure).at(targets)).max()
                 found.append((field.degree, error))
-            sources = SourceChoice(measure, 0.25e-6).for_strength(strength)
-            signed = "" if sources.mirrored is None else " in antipodal pairs"
+            choice = SourceChoice(measure, 0.25e-6)
+            degree = choice.degree_for(strength)
+            sources, signed = choice.sources(degree), " in antipodal pairs" if degree else ""
             all_degrees, errors = np.array(found).T
             print(
                 f"  {name} {strength:4.1f}: degree {np.median(all_degrees):.0f} ({all_degrees.min():.0f} ... "
