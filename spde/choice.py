@@ -22,7 +22,7 @@ from spde.field import GUARD
 from spde.field_choice import SPECTRAL, spectral_field
 from spde.sources import ROUNDING
 
-DIRECT_HEAD, DIRECT_PAIR = 25.0, 1.3e-3  # microseconds of a head, and of a pair of source and target
+DIRECT_HEAD, DIRECT_PAIR = 22.0, 1.6e-3  # microseconds of a head, and of a pair of source and target
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SeriesCost:
     pair: float
 
 
-COSTS = {2: SeriesCost(100.0, 0.05, 35.0, 0.8e-3), 3: SeriesCost(400.0, 0.15, 200.0, 3.5e-3)}  # by dimension
+COSTS = {2: SeriesCost(123.0, 0.06, 43.0, 1e-3), 3: SeriesCost(490.0, 0.19, 60.0, 6.1e-3)}  # by dimension
 
 
 def strengths(attention: Spectral, push: AttentionPush) -> Array:
@@ -67,9 +67,9 @@ def series_time(strength: Array, n: int, n_targets: int, overlap: float, d: int,
         points, sources = digits * (32 + 64 * strength), np.full(len(strength), n)
     else:
         spread = math.sqrt(max(1 - overlap, 0.0))  # scores of a narrow cloud vary little
-        points = (digits * (6 + 5 * strength * spread) + 1) ** 2
-        deposited = np.minimum(n, digits * (65 + 45 * strength))
-        room = math.log(GUARD * tol / 2 / ROUNDING) - 1  # of the exponentials that the bound on a deposit admits
+        points = (digits * (8.5 + 3.5 * strength * spread) + 1) ** 2 / 2
+        deposited = np.minimum(n, 2 / 3 * (digits * (2.9 + 4.6 * strength) + 1) ** 2)
+        room = math.log(GUARD * tol / 2 / ROUNDING) - 0.7  # of the exponentials that the bound on a deposit admits
         sources = np.where(strength * (1 + math.sqrt(overlap)) <= room, deposited, n)
     own = np.minimum(cost.pair * points * sources, direct_time(1, n, n_targets))
     return float(cost.layer + cost.target * n_targets + (cost.head + own).sum())
