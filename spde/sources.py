@@ -86,8 +86,12 @@ class SourceChoice:
         if math.log(2 * ROUNDING) + strength > room:
             return 0
         bessel, limit, noise = _bessel(strength), math.exp(room), 2 * ROUNDING * math.exp(strength)
+        tried = 0
         for top in self._batches:
+            if tried == len(self._degrees):
+                break
             degrees, left_out, variations = self._left_out(top)
+            tried = len(degrees)
             for degree, tail, most in zip(degrees, left_out @ bessel, variations, strict=True):
                 if tail + noise > limit:  # v >= 1
                     continue
