@@ -25,6 +25,7 @@ from particles import (
 from particles.harmonics import low_moments
 from particles.quadrature import gauss_grid
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve, spectral_field
+from spde.head_series import head_of
 from spde.sources import SourceChoice
 from spde.watch import unresolved
 
@@ -114,9 +115,8 @@ def degrees():
                 field = SpectralField(Softmax(1.0), push, measure, 20_000)
                 error = np.abs(field.at(targets) - DirectField(Softmax(1.0), push, measure).at(targets)).max()
                 found.append((field.degree, error))
-            choice = SourceChoice(measure, 0.25e-6)
-            degree = choice.degree_for(strength)
-            sources, signed = choice.sources(degree), " in antipodal pairs" if degree else ""
+            head = head_of(form, np.linalg.svd(form)[2], strength, np.eye(3), SourceChoice(measure, 0.25e-6), 0.25e-6)
+            sources, signed = head.choice.sources(head.deposit), " in antipodal pairs" if head.deposit else ""
             all_degrees, errors = np.array(found).T
             print(
                 f"  {name} {strength:4.1f}: degree {np.median(all_degrees):.0f} ({all_degrees.min():.0f} ... "

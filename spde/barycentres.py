@@ -73,6 +73,35 @@ def on_circles(forms: Array, axes: Array, half: int, pairs: Pairs) -> Array:
     return found[:, 0].transpose(2, 1, 0, 3).reshape(len(forms), 2, 3, 2 * half)
 
 
+def partition_margin(form: Array, strength: float, degree: int, pairs: Pairs) -> float:
+    """Lower bound over the sphere of log Z(x) - |Bx|, Z(x) = int e^{<B x, y>} mu(dy), for positive sources; form = B.
+
+    log Z is convex in r = Bx with gradient m(x), and |r| has the second derivative 1/|r| across r.  With b = |B|,
+    u = r/|r| and h the covering radius of the grid, log Z - |r| falls around a grid point by no more than the smaller
+    of |B^T (m - u)| h + (b h)^2 / (2 |r|) and (|B^T m| + b) h.  The Gauss grid is that of an odd degree.
+    """
+    heights, rows = _quarter_grid(degree)
+    axes = form.T @ pairs.columns
+    sums = _sums(rows, axes[None, :2], pairs.table, np.outer(heights, axes[2]))
+    sign = np.array([1.0, -1.0])
+    x = np.empty((2, 2, *rows.shape[:2], 3))  # power of h, power of g, as the sums
+    x[..., :2] = sign[:, None, None, None, None] * rows
+    x[..., 2] = sign[:, None, None] * heights[:, None]
+    r, means = x @ form.T, np.moveaxis(sums[:, :, :3] / sums[:, :, 3:], 2, -1)
+    length, reach = np.linalg.norm(r, axis=-1), _covering_radius(degree)
+    near = np.linalg.norm(means @ form, axis=-1) + strength
+    with np.errstate(divide="ignore", invalid="ignore"):  # where r = 0
+        far = np.linalg.norm((means - r / length[..., None]) @ form, axis=-1) + strength**2 * reach / (2 * length)
+    return float((np.log(sums[:, :, 3]) - length - reach * np.fmin(near, far)).min())
+
+
+@lru_cache(maxsize=64)
+def _covering_radius(degree: int) -> float:
+    """Bound of the distance of a point from the Gauss grid: a way of dtheta, dphi is at most |(dtheta, dphi)| long."""
+    theta = np.sort(np.arccos(np.polynomial.legendre.leggauss(degree + 1)[0]))
+    return float(np.hypot(max(theta[0], np.diff(theta).max() / 2), np.pi / (2 * degree + 2)))
+
+
 def _ratio(sums: Array) -> Array:
     """Barycentres from sums by signs of the scores: (2, S, 4 or 8, R, n) to (2, S, 3, R, n)."""
     total = sums[:, :, :4]

@@ -21,7 +21,7 @@ from particles.parallel import CHUNK, by_chunks
 from particles.pushes import AttentionPush
 from particles.retraction import Retraction
 from particles.tokens import Cloud, Measure
-from spde.head_series import Head, mixed_series
+from spde.head_series import Head, head_of, mixed_series
 from spde.moves import move, tangent_series
 from spde.sources import SourceChoice
 from spde.sphere import Sphere
@@ -78,7 +78,7 @@ class SpectralField:
             own = SourceChoice(weighted, GUARD * tol, self._location) if isinstance(attention, L2) else choice
             strength = abs(beta) * float(singular[m, 0])
             if strength <= PLAIN_LIMIT:
-                heads[m] = Head(beta * forms[m], axes[m], strength, push.mixing[m], own, own.degree_for(strength))
+                heads[m] = head_of(beta * forms[m], axes[m], strength, push.mixing[m], own, GUARD * tol)
         self._coefficients, self.tail = mixed_series(list(heads.values()), n_targets, GUARD * tol)
         self.degrees = np.array([heads[m].degree if m in heads else 0 for m in range(len(forms))])
         self.degree = degree_of(self._coefficients)

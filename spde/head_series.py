@@ -14,14 +14,16 @@ import numpy as np
 from particles.arrays import Array
 from particles.harmonics import Coefficients
 from spde import dense
-from spde.barycentres import on_circles, on_gauss_grid, pairs_of
-from spde.sources import SourceChoice
+from spde.barycentres import on_circles, on_gauss_grid, pairs_of, partition_margin
+from spde.sources import STRONGEST, SourceChoice
 from spde.transforms import DuccTransforms
 
 PAIR_COST = 0.75  # an antipodal pair against two points: one exponential and one division
 MODES_BEYOND = 2  # degrees added to the one the probe asks for
 PROBE = 20_000  # exponentials on a grid below which a probe of the degree does not pay
 SHARED = 16_000  # exponentials more that a head may cost on the grid of another before one of its own pays
+COARSE = 1.2  # degree of the grid on which Z is bounded, over beta |A|
+CHEAP = 0.2  # points of that grid, over those of the series
 TOGETHER = 16  # heads on one grid at most: memory
 
 
@@ -32,6 +34,7 @@ class Head:
     form : beta A, (3, 3).   axes : right singular vectors of A, by rows.   strength : beta |A|.   mixing : C, (3, 3).
     choice : the measure and its deposits.
     deposit, degree : what is tried now, of the sources and of the series; 0 for the measure itself and for no series.
+    alone : its deposit may not serve others.
     """
 
     form: Array
@@ -40,12 +43,25 @@ class Head:
     mixing: Array
     choice: SourceChoice
     deposit: int
+    alone: bool = False
     degree: int = 0
 
     @property
     def n_sources(self) -> int:
         """About how many there are."""
         return self.choice.count(self.deposit)
+
+
+def head_of(form: Array, axes: Array, strength: float, mixing: Array, choice: SourceChoice, tolerance: float) -> Head:
+    """A head with its sources: where Jensen's bound admits no deposit, Z is bounded on a grid, if that costs little."""
+    deposit = choice.degree_for(strength)
+    coarse = _odd(max(7, int(COARSE * strength)))
+    dear = (coarse + 1) ** 2 > CHEAP * (_guess(strength * choice.spread, tolerance) + 1) ** 2
+    if deposit or strength > STRONGEST or dear:
+        return Head(form, axes, strength, mixing, choice, deposit)
+    margin = partition_margin(form, strength, coarse, pairs_of(choice.full))
+    deposit = choice.degree_for(strength, margin)
+    return Head(form, axes, strength, mixing, choice, deposit, alone=deposit > 0)
 
 
 def mixed_series(heads: list[Head], n_targets: int, tolerance: float) -> tuple[Coefficients, float]:
@@ -97,7 +113,7 @@ def _groups(sized: list[tuple[Head, int]], cost: Callable[[int, int], float]) ->
     open_groups: dict[tuple[int, bool], list[Head]] = {}
     sizes: dict[tuple[int, bool], int] = {}
     for head, size in sorted(sized, key=lambda pair: -pair[0].strength):
-        kind = id(head.choice), head.deposit > 0
+        kind = id(head if head.alone else head.choice), head.deposit > 0
         group = open_groups.get(kind)
         if group is not None and len(group) < TOGETHER and size <= sizes[kind]:
             more = cost(sizes[kind], group[0].n_sources) - cost(size, head.n_sources)
@@ -135,7 +151,7 @@ def _find_degrees(heads: list[Head], n_targets: int, tolerance: float) -> None:
     for head in heads:
         head.degree = _guess(head.strength * head.choice.spread, tolerance)
         if _grid_cost(head.degree, head.n_sources) > PROBE:
-            pending.append((head, 2 * math.ceil(2.0 * head.strength + 5)))
+            pending.append((head, _first_half(head.strength)))
     while pending:
         probed, pending = pending, []
         for group, half in _groups(probed, _circles_cost):
@@ -153,6 +169,11 @@ def _find_degrees(heads: list[Head], n_targets: int, tolerance: float) -> None:
                 head.degree = half
                 if _pays(head, n_targets):
                     pending.append((head, 2 * math.ceil(0.75 * half)))
+
+
+def _first_half(strength: float) -> int:
+    """Half of the points on a circle that are enough for most heads."""
+    return 2 * math.ceil(2.0 * strength + 5)
 
 
 def _guess(variation: float, tolerance: float) -> int:

@@ -24,7 +24,8 @@ WORTH = 1.6  # a deposit may have this many times the points: its nodes come in 
 RULES = (7, 9, 11, 15, 17, 19, 21, 23, 29, 31, *range(35, 132, 6))  # orders of Lebedev rules of positive weights
 DEPOSIT_DEGREES = tuple(order // 2 for order in RULES)
 MOMENT_DEGREES = (23, 29, 65)  # moments are computed in few batches
-LAST = 110  # degrees that a bound counts: what is beyond is nothing, as rounding admits b <= 27 only
+STRONGEST = 40.0  # beta |A| for which there are deposits
+LAST = 110  # degrees that a bound counts: what is beyond is nothing, less than e^-60
 
 _L = np.arange(LAST + 2)
 _L2 = 2.0 * _L + 1
@@ -60,7 +61,8 @@ class SourceChoice:
 
         |m - m_deposit| <= (sum_{l > L} (2l+1) (i_l + i_l')(b) (q_l + a_l) + 2 v r e^b) e^{b |mean|},
 
-    v the total variation of the deposit and r the rounding of its moments.
+    v the total variation of the deposit and r the rounding of its moments.  At |r| < b the sum is smaller by (|r|/b)^L
+    at least, and if L >= b by e^{|r| - b}; so e^{-b - min(log Z - |r|)} may take the place of e^{b |mean|}.
     """
 
     def __init__(self, measure: Measure, tolerance: float, location: Array | None = None) -> None:
@@ -77,13 +79,14 @@ class SourceChoice:
         self._known: dict[int, Coefficients] = {}
         self._bounds: dict[int, tuple[list[int], Array, Array]] = {}
 
-    def degree_for(self, strength: float) -> int:
+    def degree_for(self, strength: float, margin: float | None = None) -> int:
         """Degree of the deposit for a head of strength b = beta |A|, 0 for the measure itself.
 
-        Barycentres are within the tolerance for every x; weaker heads may use the same.
+        Barycentres are within the tolerance for every x.  `margin` is a lower bound of log Z(x) - |beta Ax| for this
+        head; without it Jensen's is taken, and the deposit may serve weaker heads too.
         """
-        room = math.log(self._tolerance) - strength * self._mean
-        if math.log(2 * ROUNDING) + strength > room:
+        room = math.log(self._tolerance) + (-strength * self._mean if margin is None else strength + margin)
+        if math.log(2 * ROUNDING) + strength > room or strength > STRONGEST:
             return 0
         bessel, limit, noise = _bessel(strength), math.exp(room), 2 * ROUNDING * math.exp(strength)
         tried = 0
@@ -93,7 +96,7 @@ class SourceChoice:
             degrees, left_out, variations = self._left_out(top)
             tried = len(degrees)
             for degree, tail, most in zip(degrees, left_out @ bessel, variations, strict=True):
-                if tail + noise > limit:  # v >= 1
+                if tail + noise > limit or (margin is not None and degree < strength):  # v >= 1
                     continue
                 if tail + most * noise <= limit or tail + self._deposit(degree)[1] * noise <= limit:
                     return degree

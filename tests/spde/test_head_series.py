@@ -94,7 +94,7 @@ def test_degrees_that_are_too_small_are_raised(monkeypatch):
 def test_a_probe_that_starts_too_small_goes_on(monkeypatch):
     heads, measure = push(3, [3.0, 5.0, 7.0]), cloud()
     usual, _ = error(heads, measure)
-    monkeypatch.setattr(head_series.math, "ceil", lambda x: min(int(x) + 1, 4) if x < 30 else int(x) + 1)
+    monkeypatch.setattr(head_series, "_first_half", lambda strength: 6)
     small, found = error(heads, measure)
     assert found < TOL
     assert np.abs(small.degrees - usual.degrees).max() <= 2

@@ -8,6 +8,8 @@ from scipy.special import spherical_in
 
 from particles import Cloud, VonMisesFisherMixture
 from particles.harmonics import adjoint_at, degree_of, mode_numbers, power
+from particles.quadrature import gauss_grid
+from spde.barycentres import _covering_radius, pairs_of, partition_margin
 from spde.sources import DEPOSIT_DEGREES, LAST, ROUNDING, RULES, SourceChoice, _bessel, _lebedev
 
 LAW = VonMisesFisherMixture([1.0], [[0.6, 0.0, 0.8]], [2.0])
@@ -119,28 +121,70 @@ def adversaries(rng, n):
     ]
 
 
-def test_no_measure_and_no_strength_leaves_the_bound():
-    """Largest error over points in all directions, the one opposite to the mean token among them."""
-    rng, shares = np.random.default_rng(2), []
+def form_of(rng, strength):
+    """beta A of any shape, |beta A| = strength."""
+    form = rng.standard_normal((3, 3)) @ np.diag([1.0, *rng.random(2)]) @ rng.standard_normal((3, 3))
+    return strength * form / np.linalg.norm(form, 2)
+
+
+def directions(rng, form, points, mean):
+    """Unit vectors: anywhere, opposite to the mean token, at the tokens, where scores vary most."""
+    axes = np.linalg.svd(form)[2]
+    return unit(np.concatenate([rng.standard_normal((60, 3)), -mean[None], points[:20], -points[:20], axes, -axes]))
+
+
+@pytest.mark.parametrize("bound", ["of Jensen", "on a grid"])
+def test_no_measure_and_no_strength_leaves_the_bound(bound):
+    rng, shares, strongest = np.random.default_rng(2), [], 0.0
     for n in (60, 600, 4000) * 3:
         for points, weights in adversaries(rng, n):
             measure, tolerance = Cloud(points, weights / weights.sum()), 10 ** rng.uniform(-10, -2)
             choice = SourceChoice(measure, tolerance)
-            mean = measure.weights @ points
-            x = unit(np.concatenate([rng.standard_normal((60, 3)), -mean[None], points[:20], -points[:20]]))
-            for strength in 10 ** rng.uniform(-1, 1.3, 5):
-                degree = choice.degree_for(strength)
+            for strength in 10 ** rng.uniform(-1, 1.5, 5):
+                form, margin = strength * np.eye(3), None  # all r of length b
+                if bound == "on a grid":
+                    form = form_of(rng, strength)
+                    margin = partition_margin(form, strength, 11, pairs_of(choice.full))
+                degree = choice.degree_for(strength, margin)
                 if degree:
                     nodes, *signed = choice.sources(degree)
-                    wanted = barycentre(x, strength, points, measure.weights)
-                    found = barycentre(x, strength, np.concatenate([nodes, -nodes]), np.concatenate(signed))
+                    r = directions(rng, form, points, measure.weights @ points) @ form.T
+                    wanted = barycentre(r, points, measure.weights)
+                    found = barycentre(r, np.concatenate([nodes, -nodes]), np.concatenate(signed))
                     shares.append(np.linalg.norm(found - wanted, axis=1).max() / tolerance)
+                    strongest = max(strongest, strength)
     assert len(shares) > 120
-    assert 0.3 < max(shares) < 1  # the bound is sharp enough to be worth something
+    assert 0.1 < max(shares) < 1  # the bound is sharp enough to be worth something
+    assert strongest > (6 if bound == "of Jensen" else 12)
 
 
-def barycentre(x, strength, points, weights):
-    shares = weights * np.exp(strength * (x @ points.T - 1))
+def test_the_margin_of_z_is_a_lower_bound_and_comes_close_on_finer_grids():
+    rng, gaps = np.random.default_rng(3), []
+    for points, weights in adversaries(rng, 500):
+        measure = Cloud(points, weights / weights.sum())
+        pairs = pairs_of(SourceChoice(measure, 1e-6).full)
+        for strength in (0.0, 0.5, 5.0, 20.0, 60.0):
+            form = form_of(rng, strength)
+            r = directions(rng, form, points, measure.weights @ points) @ form.T
+            least = (np.log(np.exp(r @ points.T) @ measure.weights) - np.linalg.norm(r, axis=1)).min()
+            found = [partition_margin(form, strength, degree, pairs_of(SourceChoice(measure, 1e-6).full)) for degree in (7, 31, 95)]
+            assert max(found) <= least + 1e-9
+            gaps.append((least - np.array(found)) / max(strength, 1e-3))
+    assert (np.max(gaps, axis=0) < [0.6, 0.2, 0.06]).all()
+
+
+def test_a_covering_radius_covers():
+    rng = np.random.default_rng(4)
+    x = unit(np.concatenate([rng.standard_normal((3000, 3)), [[0, 0, 1.0], [1e-3, 0, 1.0]]]))
+    for degree in (7, 15):
+        points, _ = gauss_grid(degree + 1, 2 * degree + 2)
+        farthest = np.arccos((x @ points.T).max(axis=1)).max()
+        assert farthest <= _covering_radius(degree) < 1.6 * farthest
+
+
+def barycentre(r, points, weights):
+    scores = r @ points.T
+    shares = weights * np.exp(scores - scores.max(axis=1, keepdims=True))
     return shares @ points / shares.sum(axis=1, keepdims=True)
 
 
