@@ -145,7 +145,7 @@ def test_direct_and_spectral_jacobians_agree_to_the_tolerance():
         errors.append(np.abs(field.jacobian(points) @ tangent - exact).max())
         assert errors[-1] < tol * size * field.degree
     assert errors[0] > 30 * errors[1] > 900 * errors[2]
-    for n_targets, least, most in ((3000, 1, 5), (1, 6, 6)):  # some, and all, are summed directly
+    for n_targets, least, most in ((1000, 1, 5), (1, 6, 6)):  # some, and all, are summed directly
         some = SpectralField(Softmax(2.0), push, nodes, n_targets, 1e-9)
         assert least <= (some.degrees == 0).sum() <= most
         assert np.abs(some.jacobian(points) @ tangent - exact).max() < 1e-9 * size * field.degree

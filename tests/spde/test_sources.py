@@ -167,7 +167,7 @@ def test_the_margin_of_z_is_a_lower_bound_and_comes_close_on_finer_grids():
             form = form_of(rng, strength)
             r = directions(rng, form, points, measure.weights @ points) @ form.T
             least = (np.log(np.exp(r @ points.T) @ measure.weights) - np.linalg.norm(r, axis=1)).min()
-            found = [partition_margin(form, strength, degree, pairs_of(SourceChoice(measure, 1e-6).full)) for degree in (7, 31, 95)]
+            found = [partition_margin(form, strength, degree, pairs) for degree in (7, 31, 95)]
             assert max(found) <= least + 1e-9
             gaps.append((least - np.array(found)) / max(strength, 1e-3))
     assert (np.max(gaps, axis=0) < [0.6, 0.2, 0.06]).all()
