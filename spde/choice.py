@@ -3,8 +3,8 @@
     direct    sum over heads of  a + b n targets
     series    c + e targets + sum over heads of  f + min(g points sources, a + b n targets)
 
-points and sources are what a head's series takes, as far as beta |A|, the mean token and the tolerance tell; a head for
-which that is more than direct sums is summed directly by the series too.
+points and sources, whose product is that of exponentials, are what a head's series takes, as far as beta |A|, the mean
+token and the tolerance tell; a head for which that is more than direct sums is summed directly by the series too.
 """
 
 import math
@@ -20,6 +20,7 @@ from particles.pushes import AttentionPush, Field
 from particles.tokens import Measure, mean_token
 from spde.field import GUARD
 from spde.field_choice import SPECTRAL, spectral_field
+from spde.head_series import bounded_on_a_grid, guessed_degree
 from spde.sources import ROUNDING
 
 DIRECT_HEAD, DIRECT_PAIR = 22.0, 1.6e-3  # microseconds of a head, and of a pair of source and target
@@ -27,7 +28,7 @@ DIRECT_HEAD, DIRECT_PAIR = 22.0, 1.6e-3  # microseconds of a head, and of a pair
 
 @dataclass(frozen=True)
 class SeriesCost:
-    """Microseconds of a field by series: of a layer, a target, a head, and a pair of grid point and source.
+    """Microseconds of a field by series: of a layer, a target, a head, and an exponential.
 
     Measured on one core; only the ratios count, and benchmarks/tokens.py shows what the choices made by them lose.
     """
@@ -38,7 +39,7 @@ class SeriesCost:
     pair: float
 
 
-COSTS = {2: SeriesCost(123.0, 0.06, 43.0, 1e-3), 3: SeriesCost(490.0, 0.19, 60.0, 6.1e-3)}  # by dimension
+COSTS = {2: SeriesCost(123.0, 0.06, 43.0, 1e-3), 3: SeriesCost(470.0, 0.23, 40.0, 4e-3)}  # by dimension
 
 
 def strengths(attention: Spectral, push: AttentionPush) -> Array:
@@ -61,16 +62,17 @@ def series_time(strength: Array, n: int, n_targets: int, overlap: float, d: int,
 
     n tokens whose mean has the squared length `overlap`, n_targets points, tolerance `tol`.
     """
-    cost = COSTS[d]
+    cost, strength = COSTS[d], np.minimum(strength, 1e6)  # far beyond any series
     digits = max(1 + 0.08 * (-math.log10(tol) - 6), 0.5)  # degrees grow with the digits wanted
     if d == 2:
         points, sources = digits * (32 + 64 * strength), np.full(len(strength), n)
     else:
         spread = math.sqrt(max(1 - overlap, 0.0))  # scores of a narrow cloud vary little
-        points = (digits * (8.5 + 3.5 * strength * spread) + 1) ** 2 / 2
-        deposited = np.minimum(n, 2 / 3 * (digits * (2.9 + 4.6 * strength) + 1) ** 2)
-        room = math.log(GUARD * tol / 2 / ROUNDING) - 0.7  # of the exponentials that the bound on a deposit admits
-        sources = np.where(strength * (1 + math.sqrt(overlap)) <= room, deposited, n)
+        points = np.array([(guessed_degree(b * spread, GUARD * tol) + 1) ** 2 / 2 for b in strength])
+        deposited = np.minimum(n, 2 / 3 * (digits * (2.9 + 5.2 * strength) + 1) ** 2)
+        room = math.log(GUARD * tol / 2 / ROUNDING) - 0.65  # of the exponentials that the bound on a deposit admits
+        on_grid = [bounded_on_a_grid(b, spread, GUARD * tol) for b in strength]
+        sources = np.where((strength * (1 + math.sqrt(overlap)) <= room) | on_grid, deposited, n)
     own = np.minimum(cost.pair * points * sources, direct_time(1, n, n_targets))
     return float(cost.layer + cost.target * n_targets + (cost.head + own).sum())
 

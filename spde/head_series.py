@@ -55,13 +55,21 @@ class Head:
 def head_of(form: Array, axes: Array, strength: float, mixing: Array, choice: SourceChoice, tolerance: float) -> Head:
     """A head with its sources: where Jensen's bound admits no deposit, Z is bounded on a grid, if that costs little."""
     deposit = choice.degree_for(strength)
-    coarse = _odd(max(7, int(COARSE * strength)))
-    dear = (coarse + 1) ** 2 > CHEAP * (_guess(strength * choice.spread, tolerance) + 1) ** 2
-    if deposit or strength > STRONGEST or dear:
+    if deposit or not bounded_on_a_grid(strength, choice.spread, tolerance):
         return Head(form, axes, strength, mixing, choice, deposit)
-    margin = partition_margin(form, strength, coarse, pairs_of(choice.full))
+    margin = partition_margin(form, strength, _coarse(strength), pairs_of(choice.full))
     deposit = choice.degree_for(strength, margin)
     return Head(form, axes, strength, mixing, choice, deposit, alone=deposit > 0)
+
+
+def bounded_on_a_grid(strength: float, spread: float, tolerance: float) -> bool:
+    """Whether a bound of Z on a grid costs little beside the series; `spread` as in `SourceChoice`."""
+    points = CHEAP * (guessed_degree(strength * spread, tolerance) + 1) ** 2
+    return strength <= STRONGEST and (_coarse(strength) + 1) ** 2 <= points
+
+
+def _coarse(strength: float) -> int:
+    return _odd(max(7, int(COARSE * strength)))
 
 
 def mixed_series(heads: list[Head], n_targets: int, tolerance: float) -> tuple[Coefficients, float]:
@@ -149,7 +157,7 @@ def _find_degrees(heads: list[Head], n_targets: int, tolerance: float) -> None:
     """
     pending = []
     for head in heads:
-        head.degree = _guess(head.strength * head.choice.spread, tolerance)
+        head.degree = guessed_degree(head.strength * head.choice.spread, tolerance)
         if _grid_cost(head.degree, head.n_sources) > PROBE:
             pending.append((head, _first_half(head.strength)))
     while pending:
@@ -176,7 +184,7 @@ def _first_half(strength: float) -> int:
     return 2 * math.ceil(2.0 * strength + 5)
 
 
-def _guess(variation: float, tolerance: float) -> int:
+def guessed_degree(variation: float, tolerance: float) -> int:
     """Odd degree that most barycentres of weak heads need; `variation` is beta |A| times the spread of the measure."""
     return _odd(int((8.5 + 3.5 * variation) * (1 - 0.08 * (math.log10(tolerance) + 6.6))))
 

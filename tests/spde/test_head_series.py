@@ -83,7 +83,7 @@ def test_signed_sums_that_leave_the_unit_ball_are_done_again_with_the_measure(mo
 def test_degrees_that_are_too_small_are_raised(monkeypatch):
     heads, measure = push(6, np.linspace(1, 3, 6)), cloud()
     usual, _ = error(heads, measure)
-    monkeypatch.setattr(head_series, "_guess", lambda variation, tolerance: 3)
+    monkeypatch.setattr(head_series, "guessed_degree", lambda variation, tolerance: 3)
     monkeypatch.setattr(head_series, "PROBE", 10**9)
     raised, found = error(heads, measure)
     assert found < TOL
