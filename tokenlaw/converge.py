@@ -76,6 +76,8 @@ def values_of(text: str) -> tuple[str, list[float]]:
         values = []
     if not sign or "." not in key or len(values) < 3 or not all(math.isfinite(v) and v > 0 for v in values):
         raise ConfigError(f"--vary {text}: must be section.key=a,b,c with at least three positive numbers")
+    if key.startswith("noise."):
+        raise ConfigError(f"--vary {text}: nothing converges in {key}; --members takes several realizations")
     if len(set(values)) < len(values):
         raise ConfigError(f"--vary {text}: must be different numbers")
     return key, values

@@ -115,6 +115,9 @@ def architecture(settings: Mapping[str, Any]) -> "Architecture":
     name = None if name == "none" else name
     if name is not None and name not in ACTIVATIONS:
         raise ValueError(f"--mlp: must be none or one of {', '.join(ACTIVATIONS)}, got {name}")
+    unused = [option for option in ("mlp_gain", "mlp_scale") if name is None and settings.get(option) is not None]
+    if unused and settings.get("mlp") is None:
+        raise ValueError(f"--{unused[0].replace('_', '-')}: needs --mlp, one of {', '.join(ACTIVATIONS)}")
     d, heads = int(settings["d_model"]), int(settings["heads"])
     head_dim = settings.get("head_dim")
     if head_dim is None:
@@ -310,6 +313,8 @@ def answer(
         raise ValueError(f"--out: must end with {' or '.join(endings)}, got {out}")
     if kind is not None and out is None:
         raise ValueError("--map needs --out F.png or F.nc")
+    if kind is not None and as_numbers:
+        raise ValueError("--json: not with --map, whose numbers go to --out F.nc")
     changes = {name: value for name, value in given.items() if value is not None}
     sizes = {name: changes[name] for name in ("d_model", "heads", "layers", "context") if name in changes}
     settings = ({} if preset is None else replace(PRESETS[preset], **sizes).settings()) | changes

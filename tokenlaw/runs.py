@@ -35,9 +35,9 @@ from validation.compare import Comparison, compare_state, distance_steps
 from validation.wasserstein import MAX_POINTS
 
 TITLES = {
-    "solve": "conditional token law on the sphere",
+    "solve": "conditional token law",
     "simulate": "tokens of a transformer",
-    "compare": "conditional token law on the sphere, and tokens on the same layers",
+    "compare": "conditional token law, and tokens on the same layers,",
 }
 
 
@@ -193,7 +193,7 @@ def record_layers(experiment: Experiment, path: Path) -> None:
 def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:
     c = experiment.configuration
     return {
-        "title": TITLES[command],
+        "title": TITLES[command] + (f" on S^{c.model.d - 1}" if c.model.space == "sphere" else ""),
         "source": f"tokenlaw {command}",
         "history": f"written by tokenlaw {command}",
         "command": command,

@@ -39,6 +39,7 @@ def test_the_example_runs_and_certifies_itself(example):
     with xr.open_dataset(example) as run:
         assert run.density.dims == ("depth_time", "lon")
         assert run.sizes["depth_time"] == 21
+        assert run.attrs["title"] == "conditional token law, and tokens on the same layers, on S^1"
         assert run.moment_defect.values.max() < 1e-6
         assert run.unresolved.values.sum() == 0
         assert np.abs(run.mass.values - 1).max() < 1e-12

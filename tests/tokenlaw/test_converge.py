@@ -61,6 +61,7 @@ def test_the_series_converges_in_its_degree():
         (["--vary", "layers.dt=1,2", *TAIL], "--vary layers.dt=1,2: must be section.key=a,b,c"),
         (["--vary", "dt=1,2,3", *TAIL], "--vary dt=1,2,3: must be section.key=a,b,c"),
         (["--vary", "layers.dt=1,1,2", *TAIL], "--vary layers.dt=1,1,2: must be different numbers"),
+        (["--vary", "noise.seed=1,2,3", *TAIL], "--vary noise.seed=1,2,3: nothing converges in noise.seed; --members"),
         (["--vary", "layers.dt=1,a,2", *TAIL], "--vary layers.dt=1,a,2: must be section.key=a,b,c"),
         (["--vary", "layers.dt=1,2,3", "--observable", "what"], "--observable what: must be one of mean_overlap"),
         (["--vary", "layers.node=1,2,3", *TAIL], "layers.node: unknown key; did you mean layers.nodes?"),
