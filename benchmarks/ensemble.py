@@ -19,7 +19,7 @@ from tokenlaw import ensemble, members
 from tokenlaw.cluster import workers
 
 CONFIG = Path(__file__).parents[1] / "examples" / "quickstart.toml"
-SETTINGS = ("solve.lmax=31", "layers.t_end=2", "output.save_every=0.4")
+SETTINGS = ("solve.lmax=31", "layers.t_end=3", "output.save_every=0.4")
 
 
 def timed(task):

@@ -282,6 +282,7 @@ def map_figure(found: "xr.Dataset") -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
 
     field = found["collapse_depth"]
     y, x = field.dims
@@ -290,13 +291,17 @@ def map_figure(found: "xr.Dataset") -> "Figure":
     axes = canvas.add_subplot()
     axes.set_facecolor("0.8")
     finite = field.values[np.isfinite(field.values)]
-    norm = LogNorm(max(1.0, finite.min()), max(2.0, finite.max())) if finite.size else None
+    least, most = (max(1.0, finite.min()), max(2.0, finite.max())) if finite.size else (1.0, 2.0)
+    norm = LogNorm(least, most)
     mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), field.values, cmap="viridis", norm=norm)
     axes.set_xticks(range(field.sizes[x]), [f"{value:g}" for value in found[x].values])
     axes.set_yticks(range(field.sizes[y]), [f"{value:g}" for value in found[y].values])
     axes.set(xlabel=f"{found[x].attrs['long_name']} (1)", ylabel=f"{found[y].attrs['long_name']} (1)")
     axes.set_title(f"layers until collapse; grey: none within {found.attrs['deepest']}", fontsize=11)
-    canvas.colorbar(mesh, label="collapse depth (layers)")
+    bar = canvas.colorbar(mesh, label="collapse depth (layers)")
+    bar.set_ticks(np.unique(np.geomspace(least, most, 5).round()).tolist())
+    bar.formatter = StrMethodFormatter("{x:g}")
+    bar.minorticks_off()
     return canvas
 
 
