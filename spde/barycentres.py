@@ -97,9 +97,13 @@ def partition_margin(form: Array, strength: float, degree: int, pairs: Pairs) ->
 
 @lru_cache(maxsize=64)
 def _covering_radius(degree: int) -> float:
-    """Bound of the distance of a point from the Gauss grid: a way of dtheta, dphi is at most |(dtheta, dphi)| long."""
+    """Bound of the distance of a point from the Gauss grid.
+
+    Along the parallel and then the meridian a way is at most |(dtheta, dphi)| long, and |(dtheta, theta dphi)| around a
+    pole, where it is longest from the pole itself.
+    """
     theta = np.sort(np.arccos(np.polynomial.legendre.leggauss(degree + 1)[0]))
-    return float(np.hypot(max(theta[0], np.diff(theta).max() / 2), np.pi / (2 * degree + 2)))
+    return float(max(theta[0], np.hypot(np.diff(theta).max() / 2, np.pi / (2 * degree + 2))))
 
 
 def _ratio(sums: Array) -> Array:

@@ -80,6 +80,33 @@ def test_signed_sums_that_leave_the_unit_ball_are_done_again_with_the_measure(mo
     assert found < TOL
 
 
+def test_a_head_without_a_number_spoils_no_other(monkeypatch):
+    heads, measure = push(3, [0.5, 0.6, 0.7]), cloud()
+    on_grid = head_series.on_gauss_grid
+
+    def spoiled(forms, degree, pairs):
+        values = on_grid(forms, degree, pairs)
+        values[0, 0, 0, 0] = np.inf if pairs.table.shape[0] == 8 else values[0, 0, 0, 0]
+        return values
+
+    monkeypatch.setattr(head_series, "on_gauss_grid", spoiled)
+    assert error(heads, measure)[1] < TOL
+
+
+def test_the_first_of_a_group_is_the_strongest_and_has_sources_for_all():
+    choice = SourceChoice(cloud(), TOL)
+
+    def head(strength, deposit, alone=False):
+        return head_series.Head(np.eye(3), np.eye(3), strength, np.eye(3), choice, deposit, alone)
+
+    weak, middle, strong, positive, own = head(1, 5), head(2, 7), head(3, 9), head(1.5, 0), head(2.5, 9, alone=True)
+    sized = [(weak, 15), (own, 13), (strong, 11), (positive, 9), (middle, 11)]
+    groups = list(head_series._groups(sized, lambda degree, n_sources: 0.0))
+    assert sorted((group[0].strength, len(group), size) for group, size in groups) == [
+        (1, 1, 15), (1.5, 1, 9), (2.5, 1, 13), (3, 2, 11)
+    ]  # fmt: skip
+
+
 def test_degrees_that_are_too_small_are_raised(monkeypatch):
     heads, measure = push(6, np.linspace(1, 3, 6)), cloud()
     usual, _ = error(heads, measure)
