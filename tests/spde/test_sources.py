@@ -175,7 +175,7 @@ def test_the_margin_of_z_is_a_lower_bound_and_comes_close_on_finer_grids():
 
 
 @pytest.mark.parametrize("degree", [3, 7])
-def test_the_margin_counts_the_curvature_of_the_length(degree):
+def test_the_margin_holds_between_corners(degree):
     """Corners of an octahedron: log Z is linear near each of them, and |r| is not."""
     rng, form = np.random.default_rng(5), 60 * np.eye(3)
     for _ in range(20):
