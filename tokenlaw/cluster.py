@@ -1,12 +1,14 @@
 """Worker processes: an embedded cluster on this machine, or the workers of a scheduler that is already there."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security, rpc
+from distributed.utils import silence_logging_cmgr
 
 from tokenlaw.config import ConfigError
 
@@ -42,7 +44,7 @@ def workers(scheduler: str | None, n_workers: int) -> Iterator[Client]:
     ------
     ConfigError : no scheduler at the address, or its workers have several threads.
     """
-    with dask.config.set(SETTINGS):
+    with dask.config.set(SETTINGS), silence_logging_cmgr(logging.CRITICAL):
         if scheduler is not None:
             with _connected(scheduler) as client:
                 yield client
@@ -60,12 +62,15 @@ def workers(scheduler: str | None, n_workers: int) -> Iterator[Client]:
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
     try:
+        known = asyncio.run(_identity(address)).get("workers")
+        if known is None:
+            raise ValueError("a worker answers there, no scheduler")
         client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError, TypeError) as error:
-        reason = "no scheduler answers there" if isinstance(error, OSError) else " ".join(str(error).split())
+    except Exception as error:  # a server of another kind may send what reads as a size beyond all memory
+        says_why = isinstance(error, ValueError | TypeError)
+        reason = " ".join(str(error).split()) if says_why else "no scheduler answers there"
         raise ConfigError(f"--scheduler {address}: {reason}; must be an address like tcp://host:8786") from None
     with client:
-        known: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
         for name, worker in known.items():
             if worker["nthreads"] != 1:
                 raise ConfigError(
@@ -73,3 +78,13 @@ def _connected(address: str) -> Iterator[Client]:
                     "one thread each: dask worker --nthreads 1 --nworkers N"
                 )
         yield client
+
+
+async def _identity(address: str) -> dict[str, Any]:
+    """What a server says it is; `Client` waits without end for one that takes the connection and says nothing."""
+    async with (
+        asyncio.timeout(PATIENCE),
+        rpc(address, connection_args=Security().get_connection_args("client")) as server,
+    ):
+        found: dict[str, Any] = await server.identity()
+        return found

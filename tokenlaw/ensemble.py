@@ -5,6 +5,7 @@ workers, on the order in which members run, or on how often the ensemble was int
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from queue import Empty, SimpleQueue
 
 from dask.system import CPU_COUNT
 from distributed import Client, Future
+from distributed.protocol.pickle import dumps
 
 from tokenlaw import index as indices
 from tokenlaw.cluster import workers
@@ -19,6 +21,7 @@ from tokenlaw.config import ConfigError
 from tokenlaw.index import Entry, Index
 from tokenlaw.members import (
     DIED,
+    VERSION,
     Member,
     Outcome,
     Task,
@@ -31,6 +34,9 @@ from tokenlaw.members import (
 
 ATTEMPTS = 2
 PATIENCE = 0.2  # seconds between two looks at whether to stop
+# What a worker is sent is unpacked by the task itself: a worker ends without a word on what it cannot unpack before.
+DO = "(lambda do, *arguments: do(*arguments))(*__import__('pickle').loads(sent))"
+FAREWELL = 10.0  # seconds until members that are told to stop are left to themselves
 
 
 @dataclass(frozen=True)
@@ -102,15 +108,19 @@ def run(
     Raises
     ------
     EnsembleError : some members failed twice; all others are there.
+    ConfigError : workers or a scheduler that cannot be used.
     """
     if waiting:
-        with workers(scheduler, min(n_workers or CPU_COUNT, len(waiting))) as client:
-            if scheduler is not None and not client.scheduler_info()["workers"]:
-                told.note(f"--scheduler {scheduler}: no workers yet, waiting for them")
-            try:
-                _gather(client, index, waiting, told, work)
-            finally:
-                index.save()
+        try:
+            with workers(scheduler, min(n_workers or CPU_COUNT, len(waiting))) as client:
+                try:
+                    _gather(client, index, waiting, told, work)
+                finally:
+                    index.save()
+        except BaseException:
+            if scheduler is not None:  # it goes on, and tells its workers to stop what they run for this client
+                _wait_for_ends(index, waiting)
+            raise
     else:
         index.save()
     failed = [entry for entry in index.entries.values() if entry.status == indices.FAILED]
@@ -130,9 +140,11 @@ def _gather(
 
     def submit(member: Member) -> None:
         tries = ATTEMPTS - index.entries[member.file].attempts
-        path = str((index.folder / member.file).resolve())
-        task = Task(index.command, member.configuration, path, member.number, tries)
-        future: Future[Outcome] = client.submit(run_counted, task, work, pure=False)
+        path = (index.folder / member.file).resolve()
+        path.parent.mkdir(exist_ok=True)
+        task = Task(index.command, member.configuration, str(path), member.number, tries)
+        sent = dumps((run_counted, task, work, VERSION))
+        future: Future[Outcome] = client.submit(eval, DO, {"sent": sent}, pure=False)
         future.add_done_callback(ends.put)
         running[future] = member
 
@@ -144,6 +156,8 @@ def _gather(
         try:
             future = ends.get(timeout=PATIENCE)
         except Empty:
+            if client.cluster is None and not client.scheduler_info()["workers"]:
+                told.note("the scheduler has no workers; waiting for them")
             continue
         if future.status in ("lost", "pending"):  # it ended, and its worker died before it was heard: done once more
             future.add_done_callback(ends.put)
@@ -156,6 +170,14 @@ def _gather(
         else:
             told.progress(len(waiting) - len(running))
             index.save_at_times()
+
+
+def _wait_for_ends(index: Index, waiting: Sequence[Member]) -> None:
+    """Wait for members that are told to stop, so that their files are free for those who go on from them."""
+    deadline = time.monotonic() + FAREWELL
+    begun = [path for member in waiting if (path := ledger(index.folder / member.file)).exists()]
+    while any(path.exists() for path in begun) and time.monotonic() < deadline:
+        time.sleep(PATIENCE)
 
 
 def _enter(entry: Entry, outcome: Outcome, told: Told) -> None:
@@ -176,13 +198,21 @@ def _enter(entry: Entry, outcome: Outcome, told: Told) -> None:
 
 
 def _outcome(client: Client, future: "Future[Outcome]") -> Outcome:
-    """What came back; a worker that died is a failure of its member, a scheduler that died is the end."""
+    """What came back; a worker that died is a failure of its member, one that can run none is the end."""
     if future.status == "finished":
         return future.result()
     if client.status != "running":
         raise EnsembleError("the scheduler is gone; go on with --resume")
     if future.status == "error":
         reason = future.exception()
+        if isinstance(reason, ConfigError):
+            raise reason
+        if isinstance(reason, ImportError):
+            raise ConfigError(f"a worker cannot import tokenlaw ({_line(reason)}); install it there")
         died = type(reason).__name__ == "KilledWorker"  # a scheduler with a limit of its own
-        return Outcome(DIED, deaths=1) if died else Outcome(f"{type(reason).__name__}: {reason}")
+        return Outcome(DIED, deaths=1) if died else Outcome(_line(reason))
     return Outcome(f"was lost by the scheduler ({future.status})")
+
+
+def _line(reason: BaseException | None) -> str:
+    return " ".join(f"{type(reason).__name__}: {reason}".split())

@@ -28,6 +28,15 @@ def locked(*outputs: Path) -> Iterator[None]:
         yield
 
 
+def free(out: Path) -> bool:
+    """Whether no run holds the right to write this file."""
+    try:
+        with locked(out):
+            return True
+    except ConfigError:
+        return False
+
+
 @contextmanager
 def _one(out: Path) -> Iterator[None]:
     target = Path(os.path.realpath(out))

@@ -15,13 +15,16 @@ from typing import Any, Final, NamedTuple
 import dask
 import netCDF4
 
-from tokenlaw import config, resume, runs
+from particles.output import versions
+from tokenlaw import config, locks, resume, runs
 from tokenlaw.build import build
 from tokenlaw.config import ConfigError
 from tokenlaw.config_io import show, write_value
 
 MOST: Final = 100_000  # runs of one ensemble
 PLAIN: Final = re.compile(r"[\w.+-]{1,40}")  # values that may stand in the name of a folder
+HANDOVER: Final = 60.0  # seconds for a worker that closes to write what it has; Dask kills it before
+VERSION: Final = versions()["tokenlaw_version"]
 DIED: Final = "its worker process died"
 NOT_SWEPT: Final = ("noise.member", "layers.t_end", "layers.depth")
 _one_at_a_time = threading.Lock()  # warnings are caught for all threads of a process
@@ -75,7 +78,7 @@ class Outcome(NamedTuple):
 
 
 class Stopped(Exception):
-    """The worker is asked to end; what the run has reached is on disk."""
+    """The worker is asked to end, or nobody waits for the run any more; what it has reached is on disk."""
 
 
 def sweep(text: str) -> tuple[str, list[Any]]:
@@ -169,14 +172,22 @@ def ledger(path: Path) -> Path:
     return path.with_name(f".{path.name}.tries")
 
 
-def run_counted(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
+def run_counted(task: Task, work: Callable[[Task], Outcome], version: str) -> Outcome:
     """Do a task, unless the processes that did it died as often as it may be tried.
 
     A scheduler gives the task of a process that died to another one, and cannot tell it from tasks that waited there.
+
+    Raises
+    ------
+    ConfigError : this process can do no task: its tokenlaw is not of this version, or it does not see the folder.
     """
-    path = Path(task.path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path, host = Path(task.path), os.uname().nodename
+    if version != VERSION:
+        raise ConfigError(f"a worker on {host} has tokenlaw {VERSION}, not {version}; install the same there")
+    if not path.parent.is_dir():
+        raise ConfigError(f"a worker on {host} does not see the folder {path.parent}; give one that all workers share")
     tries = ledger(path)
+    _wait_for_handover(path)
     deaths = tries.stat().st_size if tries.exists() else 0
     try:
         if deaths >= task.tries:
@@ -189,6 +200,14 @@ def run_counted(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
             os.truncate(tries, deaths)
         else:
             tries.unlink(missing_ok=True)
+
+
+def _wait_for_handover(path: Path) -> None:
+    """Wait for a worker that is closing and writes what it has of this run; one that died holds no lock."""
+    deadline, held = time.monotonic() + HANDOVER, True
+    while held and ledger(path).exists() and time.monotonic() < deadline:
+        held = not locks.free(path)
+        time.sleep(0.2)
 
 
 def run_member(task: Task) -> Outcome:
@@ -214,16 +233,18 @@ def run_member(task: Task) -> Outcome:
 
 
 def _obey() -> Callable[[int], None]:
-    """Called after each layer: ends the run where its worker is asked to close."""
+    """Called after each layer: ends the run where its worker is asked to close, or the ensemble is gone."""
     from distributed import Status, get_worker
 
     try:
         worker = get_worker()
     except ValueError:  # not in a worker
         return lambda step: None
+    key = worker.get_current_task()
 
     def obey(step: int) -> None:
-        if worker.status in (Status.closing, Status.closed, Status.stopping, Status.failed):
+        closing = worker.status in (Status.closing, Status.closed, Status.stopping, Status.failed)
+        if closing or getattr(worker.state.tasks.get(key), "state", None) == "cancelled":
             raise Stopped
 
     return obey

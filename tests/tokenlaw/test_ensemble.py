@@ -192,12 +192,19 @@ def monkeypatched_stop(at):
         yield
 
 
-def test_a_worker_that_is_to_close_ends_its_run(monkeypatch):
-    worker = SimpleNamespace(status=Status.running)
+@pytest.mark.parametrize("end", ["its worker closes", "nobody waits for it"])
+def test_a_run_ends(end, monkeypatch):
+    task = SimpleNamespace(state="executing")
+    worker = SimpleNamespace(
+        status=Status.running, state=SimpleNamespace(tasks={"me": task}), get_current_task=lambda: "me"
+    )
     monkeypatch.setattr("distributed.get_worker", lambda: worker)
     stop = members._obey()
     stop(1)
-    worker.status = Status.closing
+    if end == "its worker closes":
+        worker.status = Status.closing
+    else:
+        task.state = "cancelled"
     with pytest.raises(Stopped):
         stop(2)
 
