@@ -26,6 +26,11 @@ SETTINGS: Final = {
     "distributed.scheduler.worker-ttl": None,
     "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
     "distributed.comm.timeouts.connect": PATIENCE,
+    # What watches a worker from within takes turns with its run: 280 times a second with the defaults.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
     # Ctrl-C on a terminal reaches every process; workers are ended by the one that started them.
     "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
 }
