@@ -19,6 +19,7 @@ from tokenlaw import index as indices
 from tokenlaw.cluster import workers
 from tokenlaw.config import ConfigError
 from tokenlaw.index import Entry, Index
+from tokenlaw.locks import locked
 from tokenlaw.members import (
     DIED,
     VERSION,
@@ -73,10 +74,11 @@ def prepare(
         if not resume:
             raise ConfigError(f"--out {folder}: holds an ensemble already; go on with --resume or give another folder")
         indices.check_same(folder, command, sweep, members)
-        for member in members:  # complete ones too: inputs and versions must be those of the members to come
-            ledger(folder / member.file).unlink(missing_ok=True)  # of an ensemble that was killed
-            if (folder / member.file).exists():
-                check_resume(command, folder / member.file, member)
+        with locked(folder / indices.NAME):
+            for member in members:  # complete ones too: inputs and versions must be those of the members to come
+                ledger(folder / member.file).unlink(missing_ok=True)  # of an ensemble that was killed
+                if (folder / member.file).exists():
+                    check_resume(command, folder / member.file, member)
         waiting = [member for member in members if not complete(folder / member.file, member)]
     for file in set(index.entries) - {member.file for member in waiting}:
         index.entries[file].status = indices.DONE
@@ -108,21 +110,22 @@ def run(
     Raises
     ------
     EnsembleError : some members failed twice; all others are there.
-    ConfigError : workers or a scheduler that cannot be used.
+    ConfigError : workers or a scheduler that cannot be used, or another command at work in the folder.
     """
-    if waiting:
-        try:
-            with workers(scheduler, min(n_workers or CPU_COUNT, len(waiting))) as client:
-                try:
-                    _gather(client, index, waiting, told, work)
-                finally:
-                    index.save()
-        except BaseException:
-            if scheduler is not None:  # it goes on, and tells its workers to stop what they run for this client
-                _wait_for_ends(index, waiting)
-            raise
-    else:
-        index.save()
+    with locked(index.folder / indices.NAME):
+        if waiting:
+            try:
+                with workers(scheduler, min(n_workers or CPU_COUNT, len(waiting))) as client:
+                    try:
+                        _gather(client, index, waiting, told, work)
+                    finally:
+                        index.save()
+            except BaseException:
+                if scheduler is not None:  # it goes on, and tells its workers to stop what they run for this client
+                    _wait_for_ends(index, waiting)
+                raise
+        else:
+            index.save()
     failed = [entry for entry in index.entries.values() if entry.status == indices.FAILED]
     if failed:
         raise EnsembleError(

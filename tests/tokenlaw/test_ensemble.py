@@ -15,7 +15,7 @@ import xarray as xr
 from distributed import Client, Status
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
-from tokenlaw import cli, config, ensemble, members, runs
+from tokenlaw import cli, config, ensemble, locks, members, runs
 from tokenlaw.build import build
 from tokenlaw.members import Outcome, Stopped, Task, run_member
 
@@ -368,3 +368,24 @@ def test_a_bar_on_a_terminal_only(here, monkeypatch, capsys):
     assert seen == [1, 2, 3]
     assert call(*RUN, "1", "--out", "f") == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_one_command_at_a_time_works_in_a_folder(here, capsys, monkeypatch):
+    """The folder is held while members run; a second command changes nothing in it, and later goes on."""
+    held, gather = [], ensemble._gather
+
+    def looking(*arguments):
+        held.append(not locks.free(Path("e/index.json")))
+        gather(*arguments)
+
+    monkeypatch.setattr(ensemble, "_gather", looking)
+    assert call(*RUN, "2", "--out", "e", "--quiet") == 0
+    assert held == [True]
+    assert sorted(path.name for path in Path("e").iterdir()) == ["index.json", "member-00000.nc", "member-00001.nc"]
+    capsys.readouterr()
+    Path("e/.member-00001.nc.tries").write_text("x")
+    with locks.locked(Path("e/index.json")):
+        assert call(*RUN, "2", "--out", "e", "--resume") == 2
+    assert "e/index.json: is being written by another run" in capsys.readouterr().err
+    assert Path("e/.member-00001.nc.tries").exists()
+    assert call(*RUN, "2", "--out", "e", "--resume", "--quiet") == 0
