@@ -8,42 +8,15 @@ and h from the rest, to 1/(g h) and g/h: one exponential and one division for fo
 import math
 import threading
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from particles.arrays import Array
 from particles.attention import BLOCK
 from particles.quadrature import gauss_grid
-from spde.sources import Sources
+from spde.sources import LANES, Pairs
 
 NARROW = 64  # sources per block at least
-LANES = 8  # rows of tables are whole vector registers
-
-
-class Pairs(NamedTuple):
-    """Sources as the sums take them; padded by sources of weight 0.
-
-    columns : (3, J), the y_j.
-    table : (4, J), rows w_j y_j and w_j; (8, J) for sources at both y_j and -y_j, those at -y_j below.
-    """
-
-    columns: Array
-    table: Array
-
-
-def pairs_of(sources: Sources) -> Pairs:
-    """Sources made ready."""
-    n = len(sources.weights)
-    both = sources.mirrored is not None
-    columns, table = np.zeros((3, n + -n % LANES)), np.zeros((8 if both else 4, n + -n % LANES))
-    columns[:, :n] = sources.points.T
-    table[3, :n] = sources.weights
-    np.multiply(columns, table[3], out=table[:3])
-    if sources.mirrored is not None:
-        table[7, :n] = sources.mirrored
-        np.multiply(-columns, table[7], out=table[4:7])
-    return Pairs(columns, table)
 
 
 def on_gauss_grid(forms: Array, degree: int, pairs: Pairs) -> Array:
@@ -51,11 +24,8 @@ def on_gauss_grid(forms: Array, degree: int, pairs: Pairs) -> Array:
 
     forms : beta A, (M, 3, 3), with |scores| <= 300.
     """
-    heights, rows = _quarter_grid(degree)
-    count, rings, turns = len(forms), *rows.shape[:2]
-    axes = np.swapaxes(forms, 1, 2) @ pairs.columns
-    lift = (heights[:, None] * axes[:, 2:]).reshape(count * rings, -1)
-    sums = _sums(np.tile(rows, (count, 1, 1)), np.repeat(axes[:, :2], rings, axis=0), pairs.table, lift)
+    count, sums = len(forms), _grid_sums(forms, degree, pairs)
+    rings, turns = sums.shape[3] // count, sums.shape[4]
     found = _ratio(sums).reshape(2, 2, 3, count, rings, turns)
     values = np.empty((count, 3, 2, rings, 2, turns))
     values[:, :, 0] = found[:, 0].transpose(2, 1, 3, 0, 4)
@@ -80,9 +50,7 @@ def partition_margin(form: Array, strength: float, degree: int, pairs: Pairs) ->
     u = r/|r| and h the covering radius of the grid, log Z - |r| falls around a grid point by no more than the smaller
     of |B^T (m - u)| h + (b h)^2 / (2 |r|) and (|B^T m| + b) h.  The Gauss grid is that of an odd degree.
     """
-    heights, rows = _quarter_grid(degree)
-    axes = form.T @ pairs.columns
-    sums = _sums(rows, axes[None, :2], pairs.table, np.outer(heights, axes[2]))
+    sums, (heights, rows) = _grid_sums(form[None], degree, pairs), _quarter_grid(degree)
     sign = np.array([1.0, -1.0])
     x = np.empty((2, 2, *rows.shape[:2], 3))  # power of h, power of g, as the sums
     x[..., :2] = sign[:, None, None, None, None] * rows
@@ -104,6 +72,15 @@ def _covering_radius(degree: int) -> float:
     """
     theta = np.sort(np.arccos(np.polynomial.legendre.leggauss(degree + 1)[0]))
     return float(max(theta[0], np.hypot(np.diff(theta).max() / 2, np.pi / (2 * degree + 2))))
+
+
+def _grid_sums(forms: Array, degree: int, pairs: Pairs) -> Array:
+    """`_sums` of all heads on the quarter of a grid, ring after ring and head after head."""
+    heights, rows = _quarter_grid(degree)
+    count, rings = len(forms), len(rows)
+    axes = np.swapaxes(forms, 1, 2) @ pairs.columns
+    lift = (heights[:, None] * axes[:, 2:]).reshape(count * rings, -1)
+    return _sums(np.tile(rows, (count, 1, 1)), np.repeat(axes[:, :2], rings, axis=0), pairs.table, lift)
 
 
 def _ratio(sums: Array) -> Array:

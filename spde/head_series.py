@@ -14,7 +14,7 @@ import numpy as np
 from particles.arrays import Array
 from particles.harmonics import Coefficients
 from spde import dense
-from spde.barycentres import on_circles, on_gauss_grid, pairs_of, partition_margin
+from spde.barycentres import on_circles, on_gauss_grid, partition_margin
 from spde.sources import STRONGEST, SourceChoice
 from spde.transforms import DuccTransforms
 
@@ -57,7 +57,7 @@ def head_of(form: Array, axes: Array, strength: float, mixing: Array, choice: So
     deposit = choice.degree_for(strength)
     if deposit or not bounded_on_a_grid(strength, choice.spread, tolerance):
         return Head(form, axes, strength, mixing, choice, deposit)
-    margin = partition_margin(form, strength, _coarse(strength), pairs_of(choice.full))
+    margin = partition_margin(form, strength, _coarse(strength), choice.pairs(0))
     deposit = choice.degree_for(strength, margin)
     return Head(form, axes, strength, mixing, choice, deposit, alone=deposit > 0)
 
@@ -83,7 +83,7 @@ def mixed_series(heads: list[Head], n_targets: int, tolerance: float) -> tuple[C
     while pending := [head for head in pending if _pays(head, n_targets)]:
         tried, pending = pending, []
         for group, degree in _groups([(head, head.degree) for head in tried], _grid_cost):
-            values = on_gauss_grid(_forms(group), degree, pairs_of(group[0].choice.sources(group[0].deposit)))
+            values = on_gauss_grid(_forms(group), degree, group[0].choice.pairs(group[0].deposit))
             inside = np.einsum("hkij,hkij->hij", values, values).max(axis=(1, 2)) <= 1 + 1e-6
             values[~inside] = 0.0
             table = _analysis(values.reshape(-1, *values.shape[2:]))
@@ -165,7 +165,7 @@ def _find_degrees(heads: list[Head], n_targets: int, tolerance: float) -> None:
         for group, half in _groups(probed, _circles_cost):
             axes = np.stack([head.axes for head in group])
             spectrum = np.fft.rfft(
-                on_circles(_forms(group), axes, half, pairs_of(group[0].choice.sources(group[0].deposit)))
+                on_circles(_forms(group), axes, half, group[0].choice.pairs(group[0].deposit))
             ) / (2 * half)
             square = 4 * np.sum(spectrum.real**2 + spectrum.imag**2, axis=2)  # head, circle, order
             tails = np.sqrt(np.cumsum(square[..., ::-1], axis=2)[..., ::-1].max(axis=1))

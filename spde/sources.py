@@ -25,6 +25,7 @@ RULES = (7, 9, 11, 15, 17, 19, 21, 23, 29, 31, *range(35, 132, 6))  # orders of 
 DEPOSIT_DEGREES = tuple(order // 2 for order in RULES)
 MOMENT_DEGREES = (23, 29, 65)  # moments are computed in few batches
 STRONGEST = 40.0  # beta |A| for which there are deposits
+LANES = 8  # rows of tables are whole vector registers
 LAST = 110  # degrees that a bound counts: what is beyond is nothing, less than e^-60
 
 _L = np.arange(LAST + 2)
@@ -38,6 +39,31 @@ class Sources(NamedTuple):
     points: Array
     weights: Array
     mirrored: Array | None = None
+
+
+class Pairs(NamedTuple):
+    """Sources as the sums take them; padded by sources of weight 0.
+
+    columns : (3, J), the y_j.
+    table : (4, J), rows w_j y_j and w_j; (8, J) for sources at both y_j and -y_j, those at -y_j below.
+    """
+
+    columns: Array
+    table: Array
+
+
+def pairs_of(sources: Sources) -> Pairs:
+    """Sources made ready."""
+    n = len(sources.weights)
+    both = sources.mirrored is not None
+    columns, table = np.zeros((3, n + -n % LANES)), np.zeros((8 if both else 4, n + -n % LANES))
+    columns[:, :n] = sources.points.T
+    table[3, :n] = sources.weights
+    np.multiply(columns, table[3], out=table[:3])
+    if sources.mirrored is not None:
+        table[7, :n] = sources.mirrored
+        np.multiply(-columns, table[7], out=table[4:7])
+    return Pairs(columns, table)
 
 
 class SourceChoice:
@@ -76,6 +102,7 @@ class SourceChoice:
         limit = WORTH * len(measure.weights)
         self._degrees = [degree for degree in DEPOSIT_DEGREES if 1.4 * (degree + 1) ** 2 <= limit]
         self._deposits: dict[int, tuple[Sources, float]] = {}
+        self._pairs: dict[int, Pairs] = {}
         self._known: dict[int, Coefficients] = {}
         self._bounds: dict[int, tuple[list[int], Array, Array]] = {}
 
@@ -109,6 +136,12 @@ class SourceChoice:
     def sources(self, degree: int) -> Sources:
         """The deposit of a degree, the measure itself for 0."""
         return self._deposit(degree)[0] if degree else self.full
+
+    def pairs(self, degree: int) -> Pairs:
+        """`sources`, made ready for sums."""
+        if degree not in self._pairs:
+            self._pairs[degree] = pairs_of(self.sources(degree))
+        return self._pairs[degree]
 
     def _deposit(self, degree: int) -> tuple[Sources, float]:
         if degree not in self._deposits:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from spde import barycentres
-from spde.barycentres import on_circles, on_gauss_grid, pairs_of
+from spde.barycentres import on_circles, on_gauss_grid
 from spde.dense import by_order_and_degree
 from spde.head_series import _truncation
-from spde.sources import Sources
+from spde.sources import Sources, pairs_of
 
 RNG = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ from scipy.special import spherical_in
 from particles import Cloud, VonMisesFisherMixture
 from particles.harmonics import adjoint_at, degree_of, mode_numbers, power
 from particles.quadrature import gauss_grid
-from spde.barycentres import _covering_radius, pairs_of, partition_margin
+from spde.barycentres import _covering_radius, partition_margin
 from spde.sources import DEPOSIT_DEGREES, LAST, ROUNDING, RULES, SourceChoice, _bessel, _lebedev
 
 LAW = VonMisesFisherMixture([1.0], [[0.6, 0.0, 0.8]], [2.0])
@@ -145,7 +145,7 @@ def test_no_measure_and_no_strength_leaves_the_bound(bound):
                 form, margin = strength * np.eye(3), None  # all r of length b
                 if bound == "on a grid":
                     form = form_of(rng, strength)
-                    margin = partition_margin(form, strength, 11, pairs_of(choice.full))
+                    margin = partition_margin(form, strength, 11, choice.pairs(0))
                 degree = choice.degree_for(strength, margin)
                 if degree:
                     nodes, *signed = choice.sources(degree)
@@ -163,7 +163,7 @@ def test_the_margin_of_z_is_a_lower_bound_and_comes_close_on_finer_grids():
     rng, gaps = np.random.default_rng(3), []
     for points, weights in adversaries(rng, 500):
         measure = Cloud(points, weights / weights.sum())
-        pairs = pairs_of(SourceChoice(measure, 1e-6).full)
+        pairs = SourceChoice(measure, 1e-6).pairs(0)
         for strength in (0.0, 0.5, 5.0, 20.0, 60.0):
             form = form_of(rng, strength)
             r = directions(rng, form, points, measure.weights @ points) @ form.T
@@ -183,7 +183,7 @@ def test_the_margin_holds_between_corners(degree):
         measure = Cloud(np.concatenate([turn, -turn]), np.full(6, 1 / 6))
         r = 60 * unit(np.sign(rng.standard_normal((100, 3))) @ turn + 0.1 * rng.standard_normal((100, 3)))
         least = (np.log(np.exp(r @ measure.points.T) @ measure.weights) - 60).min()
-        assert partition_margin(form, 60.0, degree, pairs_of(SourceChoice(measure, 1e-6).full)) <= least
+        assert partition_margin(form, 60.0, degree, SourceChoice(measure, 1e-6).pairs(0)) <= least
 
 
 def test_a_deposit_under_the_margin_has_the_degree_of_the_strength_at_least():
