@@ -106,12 +106,25 @@ def put_in_place(temporary: Path, path: Path) -> None:
     with open(temporary, "rb") as handle:
         os.fsync(handle.fileno())
     os.replace(temporary, path)
-    with contextlib.suppress(OSError):  # a folder that cannot be flushed: the rename waits for the system to do it
-        folder = os.open(path.parent, os.O_RDONLY)
+    _flush_entries(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, where they are missing; a loss of power does not take them with their files."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        _flush_entries(folder.parent)
+
+
+def _flush_entries(folder: Path) -> None:
+    """Bring the names in a folder to disk; where that cannot be done they wait for the system to do it."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(handle)
         finally:
-            os.close(folder)
+            os.close(handle)
 
 
 @contextlib.contextmanager

@@ -265,9 +265,11 @@ def _check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
             raise ValueError(f"{option} {out}: is there already and not writable")
     if len({out.resolve() for out in outputs.values()}) < len(outputs):
         raise ValueError(f"--record-layers {outputs['--record-layers']}: must be another file than --out")
+    from particles.output import make_folder
+
     for option, out in outputs.items():
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(out.parent)
         except OSError as error:
             raise ValueError(f"{option} {out}: cannot make the folder {out.parent} ({error.strerror})") from None
         if not os.access(out.parent, os.W_OK | os.X_OK):

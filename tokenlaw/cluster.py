@@ -36,9 +36,17 @@ SETTINGS: Final = {
 }
 
 
+# Of the embedded cluster, whose servers speak to nobody else: no pages.
+ALONE: Final[dict[str, list[str]]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+
+
 @contextmanager
 def workers(scheduler: str | None, n_workers: int) -> Iterator[Client]:
     """A client of workers with one thread each; workers of the embedded cluster end with the block.
+
+    The embedded cluster listens on the loopback interface, where every user of the machine can knock, and whoever is
+    let in may run code. So it speaks TLS with a certificate made for this cluster alone, known to its processes and to
+    nobody else, and both ends of a connection must show it.
 
     Parameters
     ----------
@@ -55,9 +63,11 @@ def workers(scheduler: str | None, n_workers: int) -> Iterator[Client]:
                 yield client
             return
         with (
+            dask.config.set(ALONE),
             LocalCluster(
                 n_workers=n_workers, threads_per_worker=1, processes=True, memory_limit=0,
-                dashboard_address=None, silence_logs=logging.CRITICAL, host="127.0.0.1",
+                dashboard_address=None, silence_logs=logging.CRITICAL, host="127.0.0.1", protocol="tls://",
+                security=Security.temporary(),
             ) as cluster,
             Client(cluster) as client,
         ):  # fmt: skip

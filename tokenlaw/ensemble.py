@@ -15,6 +15,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, Future
 from distributed.protocol.pickle import dumps
 
+from particles.output import make_folder
 from tokenlaw import index as indices
 from tokenlaw.cluster import workers
 from tokenlaw.config import ConfigError
@@ -83,7 +84,7 @@ def prepare(
     for file in set(index.entries) - {member.file for member in waiting}:
         index.entries[file].status = indices.DONE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise ConfigError(f"--out {folder}: cannot make the folder ({error.strerror})") from None
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -144,7 +145,7 @@ def _gather(
     def submit(member: Member) -> None:
         tries = ATTEMPTS - index.entries[member.file].attempts
         path = (index.folder / member.file).resolve()
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         task = Task(index.command, member.configuration, str(path), member.number, tries)
         sent = dumps((run_counted, task, work, VERSION))
         future: Future[Outcome] = client.submit(eval, DO, {"sent": sent}, pure=False)

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from particles.output import versions, whole
+from particles.output import make_folder, versions, whole
 from tokenlaw import plots
 from tokenlaw.config import ConfigError
+from tokenlaw.locks import locked
 from tokenlaw.study_plots import draw
 from tokenlaw.tables import Table, tell
 from validation.claims import CLAIMS, Claim
-from validation.verdict import Findings
+from validation.verdict import Findings, Verdict
 
 Results = dict[str, dict[str, Any]]
+RESULTS = "results.json"
 
 
 def chosen(names: Iterable[str]) -> list[Claim]:
@@ -42,7 +44,7 @@ def tell_claims(claims: Iterable[Claim]) -> None:
 def execute(
     names: Iterable[str], out: Path, *, quick: bool, seed: int, tell: Callable[[str], None] = lambda text: None
 ) -> Results:
-    """Run studies and write everything to a folder; what other claims left there stays.
+    """Run studies and write everything to a folder, one command at a time; what other claims left there stays.
 
     Parameters
     ----------
@@ -50,8 +52,13 @@ def execute(
     seed : of all random numbers.   tell : receives a line for each claim.
     """
     claims = chosen(names)
-    out.mkdir(parents=True, exist_ok=True)
-    results = _earlier(out / "results.json")
+    make_folder(out)
+    with locked(out / RESULTS):
+        return _run(claims, out, quick, seed, tell)
+
+
+def _run(claims: Iterable[Claim], out: Path, quick: bool, seed: int, tell: Callable[[str], None]) -> Results:
+    results = _earlier(out / RESULTS)
     for claim in claims:
         begin = time.monotonic()
         findings = claim.run(quick=quick, seed=seed)
@@ -69,7 +76,7 @@ def execute(
             "versions": versions(),
         }
         results = {name: results[name] for name in CLAIMS if name in results}
-        _write(out / "results.json", json.dumps(results, indent=1, default=_plain, allow_nan=True) + "\n")
+        _write(out / RESULTS, json.dumps(results, indent=1, default=_plain, allow_nan=True) + "\n")
         _write(out / "index.html", page(results))
         tell(f"{claim.name}: {findings.verdict} ({time.monotonic() - begin:.0f} s)")
     return results
@@ -81,8 +88,10 @@ def _earlier(path: Path) -> Results:
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: entry for name, entry in found.items() if name in CLAIMS and "verdict" in entry}
-    except (ValueError, AttributeError, TypeError):
+        results = {name: entry for name, entry in found.items() if name in CLAIMS}
+        page(results), claims_page(results)  # what they show is there, and is what it should be
+        return results
+    except (ValueError, AttributeError, TypeError, LookupError):
         raise ConfigError(f"--out {path.parent}: {path.name} there is not a results file of tokenlaw") from None
 
 
@@ -97,7 +106,7 @@ def _write(path: Path, text: str) -> None:
 
 def _write_table(path: Path, findings: Findings) -> None:
     columns = {name: np.atleast_1d(values) for name, values in findings.table.items()}
-    with open(path, "w", newline="", encoding="utf-8") as handle:
+    with whole(path) as part, open(part, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(columns)
         writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
@@ -132,7 +141,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     for name, entry in results.items():
         parts += [
             f"<h2 id={name}>{name}: {html.escape(entry['title'])}",
-            f"<span class={entry['verdict']}>{entry['verdict']}</span></h2>",
+            f"<span class={Verdict(entry['verdict'])}>{Verdict(entry['verdict'])}</span></h2>",
             f"<p>{html.escape(entry['text'])}. <span class=small>{html.escape(entry['source'])}</span></p>",
         ]
         if entry["correction"]:
@@ -144,7 +153,8 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
         parts += [
             f"</table><p><img src={name}.png alt='{html.escape(entry['title'], quote=True)}'></p>",
             *(f"<p class=small>{html.escape(note)}</p>" for note in entry["notes"]),
-            f"<p class=small>{size} run of {entry['date']}, seed {entry['seed']}, <a href={name}.csv>table</a>, "
+            f"<p class=small>{size} run of {html.escape(entry['date'])}, seed {entry['seed']:d}, "
+            f"<a href={name}.csv>table</a>, "
             f"{html.escape(entry['study'])}</p>",
         ]
     return "\n".join(parts) + "\n"
@@ -154,7 +164,7 @@ def _row(label: str, entry: Mapping[str, Any], last: str | None = None) -> str:
     measured = number(entry["estimate"], entry["standard_error"])
     tail = "" if last is None else f"<td>{last}"
     return (
-        f"<tr><td>{label}<td class={entry['verdict']}>{entry['verdict']}<td>{measured}"
+        f"<tr><td>{label}<td class={Verdict(entry['verdict'])}>{Verdict(entry['verdict'])}<td>{measured}"
         f"<td>{number(entry['predicted'])}<td>{number(entry['corrected'])}{tail}</tr>"
     )
 

@@ -1,21 +1,24 @@
 """tokenlaw ensemble: files that do not depend on workers or restarts, one index, failures that are named."""
 
+import http.client
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 from distributed import Client, Status
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
-from tokenlaw import cli, config, ensemble, locks, members, runs
+from tokenlaw import cli, cluster, config, ensemble, locks, members, runs
 from tokenlaw.build import build
 from tokenlaw.members import Outcome, Stopped, Task, run_member
 
@@ -45,6 +48,47 @@ def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.toml").write_text(HOMOGENIZED)
     (tmp_path / "t.toml").write_text(TRANSFORMER)
+
+
+STRANGER = """
+import sys
+from distributed import Client, Security
+for address in sys.argv[1:]:
+    for security in (None, Security.temporary()):
+        try:
+            with Client(address, timeout=5, security=security) as client:
+                print("let in by", address, client.run_on_scheduler(lambda: 1))
+        except Exception as error:
+            print("refused:", type(error).__name__)
+"""
+
+
+def listeners():
+    """Addresses (host, port) at which this process and those it has started listen."""
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return {one.laddr for each in family for one in each.net_connections() if one.status == "LISTEN"}
+
+
+def test_a_stranger_on_this_machine_is_refused():
+    """No server of the embedded cluster lets anybody in without its certificate, and none tells anything."""
+    before = listeners()
+    with cluster.workers(None, 1) as client:
+        assert client.submit(int, "7").result() == 7
+        address = client.scheduler.address
+        told = subprocess.run(
+            [sys.executable, "-c", STRANGER, address, address.replace("tls:", "tcp:")], capture_output=True, text=True
+        ).stdout
+        assert len(told.splitlines()) == 4, told
+        assert "let in" not in told
+        opened = listeners() - before
+        assert {host for host, _ in opened} == {"127.0.0.1"}
+        for _, port in opened:
+            for page in ("/info/main/workers.html", "/json/counts.json", "/metrics", "/health"):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                with suppress(OSError, http.client.HTTPException):  # servers that speak TLS only hang up
+                    connection.request("GET", page)
+                    assert connection.getresponse().status == 404, (port, page)
+                connection.close()
 
 
 def index(folder):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.tokenlaw.commands import call
 from tokenlaw import validate
+from tokenlaw.locks import locked
 from validation import claims
 from validation.verdict import Figure, Findings, Part, Series
 
@@ -79,3 +80,59 @@ def test_refusals(words, line, tmp_path, capsys):
     (tmp_path / "old" / "results.json").write_text("[1, 2]")
     assert call(*words) == 2
     assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_one_command_at_a_time_works_in_a_folder(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out" / "results.json"):
+        assert call("validate", "A1", "--out", "out") == 2
+    assert "is being written by another run" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == []
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    call("validate", "A1", "--out", "out", "--quiet")
+    before = (tmp_path / "out" / "A1.csv").read_bytes()
+
+    class Stops:
+        def __init__(self, handle):
+            self.handle = handle
+
+        def writerow(self, row):
+            self.handle.write("half a line")
+
+        def writerows(self, rows):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(validate.csv, "writer", Stops)
+    with pytest.raises(OSError, match="No space left"):
+        validate.execute(["A1"], tmp_path / "out", quick=True, seed=0)
+    assert (tmp_path / "out" / "A1.csv").read_bytes() == before
+
+
+def test_a_results_file_of_others_runs_no_script(tmp_path, capsys):
+    """Every text of results.json, replaced by a script one at a time: told as text, or refused."""
+    call("validate", "A1", "--out", "out", "--quiet")
+    path = tmp_path / "out" / "results.json"
+    good = path.read_text()
+
+    def texts(entry, found=()):
+        for key in entry if isinstance(entry, dict) else range(len(entry)):
+            if isinstance(entry[key], dict | list):
+                yield from texts(entry[key], (*found, key))
+            else:
+                yield (*found, key)
+
+    places = list(texts(json.loads(good)["A1"]))
+    assert len(places) > 20
+    codes = set()
+    for place in places:
+        results = json.loads(good)
+        holder = results["A1"]
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = "x'><script>alert(1)</script>"
+        path.write_text(json.dumps(results))
+        codes.add(call("validate", "A2", "--out", "out", "--quiet"))
+        assert "<script" not in (tmp_path / "out" / "index.html").read_text(), place
+    assert codes == {0, 2}
