@@ -8,6 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
+def rebuilt(kind: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+    """An exception as it was sent from another process, where its constructor takes other arguments than its text."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
 class SolverError(RuntimeError):
     """A run that stopped on its own.
 
@@ -23,6 +31,9 @@ class SolverError(RuntimeError):
         self.step = step
         self.depth_time = depth_time
         self.state = state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuilt, (type(self), self.args, self.__dict__)
 
 
 class ConvergenceError(ArithmeticError):

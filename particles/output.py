@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from particles import checksum
-from particles.arrays import Array
+from particles.arrays import Array, rebuilt
 from particles.interrupts import undisturbed
 from particles.layers import LayerLaw
 from particles.parallel import serially
@@ -43,6 +43,9 @@ class WriteError(OSError):
         text = getattr(reason, "strerror", None) or f"{reason}{_room(path)}"
         super().__init__(f"{path}: cannot be written ({text})")
         self.begun = begun
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuilt, (type(self), self.args, self.__dict__)
 
 
 def _room(path: Path) -> str:

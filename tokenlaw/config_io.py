@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 SHOWN_LENGTH: Final = 60
+DEEPEST: Final = 20  # levels of a key; no section has as many
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
@@ -122,6 +123,8 @@ def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[st
         keys = [key.strip() for key in path.split(".")]
         if not equals or not all(keys):
             raise ConfigError(f"--set {show(assignment)}: must be key.path=value, as in solve.lmax=31")
+        if len(keys) > DEEPEST:
+            raise ConfigError(f"--set {show(assignment)}: nested too deeply")
         result = _assign(result, keys, _override_value(text.strip(), ".".join(keys)), [])
     return result
 

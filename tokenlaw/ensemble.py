@@ -6,7 +6,7 @@ workers, on the order in which members run, or on how often the ensemble was int
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,6 +38,7 @@ ATTEMPTS = 2
 PATIENCE = 0.2  # seconds between two looks at whether to stop
 # What a worker is sent is unpacked by the task itself: a worker ends without a word on what it cannot unpack before.
 DO = "(lambda do, *arguments: do(*arguments))(*__import__('pickle').loads(sent))"
+SILENCE = 120.0  # seconds without a sign of life after which a worker is spoken of
 FAREWELL = 10.0  # seconds until members that are told to stop are left to themselves
 
 
@@ -155,13 +156,14 @@ def _gather(
     index.save()
     for member in waiting:
         submit(member)
+    watch = _Watch()
     while running:
         told.obey()
         try:
             future = ends.get(timeout=PATIENCE)
         except Empty:
-            if client.cluster is None and not client.scheduler_info()["workers"]:
-                told.note("the scheduler has no workers; waiting for them")
+            for note in watch.look(client, {str(future.key): member.file for future, member in running.items()}):
+                told.note(note)
             continue
         if future.status in ("lost", "pending"):  # it ended, and its worker died before it was heard: done once more
             future.add_done_callback(ends.put)
@@ -174,6 +176,31 @@ def _gather(
         else:
             told.progress(len(waiting) - len(running))
             index.save_at_times()
+
+
+class _Watch:
+    """Which workers give signs of life: a process that hangs, or is stopped, keeps its member without a word."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, float]] = {}  # sign of life, by the clock there; when it was new, by ours
+
+    def look(self, client: Client, files: Mapping[str, str]) -> Iterator[str]:
+        """What is to be said; files: those of the members by the keys of their tasks."""
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        if client.cluster is None and not workers:
+            yield "the scheduler has no workers; waiting for them"
+        now = time.monotonic()
+        for address, worker in workers.items():
+            sign, since = self._seen.get(address, (None, now))
+            if sign != worker["last_seen"]:
+                self._seen[address] = (worker["last_seen"], now)
+            elif now - since > SILENCE:
+                self._seen[address] = (worker["last_seen"], now)
+                here = [files[key] for key in client.processing([address]).get(address, ()) if key in files]
+                yield (
+                    f"no sign of life from the worker {address} for {SILENCE:g} s, with "
+                    f"{', '.join(here) or 'no member'}; if it hangs, end its process: its members are tried once more"
+                )
 
 
 def _wait_for_ends(index: Index, waiting: Sequence[Member]) -> None:

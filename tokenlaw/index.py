@@ -94,7 +94,7 @@ def check_same(folder: Path, command: str, sweep: Sequence[str], members: Sequen
         was, swept = found["command"], list(found["sweep"])
         before = config.load_text(found["configuration"], check_files=False)
         numbers = [entry["member"] for entry in found["entries"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"--resume {path}: not an index of an ensemble ({type(error).__name__})") from None
     if was != command:
         raise ConfigError(f"--resume {folder}: holds runs of tokenlaw {was}, not of tokenlaw {command} (--run {was})")

@@ -30,7 +30,7 @@ class Table:
 
 def tell(parts: Iterable[str | Table]) -> None:
     """Print paragraphs and tables to the standard output."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():  # closed, a pipe, a file
         typer.echo("\n".join(map(str, parts)))
         return
     from rich import box, table

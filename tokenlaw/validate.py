@@ -91,7 +91,7 @@ def _earlier(path: Path) -> Results:
         results = {name: entry for name, entry in found.items() if name in CLAIMS}
         page(results), claims_page(results)  # what they show is there, and is what it should be
         return results
-    except (ValueError, AttributeError, TypeError, LookupError):
+    except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
         raise ConfigError(f"--out {path.parent}: {path.name} there is not a results file of tokenlaw") from None
 
 

@@ -433,3 +433,27 @@ def test_one_command_at_a_time_works_in_a_folder(here, capsys, monkeypatch):
     assert "e/index.json: is being written by another run" in capsys.readouterr().err
     assert Path("e/.member-00001.nc.tries").exists()
     assert call(*RUN, "2", "--out", "e", "--resume", "--quiet") == 0
+
+
+def hangs(task: Task) -> Outcome:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return Outcome("")
+
+
+def test_a_worker_that_hangs_is_spoken_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(ensemble, "SILENCE", 2.0)
+    notes = []
+
+    def note(text):
+        notes.append(text)
+        for process in psutil.Process().children(recursive=True):
+            if process.status() == psutil.STATUS_STOPPED:
+                process.send_signal(signal.SIGCONT)
+
+    text = config.dumps(config.load("c.toml"))
+    chosen = [members.Member("m0.nc", 0, {}, text)]
+    listed, waiting = ensemble.prepare(tmp_path / "e", "simulate", (), chosen, resume=False)
+    ensemble.run(listed, waiting, n_workers=1, told=ensemble.Told(note=note), work=hangs)
+    assert len(notes) == 1
+    assert "no sign of life from the worker tls://127.0.0.1:" in notes[0]
+    assert "for 2 s, with m0.nc;" in notes[0]

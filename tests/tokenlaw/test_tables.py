@@ -37,3 +37,8 @@ def test_commands_print_no_lines_of_tables_in_a_pipe(capsys, words, heading):
     out = capsys.readouterr().out
     assert heading in out
     assert not any(0x2500 <= ord(letter) < 0x2580 for letter in out)
+
+
+def test_a_closed_standard_output(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    assert tables.tell(["nobody reads this", TABLE]) is None

@@ -77,9 +77,10 @@ def test_the_list(capsys):
 def test_refusals(words, line, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "results.json").write_text("[1, 2]")
-    assert call(*words) == 2
-    assert capsys.readouterr().err == f"{line}\n"
+    for text in ("[1, 2]", "[" * 100_000):
+        (tmp_path / "old" / "results.json").write_text(text)
+        assert call(*words) == 2
+        assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_one_command_at_a_time_works_in_a_folder(tmp_path, capsys):
