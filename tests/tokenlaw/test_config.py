@@ -161,7 +161,7 @@ EXACT = {
     "output.distances=1": "output.distances = 1: must be between 2 and 1000000000",
     "model.d": '--set "model.d": must be key.path=value, as in solve.lmax=31',
     "model..d=3": '--set "model..d=3": must be key.path=value, as in solve.lmax=31',
-    "a." * 3000 + "b=1": f'--set "{"a." * 28}....: nested too deeply',
+    "a." * 3000 + "b=1": f'--set "{"a." * 28}...: nested too deeply',
     "model.d.x=3": "--set model.d.x: model.d is not a section",
     "initial.components.0.kappa=3": "--set initial.components.0.kappa: initial.components is a list, "
     "which can only be set as a whole",
