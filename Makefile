@@ -31,7 +31,7 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench mutate faults fuzz docs links cf dist install shtns clean distclean FORCE
+.PHONY: help solve test check bench mutate faults fuzz lowest docs links cf dist install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ faults: $(TEST_DONE) $(SHTNS_DONE) ## kill runs, fill disks, damage files, break
 
 fuzz: $(TEST_DONE) $(SHTNS_DONE) ## 20,000 inputs, most of them broken: is each taken, or refused in one line? (long)
 	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz --examples 20000
+
+lowest: $(TEST_DONE) ## run the tests with the lowest versions that pyproject.toml allows, in .venv/lowest
+	$(PY) tests/lowest.py >$(VENV)/lowest.txt
+	$(PY) -m venv --clear $(VENV)/lowest
+	$(VENV)/lowest/bin/python -m pip --quiet --disable-pip-version-check install --constraint $(VENV)/lowest.txt \
+	    --editable '.[test]'
+	OMP_NUM_THREADS=1 $(VENV)/lowest/bin/python -m pytest -q -n 2 --dist worksteal $(PYTEST_ARGS)
 
 cf: $(TEST_DONE) ## do the files keep to the CF conventions? (a checker in an environment of its own, .venv/cf)
 	@test -x $(VENV)/cf/bin/compliance-checker || { $(PY) -m venv $(VENV)/cf && $(VENV)/cf/bin/python -m pip --quiet \
