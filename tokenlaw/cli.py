@@ -102,7 +102,7 @@ def plot(
     file: File, out: Annotated[Path, typer.Option("--out", "-o", metavar="F.png", help="picture to write")]
 ) -> None:
     """Picture of whatever the file holds."""
-    with _heavy():
+    with _heavy("dask"):
         from tokenlaw import plots
         from tokenlaw.files import opened
 
@@ -118,7 +118,7 @@ def plot(
 @app.command()
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
-    with _heavy():
+    with _heavy("dask"):
         from tokenlaw.files import describe, describe_encoder, opened
         from tokenlaw.tables import tell
 
@@ -140,7 +140,7 @@ def validate(
     quiet: Quiet = False,
 ) -> None:
     """Studies of published claims, with verdicts computed from the numbers."""
-    with _heavy():
+    with _heavy("dask"):
         from tokenlaw import validate as studies
 
     if list_:
@@ -169,7 +169,7 @@ def converge(
     """How an observable converges in one key: slope, interval, sampling floor."""
     import json
 
-    with _heavy():
+    with _heavy("dask"):
         from tokenlaw import converge as study
         from tokenlaw.tables import tell as say
 
@@ -233,12 +233,12 @@ def _execute(
     layers: Path | None = None,
 ) -> None:
     try:
-        with _heavy():
+        with _held():
             from tokenlaw import config as configuration
 
         c = configuration.load(path, [*(overrides or ()), *([] if seed is None else [f"noise.seed={seed}"])])
 
-        with _heavy():
+        with _heavy("distributed"):
             from tokenlaw import runs
             from tokenlaw.build import build
 
@@ -412,12 +412,17 @@ def _held() -> Iterator[None]:
 
 
 @contextmanager
-def _heavy() -> Iterator[None]:
+def _heavy(dask: str = "") -> Iterator[None]:
     """Heavy imports of a command; from then on its linear algebra keeps to one thread, as that of a run does.
 
-    Several threads take several times as long over matrices as small as ours, and share sums differently.
+    Several threads take longer over matrices as small as ours, and share sums differently.  `dask` is what the command
+    will have loaded of it, "dask" to read datasets, "distributed" to write them.
     """
     with _held():
+        if dask:
+            from tokenlaw.dask_settings import fitting
+
+            _until_its_end.get().enter_context(fitting(dask))
         yield
         from particles.parallel import one_blas_thread
 
