@@ -52,7 +52,7 @@ def _check_own_packages(home: Path) -> None:
         if found != own:
             raise ImportError(f"{found} hides the package {name!r} of tokenlaw ({own}); {_remedy(name, found)}")
         if not (own / "__init__.py").read_text(encoding="utf-8").startswith(f'"""{text}'):
-            raise ImportError(f"another distribution has written over {own}; {_remedy(name, own)}, and install it again")
+            raise ImportError(f"another distribution wrote over {own}; {_remedy(name, own)}, and install it again")
 
 
 def _is_the_command() -> bool:
