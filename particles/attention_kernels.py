@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
-from scipy.linalg import block_diag
 
 from particles.arrays import Array
 from particles.attention import BLOCK, Linear, Softmax
@@ -34,9 +33,9 @@ def lift(
     points (N, d + 1), measure, query and key (head_dim + 1, d + 1).
     """
     lifted = Cloud(np.column_stack([measure.points, offset - offset.mean()]), measure.weights)
-    wide = block_diag(query, np.eye(1))
+    wide = scipy.linalg.block_diag(query, np.eye(1))
     wide[:-1, -1] = shift
-    return np.column_stack([points, np.ones(len(points))]), lifted, wide, block_diag(key, np.eye(1))
+    return np.column_stack([points, np.ones(len(points))]), lifted, wide, scipy.linalg.block_diag(key, np.eye(1))
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Sigmoid:
             for left in range(0, len(columns), width):
                 part = slice(left, left + width)
                 scores = rows[block] @ columns[part].T
-                out[block] += special.expit(scores, out=scores) @ values[part]
+                out[block] += scipy.special.expit(scores, out=scores) @ values[part]
         return out
 
 
@@ -190,7 +189,7 @@ def _softmax(scores: Array, masked: Mask, weights: Array, values: Array) -> Arra
 
 def _sigmoid(scores: Array, masked: Mask, weights: Array, values: Array) -> Array:
     scores[masked] = -np.inf
-    result: Array = special.expit(scores) @ (values * weights[:, None])
+    result: Array = scipy.special.expit(scores) @ (values * weights[:, None])
     return result
 
 

@@ -10,21 +10,27 @@ where the residual carries g in place of the gain of each component.  Biases, th
 the MLP blocks are not part of it.
 """
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import xarray as xr
 
 from particles.arrays import Array, as_array, unit
 from particles.layers import RecordedLayers
 from particles.randomness import Noise, Stream
 from particles.retraction import Retraction, normalize
 from particles.tokens import Tokens
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles import late_xarray as xr
 
 MATRICES = ("query", "key", "value", "output")
 

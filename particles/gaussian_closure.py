@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.integrate import OdeSolution, solve_ivp
+import scipy
 
 from particles.arrays import Array, SolverError, as_array
 from particles.attention import Linear, Softmax
@@ -49,7 +49,7 @@ class ClosureSolution:
     mean: Array
     covariance: Array
     blow_up_time: float | None
-    _path: OdeSolution
+    _path: "scipy.integrate.OdeSolution"
 
     def flow(self, time: float) -> tuple[Array, Array]:
         """Mean (d,) and root L (d, d), S = L L^T, at one time.
@@ -183,7 +183,7 @@ class GaussianClosure:
         size = float(np.abs(start).max()) or 1.0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the integrator; what stops it is told below
-            found = solve_ivp(
+            found = scipy.integrate.solve_ivp(
                 derivative, (0.0, t_end), start, method=METHOD, rtol=TOLERANCE, atol=1e-3 * TOLERANCE * size,
                 events=collapse, dense_output=True,
             )  # fmt: skip

@@ -4,10 +4,12 @@ For small layers p_l tends to the adjoint equation p' = -(Db)^T p, b the velocit
 2605.11059).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from particles import output
 from particles.adjoint import dot, layer_vjp, moved_by, unit_vjp
@@ -16,6 +18,11 @@ from particles.attention import Attention
 from particles.layers import Layer, LayerLaw
 from particles.residual import PreNorm, ResidualPush, start_points
 from particles.tokens import Cloud, Tokens, mean_token
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles import late_xarray as xr
 
 ObservableGradient = Callable[[Array, Array], Array]
 """Points (n, d) and weights (n,) to the gradient of an observable at the points, (n, d)."""

@@ -1,5 +1,6 @@
 """Laws of one attention head (V, Q, K) with A = K^T Q.  mathematics, sections 2 and 3."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,11 @@ class Heads:
     def value(self) -> Array:
         """The V in full, (M, d, d)."""
         return self.out if self.inner is None else self.out @ self.inner
+
+
+def usual_deviation(d: int) -> float:
+    """d^-1/2 as 1/sqrt(d), the default of sigma_v and sigma_a everywhere; `d**-0.5` may differ in the last bit."""
+    return 1 / math.sqrt(d)
 
 
 class HeadLaw(Protocol):
@@ -77,22 +83,26 @@ class IndependentEntries(ABC):
     Parameters
     ----------
     d : dimension of the tokens, at least 2.
-    sigma_v : standard deviation of the entries of V' = V - mean_v (usual choice d^-1/2).
-    sigma_a : standard deviation of the entries of the query and key matrices (both head_dim x d).
-    head_dim : inner dimension of A, 1 <= head_dim <= d.
+    sigma_v : standard deviation of the entries of V' = V - mean_v, default d^-1/2 (`usual_deviation`).
+    sigma_a : standard deviation of the entries of the query and key matrices (both head_dim x d), default d^-1/2.
+    head_dim : inner dimension of A, 1 <= head_dim <= d, default d.
     mean_v, mean_a : (d, d), default zero.
     """
 
     d: int
-    sigma_v: float
-    sigma_a: float
-    head_dim: int
+    sigma_v: float = None  # type: ignore[assignment]  # filled in below: the default depends on d
+    sigma_a: float = None  # type: ignore[assignment]
+    head_dim: int = None  # type: ignore[assignment]
     mean_v: Array = field(default_factory=lambda: np.zeros((0, 0)))
     mean_a: Array = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         if self.d < 2:
             raise ValueError(f"d must be at least 2, got {self.d}")
+        usual = {"sigma_v": usual_deviation(self.d), "sigma_a": usual_deviation(self.d), "head_dim": self.d}
+        for name, default in usual.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, default)
         for name in ("sigma_v", "sigma_a"):
             value = getattr(self, name)
             if not 0 <= value < np.inf:  # written so that NaN is caught

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from particles.arrays import Array, as_array, unit
 from particles.euclidean import AnyTokens
@@ -86,7 +86,7 @@ class VonMisesFisherMixture:
             if count == 0:
                 continue
             if kappa > 0:
-                drawn = stats.vonmises_fisher(mean, kappa).rvs(count, random_state=rng)
+                drawn = scipy.stats.vonmises_fisher(mean, kappa).rvs(count, random_state=rng)
                 points[chosen] = np.reshape(drawn, (count, d))
             else:
                 points[chosen] = Uniform(d).sample(rng, count)
@@ -108,7 +108,7 @@ def _log_constant(d: int, kappa: float) -> float:
         return math.log(kappa / (-2 * math.pi * math.expm1(-2 * kappa))) if kappa > 1e-300 else -math.log(4 * math.pi)
     if kappa < 1e-8:
         return kappa - math.log(sphere_area(d))
-    scaled = float(special.ive(order, kappa))
+    scaled = float(scipy.special.ive(order, kappa))
     if scaled <= 0:  # the Bessel function underflows: leading term of its series
         scaled = math.exp(order * math.log(kappa / 2) - math.lgamma(d / 2) - kappa)
     return order * math.log(kappa) - d / 2 * math.log(2 * math.pi) - math.log(scaled)

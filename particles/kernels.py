@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import ducc0
 import numpy as np
+import scipy
 from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike
-from scipy.special import erf as error_function
-from scipy.special import expit, ndtr
 
 from particles.arrays import Array
 
@@ -65,6 +64,11 @@ def _relu_dual_slope(covariance: Array, variance: float) -> Array:
     return 0.5 - np.arctan2(np.sqrt((1 - r) * (1 + r)), r) / (2 * np.pi)
 
 
+def _erf(z: Array) -> Array:
+    value: Array = scipy.special.erf(z)
+    return value
+
+
 def _erf_slope(z: Array) -> Array:
     slope: Array = 2 / math.sqrt(math.pi) * np.exp(-z * z)
     return slope
@@ -82,28 +86,32 @@ def _tanh_slope(z: Array) -> Array:
     return 1 / np.cosh(np.minimum(np.abs(z), 350.0)) ** 2  # beyond 350 it is below 1e-300
 
 
+def _sigmoid(z: Array) -> Array:
+    value: Array = scipy.special.expit(z)
+    return value
+
+
 def _sigmoid_slope(z: Array) -> Array:
-    value: Array = expit(z)
+    value = _sigmoid(z)
     return value * (1 - value)
 
 
 def _silu(z: Array) -> Array:
-    value: Array = z * expit(z)
-    return value
+    return z * _sigmoid(z)
 
 
 def _silu_slope(z: Array) -> Array:
-    value: Array = expit(z)
+    value = _sigmoid(z)
     return value * (1 + z * (1 - value))
 
 
 def _gelu(z: Array) -> Array:
-    value: Array = z * ndtr(z)
+    value: Array = z * scipy.special.ndtr(z)
     return value
 
 
 def _gelu_slope(z: Array) -> Array:
-    slope: Array = ndtr(z) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    slope: Array = scipy.special.ndtr(z) + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     return slope
 
 
@@ -115,9 +123,9 @@ ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
         Activation("relu", _relu, _relu_slope, _relu_dual, _relu_dual_slope),
-        Activation("erf", error_function, _erf_slope, _erf_dual, _erf_dual_slope),
+        Activation("erf", _erf, _erf_slope, _erf_dual, _erf_dual_slope),
         Activation("tanh", np.tanh, _tanh_slope),
-        Activation("sigmoid", expit, _sigmoid_slope),
+        Activation("sigmoid", _sigmoid, _sigmoid_slope),
         Activation("silu", _silu, _silu_slope),
         Activation("gelu", _gelu, _gelu_slope),
         Activation("linear", _identity, np.ones_like, lambda c, v: c, lambda c, v: np.ones_like(c)),

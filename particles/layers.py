@@ -6,7 +6,8 @@ pure function of (seed, member, step).
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -143,7 +144,6 @@ class Homogenized:
     fixed: bool = False
     retraction: Retraction = normalize
     substeps: int = 1
-    _drawn: dict[str, tuple[Array, Array]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.heads, ValuesApart):
@@ -184,9 +184,11 @@ class Homogenized:
     def _nodes(self, step: int) -> tuple[Array, Array]:
         if not self.fixed:
             return self.heads.sample_query_key(self.noise.generator(Stream.HEADS, step), self.nodes)
-        if "nodes" not in self._drawn:
-            self._drawn["nodes"] = self.heads.sample_query_key(self.noise.generator(Stream.HEADS), self.nodes)
-        return self._drawn["nodes"]
+        return self._fixed_nodes
+
+    @cached_property
+    def _fixed_nodes(self) -> tuple[Array, Array]:
+        return self.heads.sample_query_key(self.noise.generator(Stream.HEADS), self.nodes)
 
     def _mixing(self, step: int) -> Array:
         rng = self.noise.generator(Stream.MIXING, step)

@@ -5,7 +5,7 @@ dX = P_X V m_A[mu](X) dt becomes a flow of single points.  (n tokens become a ha
 """
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from particles.arrays import Array, as_array, unit
 from particles.schemes import tangent
@@ -22,7 +22,7 @@ def zero_temperature_flow(points: Array, value: Array, time: float) -> Array:
     """nrm(e^{tV} x), the flow of `zero_temperature_velocity` for A = I; points (N, d), V (d, d), any time."""
     matrix = time * as_array(value, "value", (points.shape[1], points.shape[1]))
     growth = float(np.linalg.eigvals(matrix).real.max())  # taken out: it does not change the direction
-    return unit(points @ linalg.expm(matrix - growth * np.eye(len(matrix))).T)
+    return unit(points @ scipy.linalg.expm(matrix - growth * np.eye(len(matrix))).T)
 
 
 def top_projection(points: Array, value: Array, tolerance: float = 1e-10) -> Array:

@@ -5,6 +5,8 @@ rename, so whatever moment a run is killed at, the file on disk opens and holds 
 behind it tells a damaged file from a good one.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
@@ -12,17 +14,21 @@ import time
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import netCDF4
 import numpy as np
-import xarray as xr
 
 from particles import checksum
 from particles.arrays import Array, rebuilt
 from particles.interrupts import undisturbed
 from particles.layers import LayerLaw
 from particles.parallel import serially
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles import late_xarray as xr
 
 AXIS = "depth_time"
 LITTLE_ROOM = 1 << 20  # bytes on the disk below which a message speaks of them

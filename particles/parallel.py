@@ -15,7 +15,7 @@ from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from scipy import linalg as _linalg  # noqa: F401 - loads the library of scipy, which is not that of numpy
+import scipy
 from threadpoolctl import ThreadpoolController
 
 CHUNK = 1 << 16  # points at most: a few megabytes of work arrays
@@ -54,7 +54,8 @@ def serially(function: Callable[Q, T]) -> Callable[Q, T]:
 
 @lru_cache(maxsize=1)
 def _libraries() -> ThreadpoolController:
-    """The linear-algebra libraries of numpy and scipy, which are loaded by now; listing them takes milliseconds."""
+    """The linear-algebra libraries of numpy and of scipy, which has its own; listing them takes milliseconds."""
+    _ = scipy.linalg  # loaded here, where it is not yet
     return ThreadpoolController()
 
 

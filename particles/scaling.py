@@ -13,7 +13,7 @@ import numpy as np
 
 from particles.arrays import Array, as_array
 from particles.drift import Ballistic, Modified
-from particles.heads import ValuesApart
+from particles.heads import ValuesApart, usual_deviation
 from particles.layers import Homogenized, LayerLaw, RandomTransformer, _count, _positive
 from particles.randomness import Noise
 from particles.retraction import Retraction, normalize
@@ -51,7 +51,7 @@ class Scaling:
         _positive(self.eta, "eta")
         for name, least in (("heads", 1), ("depth", 0), ("d", 2)):
             _count(getattr(self, name), name, least)
-        sigma = self.d**-0.5 if self.sigma_v is None else self.sigma_v
+        sigma = usual_deviation(self.d) if self.sigma_v is None else self.sigma_v
         if not 0 <= sigma < math.inf:
             raise ValueError(f"sigma_v must be finite and >= 0, got {sigma}")
         object.__setattr__(self, "sigma_v", sigma)

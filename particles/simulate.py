@@ -1,10 +1,11 @@
 """The time loop of tokens, and the record loop that every run shares."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-import xarray as xr
 
 from particles import output
 from particles.arrays import Array, SolverError, unit
@@ -16,6 +17,11 @@ from particles.parallel import one_blas_thread
 from particles.pushes import AttentionPush, Field, FieldPush
 from particles.residual import PreNorm, start_points
 from particles.tokens import Cloud, mean_token, second_moment
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles import late_xarray as xr
 
 Progress = Callable[[int], None]
 LARGEST = 1e150  # a coordinate whose square, in the moments, is still a number

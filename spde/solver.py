@@ -53,7 +53,7 @@ class DensityFlow:
     on_unresolved: str = "warn"
     characteristics: bool = False
     carried: tuple[int, int] = (24, 48)
-    _watch: Watch = dataclass_field(default_factory=Watch, repr=False)
+    _watch: Watch = dataclass_field(default_factory=Watch, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.law.d != self.sphere.d:

@@ -1,11 +1,22 @@
-"""Shared fixtures."""
+"""Shared fixtures, and one thread in the linear-algebra libraries: several share sums, and last bits, differently."""
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import scipy.linalg  # noqa: F401 - its library is not that of numpy
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_blas_thread() -> Iterator[None]:
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,7 +102,7 @@ def plot(
     file: File, out: Annotated[Path, typer.Option("--out", "-o", metavar="F.png", help="picture to write")]
 ) -> None:
     """Picture of whatever the file holds."""
-    with _held():
+    with _heavy("dask"):
         from tokenlaw import plots
         from tokenlaw.files import opened
 
@@ -117,7 +118,7 @@ def plot(
 @app.command()
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
-    with _held():
+    with _heavy("dask"):
         from tokenlaw.files import describe, describe_encoder, opened
         from tokenlaw.tables import tell
 
@@ -139,7 +140,7 @@ def validate(
     quiet: Quiet = False,
 ) -> None:
     """Studies of published claims, with verdicts computed from the numbers."""
-    with _held():
+    with _heavy("dask"):
         from tokenlaw import validate as studies
 
     if list_:
@@ -168,7 +169,7 @@ def converge(
     """How an observable converges in one key: slope, interval, sampling floor."""
     import json
 
-    with _held():
+    with _heavy("dask"):
         from tokenlaw import converge as study
         from tokenlaw.tables import tell as say
 
@@ -200,7 +201,7 @@ def theory(
     list_: Annotated[bool, typer.Option("--list", help="explain the results, all or NAME, and what they take")] = False,
 ) -> None:
     """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
-    with _held():
+    with _heavy():
         from tokenlaw import theory as table
         from tokenlaw.tables import tell
 
@@ -237,7 +238,7 @@ def _execute(
 
         c = configuration.load(path, [*(overrides or ()), *([] if seed is None else [f"noise.seed={seed}"])])
 
-        with _held():  # heavy imports
+        with _heavy("distributed"):
             from tokenlaw import runs
             from tokenlaw.build import build
 
@@ -365,7 +366,8 @@ def _ending(error: Exception) -> tuple[int, str]:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; what went wrong is one line on stderr."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ExitStack() as stack:
+        _until_its_end.set(stack)
         warnings.simplefilter("ignore")
         warnings.simplefilter("default", RuntimeWarning)
         warnings.showwarning = _warnings_as_notes()
@@ -383,6 +385,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+_until_its_end: ContextVar[ExitStack] = ContextVar("resources of the command")
 _signals = {"asked": False, "held": False}
 
 
@@ -408,6 +411,24 @@ def _held() -> Iterator[None]:
     finally:
         _signals["held"] = False
     _obey()
+
+
+@contextmanager
+def _heavy(dask: str = "") -> Iterator[None]:
+    """Heavy imports of a command; from then on its linear algebra keeps to one thread, as that of a run does.
+
+    Several threads take longer over matrices as small as ours, and share sums differently.  `dask` is what the command
+    will have loaded of it, "dask" to read datasets, "distributed" to write them.
+    """
+    with _held():
+        if dask:
+            from tokenlaw.dask_settings import fitting
+
+            _until_its_end.get().enter_context(fitting(dask))
+        yield
+        from particles.parallel import one_blas_thread
+
+        _until_its_end.get().enter_context(one_blas_thread())
 
 
 def main() -> None:

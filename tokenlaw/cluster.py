@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import dask
@@ -11,6 +11,7 @@ from distributed import Client, LocalCluster, Security, rpc
 from distributed.utils import silence_logging_cmgr
 
 from tokenlaw.config import ConfigError
+from tokenlaw.dask_settings import misfit
 
 PATIENCE: Final = 10.0  # seconds until a scheduler that does not answer is given up
 ENVIRONMENT: Final = {
@@ -55,23 +56,28 @@ def workers(scheduler: str | None, n_workers: int) -> Iterator[Client]:
 
     Raises
     ------
-    ConfigError : no scheduler at the address, or its workers have several threads.
+    ConfigError : no scheduler at the address, its workers have several threads, or settings of Dask do not fit.
     """
     with dask.config.set(SETTINGS), silence_logging_cmgr(logging.CRITICAL):
         if scheduler is not None:
             with _connected(scheduler) as client:
                 yield client
             return
-        with (
-            dask.config.set(ALONE),
-            LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, processes=True, memory_limit=0,
-                dashboard_address=None, silence_logs=logging.CRITICAL, host="127.0.0.1", protocol="tls://",
-                security=Security.temporary(),
-            ) as cluster,
-            Client(cluster) as client,
-        ):  # fmt: skip
+        with dask.config.set(ALONE), ExitStack() as started:
+            try:
+                cluster = started.enter_context(_embedded(n_workers))
+                client = started.enter_context(Client(cluster))
+            except Exception as error:
+                raise misfit(error) from None
             yield client
+
+
+def _embedded(n_workers: int) -> LocalCluster:
+    return LocalCluster(
+        n_workers=n_workers, threads_per_worker=1, processes=True, memory_limit=0,
+        dashboard_address=None, silence_logs=logging.CRITICAL, host="127.0.0.1", protocol="tls://",
+        security=Security.temporary(),
+    )  # fmt: skip
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tokenlaw.config_checks import MAX_RECORDS, MAX_STEPS, NOT_YET
+from tokenlaw.config_checks import MAX_RECORDS, MAX_STEPS, NOT_YET, USUAL_HEADS
 from tokenlaw.config_io import ConfigError, override, parse, read, write_document, write_value
 from tokenlaw.config_messages import allowed, keys_of, kinds_of, models_of, to_config_error
 from tokenlaw.config_models import Configuration
@@ -210,7 +210,9 @@ def defaults_text() -> str:
             lines += _section_lines(models_of(field.annotation)[0], section, active=True)
         else:
             kinds = [kind for model in models for kind in kinds_of(model, section)]
-            lines += [f"# required: one of {', '.join(kinds)}", "# kind ="]
+            usual = USUAL_HEADS if section == "heads" else None
+            choice = f"one of {', '.join(kinds)}"
+            lines += [f"# required: {choice}" if usual is None else f"# {choice}; default {usual}", "# kind ="]
         for model in models:
             for kind in kinds_of(model, section):
                 lines += ["", f"# kind = {write_value(kind)}: {_summary(model)}"]

@@ -20,6 +20,8 @@ LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
 }
 """Kinds of layers that heads of some kinds are restricted to."""
 ENTRIES: Final = ("gaussian", "rademacher", "uniform", "low_rank", "fixed", "smooth")
+USUAL_HEADS: Final = "gaussian"
+"""Kind of the heads where it is left out."""
 DENSITIES: Final = (2, 3)
 """Dimensions in which there are densities, quadratures and spectral fields."""
 
@@ -43,22 +45,23 @@ def refuse_not_yet(data: object) -> None:
 
 
 def fill_derived(data: object) -> object:
-    """Copy of raw data with the defaults that depend on [model] filled in: those of [heads], and the retraction."""
+    """Copy of raw data with the defaults that depend on other sections filled in: [heads], and the retraction."""
     if not isinstance(data, Mapping):
         return data
     model, heads, layers = data.get("model"), data.get("heads"), data.get("layers")
     if isinstance(model, Mapping) and model.get("space") == "euclidean" and isinstance(layers, Mapping):
         if layers.get("kind") != "modified":  # refused there, for another reason
             data = {**data, "layers": {"retraction": "translate", **layers}}
+    if heads is None and not (isinstance(layers, Mapping) and layers.get("kind") == "recorded"):
+        heads = {}
     if not isinstance(heads, Mapping) or heads.get("kind") == "fixed":
         return data
     d = model.get("d") if isinstance(model, Mapping) else None
     if type(d) is not int or not 2 <= d <= 10**9:  # reported as model.d; any value does meanwhile
         d = 2
-    return {
-        **data,
-        "heads": {"sigma_v": 1 / math.sqrt(d), "sigma_a": 1 / math.sqrt(d), "head_dim": d, **heads},
-    }
+    deviation = 1 / math.sqrt(d)  # to the bit that of particles.heads, which is too heavy to import here (test_config)
+    usual = {"kind": USUAL_HEADS, "sigma_v": deviation, "sigma_a": deviation, "head_dim": d}
+    return {**data, "heads": {**usual, **heads}}
 
 
 def refuse(path: str, text: str) -> NoReturn:
@@ -75,8 +78,7 @@ def check_heads(c: "Configuration") -> None:
                 ': not used with layers.kind = "recorded", whose file holds the heads; remove the section',
             )
         return
-    if c.heads is None:
-        refuse("heads", f': missing section, required with layers.kind = "{c.layers.kind}"')
+    assert c.heads is not None  # filled in
     layers = LAYERS_OF.get(c.heads.kind)
     if layers is not None and c.layers.kind not in layers:
         kinds = ", ".join(kind for kind in ENTRIES if kind not in LAYERS_OF or c.layers.kind in LAYERS_OF[kind])

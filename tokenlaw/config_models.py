@@ -61,11 +61,11 @@ class RandomHeads(Section):
         description="law of the entries (low_rank: gaussian, V' of rank head_dim)"
     )
     sigma_v: NonNegative = Field(
-        description="standard deviation of the entries of V'", json_schema_extra={"derived": "model.d**-0.5"}
+        description="standard deviation of the entries of V'", json_schema_extra={"derived": "1/sqrt(model.d)"}
     )
     sigma_a: NonNegative = Field(
         description="standard deviation of the entries of W and W'",
-        json_schema_extra={"derived": "model.d**-0.5"},
+        json_schema_extra={"derived": "1/sqrt(model.d)"},
     )
     head_dim: Count = Field(
         description="rows of the query and key matrices, at most model.d",
@@ -406,7 +406,9 @@ class Configuration(Section):
     """
 
     model: Model = Field(description="what attends to what, and where the tokens live")
-    heads: Heads | None = Field(default=None, description="law of one head, left out with recorded layers")
+    heads: Heads | None = Field(
+        default=None, description="law of one head; left out: gaussian, with recorded layers none"
+    )
     layers: Layers = Field(description="law of the layers")
     initial: Initial = Field(description="law of the tokens at depth 0")
     solve: Solve = Field(default=Solve(), description="density solver")

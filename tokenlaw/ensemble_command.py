@@ -44,7 +44,7 @@ def ensemble(
     if workers is not None and scheduler is not None:
         raise ValueError(f"--workers {workers}: belongs to the embedded cluster; leave it out with --scheduler")
     try:
-        with cli._held():
+        with cli._heavy("distributed"):
             from tokenlaw import ensemble as ensembles
             from tokenlaw import members as runs
 

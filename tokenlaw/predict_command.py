@@ -49,7 +49,7 @@ def predict(
     given = {name: value for name, value in locals().items() if name not in ("preset", "map_", "out", "json_", "seed")}
     from tokenlaw import cli
 
-    with cli._held():
+    with cli._heavy():
         from tokenlaw import predict as forecasts
         from tokenlaw.tables import tell
 

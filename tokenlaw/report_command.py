@@ -18,7 +18,7 @@ def report(
     out = file.with_suffix(".html") if out is None else out
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out: must end with .html, got {out}")
-    with cli._held():
+    with cli._heavy("dask"):
         from tokenlaw.files import opened
 
         try:

@@ -239,7 +239,7 @@ class Measured:
     ladder: Coupled
     clock: Callable[[], float] = time.process_time
     members: int = 8
-    _costs: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
+    _costs: dict[int, tuple[float, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def pairs(self, level: int, members: range) -> Array:
         """Those of the ladder."""

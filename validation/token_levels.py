@@ -4,7 +4,7 @@ Coarse paths are the sums of fine ones, dW_coarse = dW_1 + dW_2, on nodes A_m th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,8 +80,7 @@ class TokenLevels:
         """Layers and tokens of a sample; no two samples share noise, on whatever levels they are."""
         law, steps = self.law, 2**level if self.finer_steps else 1
         noise = Noise(law.noise.seed, member * MOST_LEVELS + level)
-        # Made anew: a copy would keep the nodes that the law has drawn.
-        fresh = Homogenized(law.heads, law.dt / steps, law.nodes, noise, law.noise_scale, True, law.retraction)
+        fresh = replace(law, dt=law.dt / steps, noise=noise, substeps=1)
         return fresh, self.initial.sample(noise.generator(Stream.TOKENS), self.size(level)[1])
 
     def _end(self, law: Homogenized, points: Array, steps: int) -> float:

@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
-from scipy.special import elliprd, gammaln
 
 from particles.arrays import Array
 
@@ -40,7 +39,7 @@ def angular_gaussian(points: Array, q: Array) -> Array:
     """Angular central Gaussian density |S|^-1 det(Q)^-1/2 (x^T Q^-1 x)^(-d/2) at points (N, d), Q (d, d)."""
     d = len(q)
     square = np.einsum("ij,jk,ik->i", points, np.linalg.inv(q), points)
-    log_area = math.log(2) + 0.5 * d * math.log(math.pi) - gammaln(0.5 * d)
+    log_area = math.log(2) + 0.5 * d * math.log(math.pi) - scipy.special.gammaln(0.5 * d)
     density: Array = square ** (-0.5 * d) / math.sqrt(np.linalg.det(q)) / math.exp(log_area)
     return density
 
@@ -63,7 +62,7 @@ def angular_gaussian_second_moment(q: Array) -> Array:
     if not values.min() > 0:
         raise ValueError(f"q must be positive definite, got the eigenvalue {values.min():g}")
     a = values.mean() / values  # the density does not change with the size of Q
-    moments = [math.sqrt(a.prod()) / 3 * elliprd(a[i - 2], a[i - 1], a[i]) for i in range(3)]
+    moments = [math.sqrt(a.prod()) / 3 * scipy.special.elliprd(a[i - 2], a[i - 1], a[i]) for i in range(3)]
     return np.asarray((basis * moments) @ basis.T)
 
 
@@ -93,7 +92,7 @@ def equiangular_overlap(time: ArrayLike, start: float, n: int, beta: float) -> A
     if not np.all((t >= 0) & (t < math.inf)):
         raise ValueError("time must be finite and >= 0")
     order, inverse = np.unique(t.ravel(), return_inverse=True)
-    run = solve_ivp(
+    run = scipy.integrate.solve_ivp(
         lambda _, rho: equiangular_rate(rho, n, beta), (0.0, max(1.0, float(order.max(initial=0.0)))), [start],
         method="DOP853", t_eval=order, rtol=1e-12, atol=1e-13,
     )  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from particles.heads import GaussianHeads, usual_deviation
 from tokenlaw import config_checks
 from tokenlaw.config import (
     ConfigError,
@@ -102,8 +103,10 @@ EXACT = {
     "heads.mean_v=[1]": "heads.mean_v[0] = 1: must be a list",
     "heads.mean_v=1": "heads.mean_v = 1: must be a model.d x model.d matrix: a list of rows of numbers",
     "heads.value=[[1]]": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
-    "heads={sigma_v=1}": "heads.kind: missing; must be one of gaussian, rademacher, uniform, low_rank, fixed, "
-    "smooth",
+    "heads.kind=gauss": 'heads.kind = "gauss": must be one of gaussian, rademacher, uniform, low_rank, fixed, smooth',
+    "heads.kind=1": "heads.kind = 1: must be one of gaussian, rademacher, uniform, low_rank, fixed, smooth",
+    "heads={value=[[1]]}": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
+    "heads=1": "heads = 1: must be a section [heads]",
     "layers.kind=brownian": 'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded',  # noqa: E501
     "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, ballistic, modified, recorded",
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
@@ -268,8 +271,6 @@ def test_what_is_planned_says_so_and_what_there_is(path, value, monkeypatch):
 
 def test_missing_sections_and_several_errors():
     assert refusal(text="") == "model: missing; must be a section [model] (and 2 more)"
-    headless = BASE.replace('[heads]\nkind = "gaussian"', "")
-    assert refusal(text=headless) == 'heads: missing section, required with layers.kind = "homogenized"'
     assert refusal("model={d=3, bta=1}") == "model.bta: unknown key; did you mean model.beta? (and 1 more)"
     assert refusal("solve.lmax=1", "noise.seed=-1", "simulate.tokens=0").endswith(" (and 2 more)")
 
@@ -281,6 +282,28 @@ def test_fixed_heads_come_from_a_file_or_from_matrices(tmp_path):
     assert refusal(file, TRANSFORMER, "heads.key=[[1,0,0]]") == (
         "heads.key: given beside heads.file; either the file or the three matrices"
     )
+
+
+@pytest.mark.parametrize("heads", ["", "[heads]", "[heads]\nhead_dim = 3"])
+@pytest.mark.parametrize("layers", [(), (TRANSFORMER,), (BALLISTIC, 'layers.mlp={activation="relu"}')])
+def test_heads_are_gaussian_where_they_are_left_out(heads, layers):
+    """No section, an empty one, one without its kind: the same law, number by number, as in Python."""
+    c = load_text(BASE.replace('[heads]\nkind = "gaussian"', heads), layers)
+    assert c == load_text(BASE, layers)
+    usual = GaussianHeads(3)
+    assert (c.heads.kind, c.heads.sigma_v, c.heads.sigma_a, c.heads.head_dim) == (
+        "gaussian", usual.sigma_v, usual.sigma_a, usual.head_dim
+    )  # fmt: skip
+
+
+def test_nothing_moves_without_a_mean_of_the_heads_left_out():
+    assert refusal(BALLISTIC, text=BASE.replace('[heads]\nkind = "gaussian"', "")).startswith("heads.mean_v: missing")
+
+
+def test_the_deviations_of_configurations_are_those_of_the_objects():
+    for d in (*range(2, 70), 768, 4096, 65536):
+        c = load_text(BASE, [f"model.d={d}", "initial={kind='uniform'}"])
+        assert c.heads.sigma_v == c.heads.sigma_a == usual_deviation(d)
 
 
 def test_recorded_layers_bring_their_heads(tmp_path):

@@ -101,7 +101,7 @@ def equation(case: TwoForms, eta: float, rng: np.random.Generator, replicas: int
 def mean_gaps(eta: float, rng: np.random.Generator, replicas: int, batch: int = 2500) -> list[Estimate]:
     """E w of chains less that of the equation, with each of CORRECTORS."""
     heads = round(RANDOM_TIME / eta) * RANDOM_HEADS
-    case = replace(CASE, eps=eta / RANDOM_HEADS, n_heads=heads, signs=[])
+    case = replace(CASE, eps=eta / RANDOM_HEADS, n_heads=heads)
     chains, equations = [], []
     for _ in range(max(2, replicas // batch)):
         w = mean_overlap(case.run(rng, batch, (RANDOM_HEADS,))[RANDOM_HEADS])

@@ -71,7 +71,7 @@ def study(quick: bool, seed: int) -> Findings:
         series.append(Series(f"{n_heads} fixed heads, against eta", ETA, gaps))
         rows.append((f"{n_heads} fixed heads", ETA, gaps, np.zeros(len(ETA))))
     eps = np.array([1 / 16, 1 / 32, 1 / 64])
-    cases = [replace(CASE, eps=float(e), n_heads=round(HORIZON / e), signs=[]) for e in eps]
+    cases = [replace(CASE, eps=float(e), n_heads=round(HORIZON / e)) for e in eps]
     values, errors = columns(excess(case, rng, replicas) for case in cases)
     fit = slope(eps, np.abs(values), errors)
     parts["alpha"] = Part(

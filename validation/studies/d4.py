@@ -38,7 +38,7 @@ class TwoForms(Ensemble):
     signs : of the forms of the heads drawn, +1 and -1, filled by `heads`; controls are made of them.
     """
 
-    signs: list[Array] = field(default_factory=list)
+    signs: list[Array] = field(default_factory=list, init=False)
 
     def heads(self, rng: np.random.Generator, replicas: int) -> Iterator[tuple[Array, Array, Array]]:
         """The sequence of heads."""
@@ -161,7 +161,7 @@ def study(quick: bool, seed: int) -> Findings:
     """The ratios, extrapolated."""
     replicas = 20_000 if quick else 400_000
     rng = np.random.default_rng([seed, 7])
-    found = [ratio(replace(CASE, eps=eps, n_heads=round(0.5 / eps), signs=[]), rng, replicas) for eps in EPS]
+    found = [ratio(replace(CASE, eps=eps, n_heads=round(0.5 / eps)), rng, replicas) for eps in EPS]
     values, errors = columns(found)
     line = Line.through(EPS, values, errors)
     limit = line.at(0.0)

@@ -1,0 +1,21 @@
+"""xarray, loaded when something of it is first used: its import takes as long as those of all other libraries here.
+
+    if TYPE_CHECKING:
+        import xarray as xr
+    else:
+        from particles import late_xarray as xr
+
+Annotations are not evaluated where `from __future__ import annotations` stands.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from particles.interrupts import undisturbed
+
+
+def __getattr__(name: str) -> Any:
+    with undisturbed():  # in the middle of an import an interrupt becomes a traceback
+        found = getattr(import_module("xarray"), name)
+    globals()[name] = found
+    return found
