@@ -89,9 +89,10 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
         rows = []
         for name, text in WORTH_TELLING:
             if name in dataset:
-                values = np.asarray(dataset[name].values, dtype=float)
+                variable = dataset[name].transpose(*(dim for dim in ("depth_time",) if dim in dataset[name].dims), ...)
+                values = np.asarray(variable.values, dtype=float)
                 if values.ndim > 1:  # a number for each token
-                    values = np.sqrt(np.mean(values**2, axis=1))
+                    values = np.sqrt(np.mean(values**2, axis=tuple(range(1, values.ndim))))
                 finite = values[np.isfinite(values)]
                 if finite.size:
                     numbers = (finite[0], finite[-1], finite.max())
