@@ -1,8 +1,7 @@
 """Going on from a file: what it holds, and everything that makes a run refuse to go on from it."""
 
-import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,10 +53,7 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
             f"--resume {out}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
             "output may change"
         )
-    for name, value in input_sums(experiment.configuration).items():
-        if attrs.get(name) != value:
-            key = name.removesuffix("_sha256").replace("_", ".")
-            raise ConfigError(f"--resume {out}: the contents of {key} have changed since the run began")
+    _same_inputs(attrs, experiment, out)
     return Old(steps, state)
 
 
@@ -119,12 +115,35 @@ def restored(start: State, restore: Callable[[dict[str, Any]], State], old: Old,
     return state
 
 
-def input_sums(c: config.Configuration) -> dict[str, str]:
-    """SHA-256 of every input file, by attribute name."""
-    sums = {}
+def input_sums(experiment: Experiment) -> dict[str, str]:
+    """SHA-256 of every input file, by attribute name.
+
+    The file that a section names is on record as SECTION_file_sha256.  Where others were read with it (config.json,
+    index and parts of a checkpoint), all of them stand in SECTION_files_sha256, a line each as sha256sum writes it.
+    """
+    sums, lists = {}, {}
     for section in ("layers", "heads", "initial"):
-        path = getattr(getattr(c, section), "file", None)
-        if path is not None:
-            with open(path, "rb") as file:
-                sums[f"{section}_file_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return sums
+        path = getattr(getattr(experiment.configuration, section), "file", None)
+        read = experiment.inputs.get(section, {})
+        if path is None or not read:
+            continue
+        if Path(path) in read:
+            sums[f"{section}_file_sha256"] = read[Path(path)]
+        if {*read} != {Path(path)}:
+            lists[f"{section}_files_sha256"] = "\n".join(f"{known}  {name.name}" for name, known in read.items())
+    return sums | lists
+
+
+def _same_inputs(attrs: Mapping[str, Any], experiment: Experiment, out: Path) -> None:
+    """Refuse to go on from other inputs; the line names the file that is another one."""
+    now = input_sums(experiment)
+    names = [f"{section}_{kind}_sha256" for kind in ("files", "file") for section in ("layers", "heads", "initial")]
+    for name in names:
+        before, after = str(attrs.get(name, "")), now.get(name, "")
+        if before == after:
+            continue
+        key = name.removesuffix("_sha256").replace("_files", "_file").replace("_", ".")
+        if name.endswith("_files_sha256"):
+            differ = {line.partition("  ")[2] for line in {*before.splitlines()} ^ {*after.splitlines()}}
+            key = f"{', '.join(sorted(differ))} of {key}"
+        raise ConfigError(f"--resume {out}: the contents of {key} have changed since the run began")

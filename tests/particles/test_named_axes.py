@@ -143,7 +143,7 @@ def test_what_is_wrong_with_tokens_is_named(change, told, tmp_path):
 
 def test_other_dimensions_of_layers_and_heads_are_named(tmp_path):
     for dataset, read, told in (
-        (FULL.rename(row="i"), read_layers, "mixing must have the dimensions (layer, head, row, col), got (layer = 3, "),
+        (FULL.rename(row="i"), read_layers, "mixing must have the dimensions (layer, head, row, col), got (layer"),
         (FACTORED.rename(head_row="k"), read_layers, "query must have the dimensions (layer, head, head_row, col)"),
         (FULL.isel(layer=0), read_layers, "got (head = 3, row = 3, col = 3)"),
         (HEADS.expand_dims(layer=2), read_heads, "value must have the dimensions (head, row, col), got (layer = 2, "),
@@ -154,5 +154,5 @@ def test_other_dimensions_of_layers_and_heads_are_named(tmp_path):
 
 def test_a_numpy_file_is_called_so(tmp_path):
     np.save(tmp_path / "t.npy", X)
-    with pytest.raises(ValueError, match="not a readable NetCDF file .* it is a NumPy array: write it as NetCDF"):
+    with pytest.raises(ValueError, match=r"not a readable NetCDF file .* it is a NumPy array: write it as NetCDF"):
         read_tokens(tmp_path / "t.npy")
