@@ -35,11 +35,14 @@ _notes: ContextVar[dict[Path, str] | None] = ContextVar("_notes", default=None)
 def noted() -> Iterator[dict[Path, str]]:
     """SHA-256 of every file that this thread opens as an input in the meantime, by path, in the order of opening."""
     found: dict[Path, str] = {}
+    outside = _notes.get()
     token = _notes.set(found)
     try:
         yield found
     finally:
         _notes.reset(token)
+        if outside is not None:
+            outside |= found
 
 
 def note(path: Path) -> None:

@@ -232,8 +232,8 @@ def test_what_the_configuration_says_is_another_model_is_refused(more, told, tmp
 
 def test_plain_settings_of_an_encoder_change_nothing(tmp_path):
     tensors = bert()
-    plain = {"position_embedding_type": "absolute", "is_decoder": False, "sliding_window": None,
-             "pruned_heads": {}, "add_cross_attention": False, "num_key_value_heads": M, "head_dim": D // M, "embedding_size": D}  # fmt: skip
+    plain = {"position_embedding_type": "absolute", "is_decoder": False, "sliding_window": None, "pruned_heads": {}}
+    plain |= {"add_cross_attention": False, "num_key_value_heads": M, "head_dim": D // M, "embedding_size": D}
     assert_is(RecordedLayers.from_checkpoint(put(tmp_path / "m", tensors, SIZES | plain)), tensors)
 
 
