@@ -21,6 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from particles.memory import NUMBER, refuse_beyond
+from particles.outside import refuse_outside
 from particles.parallel import FILES
 
 COPIES: Final = 3  # of a variable in memory: as read, in double precision, normalised
@@ -65,6 +66,7 @@ def _opened(path: Path) -> xr.Dataset:
         raise ValueError(f"{path}: no such file")
     try:
         note(path)
+        refuse_outside(path)
         with netCDF4.Dataset(path) as file:
             coordinates = {name: v.shape for name, v in file.variables.items() if v.dimensions == (name,)}
         for name, shape in coordinates.items():  # these are read when the file is opened

@@ -9,6 +9,7 @@ import xarray as xr
 
 from particles import checksum
 from particles.output import without_realization
+from particles.outside import refuse_outside
 from tokenlaw.tables import Table
 
 WORTH_TELLING = (
@@ -37,8 +38,12 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: no such file")
     try:
         damaged = checksum.sealed(path) and not checksum.intact(path)
+        if not damaged:
+            refuse_outside(path)
         dataset = xr.Dataset() if damaged else xr.open_dataset(path, engine="netcdf4")
     except (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError) as error:
+        if str(error).startswith(f"{path}: "):
+            raise
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
     if damaged:
         raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")

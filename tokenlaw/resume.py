@@ -11,6 +11,7 @@ import xarray as xr
 
 from particles import checksum
 from particles import output as records
+from particles.outside import refuse_outside
 from particles.simulate import State
 from tokenlaw import config
 from tokenlaw.build import Experiment
@@ -32,6 +33,7 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
             raise ConfigError(f"--resume {out}: not a readable file of a run (it does not end with a checksum)")
         if not checksum.intact(out):
             raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
+        _refuse_outside(out)
         with xr.open_dataset(out, engine="netcdf4") as dataset:
             attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
         written_by, text = attrs["command"], str(attrs["configuration"])
@@ -55,6 +57,13 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
         )
     _same_inputs(attrs, experiment, out)
     return Old(steps, state)
+
+
+def _refuse_outside(out: Path) -> None:
+    try:
+        refuse_outside(out)
+    except ValueError as error:
+        raise ConfigError(f"--resume {error}") from None
 
 
 def _same_versions(attrs: dict[str, Any], out: Path) -> None:
