@@ -55,7 +55,8 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
             f"--resume {out}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
             "output may change"
         )
-    _same_inputs(attrs, experiment, out)
+    if inputs := changed_inputs(attrs, experiment):
+        raise ConfigError(f"--resume {out}: the contents of {inputs} have changed since the run began")
     return Old(steps, state)
 
 
@@ -143,16 +144,17 @@ def input_sums(experiment: Experiment) -> dict[str, str]:
     return sums | lists
 
 
-def _same_inputs(attrs: Mapping[str, Any], experiment: Experiment, out: Path) -> None:
-    """Refuse to go on from other inputs; the line names the file that is another one."""
+def changed_inputs(before: Mapping[str, Any], experiment: Experiment) -> str:
+    """The inputs that are other files than `input_sums` once said, by name and key; empty where all are the same."""
     now = input_sums(experiment)
     names = [f"{section}_{kind}_sha256" for kind in ("files", "file") for section in ("layers", "heads", "initial")]
     for name in names:
-        before, after = str(attrs.get(name, "")), now.get(name, "")
-        if before == after:
+        then, today = str(before.get(name, "")), now.get(name, "")
+        if then == today:
             continue
         key = name.removesuffix("_sha256").replace("_files", "_file").replace("_", ".")
-        if name.endswith("_files_sha256"):
-            differ = {line.partition("  ")[2] for line in {*before.splitlines()} ^ {*after.splitlines()}}
-            key = f"{', '.join(sorted(differ))} of {key}"
-        raise ConfigError(f"--resume {out}: the contents of {key} have changed since the run began")
+        if not name.endswith("_files_sha256"):
+            return key
+        differ = {line.partition("  ")[2] for line in {*then.splitlines()} ^ {*today.splitlines()}}
+        return f"{', '.join(sorted(differ))} of {key}"
+    return ""

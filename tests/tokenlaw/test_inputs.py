@@ -14,6 +14,7 @@ from particles.layer_files import read_tokens
 from tests.particles.test_checkpoint import D, save, tensors
 from tests.particles.test_encoders import in_parts
 from tests.tokenlaw.commands import call
+from tokenlaw import members
 
 RNG = np.random.default_rng(4)
 POINTS = np.linalg.qr(RNG.standard_normal((3, 3)))[0]
@@ -183,6 +184,20 @@ def test_heads_from_a_file_are_on_record_as_well(capsys):
     capsys.readouterr()
     assert call("simulate", "c.toml", "--out", "o.nc", "-q", "--resume") == 2
     assert "the contents of heads.file have changed" in capsys.readouterr().err
+
+
+def test_members_of_an_ensemble_have_the_same_inputs():
+    """A worker that comes to a member late refuses files that have changed since it was planned."""
+    LAYERS.assign_attrs(beta=1.5).to_netcdf("layers.nc")
+    configured()
+    (first, second), _ = members.plan(Path("c.toml"), "simulate", 2)
+    tasks = [members.Task("simulate", m.configuration, m.file, m.number, 1, m.inputs) for m in (first, second)]
+    assert members.run_member(tasks[0]).error == ""
+    TOKENS.isel(token=[1, 0, 2]).to_netcdf("x.nc")
+    assert members.run_member(tasks[1]).error == (
+        "the contents of initial.file have changed since the ensemble began"
+    )
+    assert not Path(second.file).exists()
 
 
 def test_what_is_read_is_not_written_over(capsys):
