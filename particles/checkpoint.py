@@ -1,4 +1,4 @@
-"""Layers of a trained encoder, read from a safetensors file, and a Gaussian model with the same scales beside them.
+"""Layers of a trained encoder, read from its files, and a Gaussian model with the same scales beside them.
 
 An encoder in the manner of BERT normalises behind each block: x = gain nrm_d(y) + bias with |nrm_d(y)| = d^(1/2), and
 its attention block adds sum_m W_o W_v softmax(<W_q x, W_k x'> head_dim^(-1/2)) x' to x.  For directions of nrm_d(y) on
@@ -12,16 +12,17 @@ the MLP blocks are not part of it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from particles.arrays import Array, as_array, unit
+from particles.checkpoint_files import ModelFiles, open_model
+from particles.encoders import EMBEDDINGS, find_encoder, number_in
 from particles.layers import RecordedLayers
 from particles.randomness import Noise, Stream
 from particles.retraction import Retraction, normalize
@@ -33,37 +34,6 @@ else:
     from particles import late_xarray as xr
 
 MATRICES = ("query", "key", "value", "output")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Names of the tensors of layer {layer}, behind any prefix, and of the layer norm that its block reads."""
-
-    query: str
-    key: str
-    value: str
-    output: str
-    norm: str
-    first_norm: str = "embeddings.LayerNorm.weight"
-
-
-LAYOUTS = {
-    "BERT": Layout(
-        "encoder.layer.{layer}.attention.self.query.weight",
-        "encoder.layer.{layer}.attention.self.key.weight",
-        "encoder.layer.{layer}.attention.self.value.weight",
-        "encoder.layer.{layer}.attention.output.dense.weight",
-        "encoder.layer.{layer}.output.LayerNorm.weight",
-    ),
-    "DistilBERT": Layout(
-        "transformer.layer.{layer}.attention.q_lin.weight",
-        "transformer.layer.{layer}.attention.k_lin.weight",
-        "transformer.layer.{layer}.attention.v_lin.weight",
-        "transformer.layer.{layer}.attention.out_lin.weight",
-        "transformer.layer.{layer}.output_layer_norm.weight",
-    ),
-}
-EMBEDDINGS = ("embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,41 +126,37 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path | str, n_heads: int | None = None) -> Checkpoint:
-    """Read the attention matrices of an encoder in the manner of BERT or DistilBERT.
+    """Read the attention matrices of an encoder in the manner of BERT, RoBERTa or DistilBERT.
 
     Parameters
     ----------
-    path : safetensors file.
+    path : safetensors file, its folder, or the index of a model in several parts (`particles.checkpoint_files`).
     n_heads : heads in a layer; by default num_attention_heads (or n_heads) of the config.json beside the file.
 
     Raises
     ------
     ValueError
-        The file is not what it should be; one sentence says why.
+        The file is not what it should be, not the whole model, or another model; one sentence says why.
     ImportError
         The package safetensors is missing.
     """
     path = Path(path)
-    with _open(path) as file:
-        keys = set(file.keys())
-        firsts = {one.query.format(layer=0): one for one in LAYOUTS.values()}
-        prefix, first = _place(keys, tuple(firsts), path)
-        layout, n_layers = firsts[first], 0
-        while prefix + layout.query.format(layer=n_layers) in keys:
-            n_layers += 1
-        matrices = {
-            name: _stack(file, [prefix + getattr(layout, name).format(layer=k) for k in range(n_layers)], path, 2)
-            for name in MATRICES
-        }
-        norms = [layout.first_norm, *(layout.norm.format(layer=k) for k in range(n_layers - 1))]
-        gain = _stack(file, [prefix + name for name in norms], path, 1)
-    n_heads = _heads_beside(path) if n_heads is None else n_heads
+    files = open_model(path)
+    encoder = find_encoder(files)
+    layout, layers = encoder.layout, range(encoder.n_layers)
+    matrices = {
+        name: files.stack([encoder.prefix + layout.of(name, k) for k in layers], 2)
+        for name in MATRICES
+    }  # fmt: skip
+    norms = [layout.first_norm, *(layout.of("norm", k) for k in layers[:-1])]
+    gain = files.stack([encoder.norm(name) for name in norms], 1)
     width, d = matrices["query"].shape[1:]
-    if n_heads < 1 or width % n_heads:
-        raise ValueError(f"{path}: n_heads must divide the {width} rows of the query matrix, got {n_heads}")
-    split = (n_layers, n_heads, width // n_heads, d)
+    if (rows := matrices["key"].shape[1]) != width:
+        raise ValueError(f"{path}: {rows} rows of key for {width} of query: heads with shared keys are another model")
+    n_heads = _heads(files, width, d, n_heads)
+    split = (len(layers), n_heads, width // n_heads, d)
     try:
-        output = matrices["output"].reshape(n_layers, d, n_heads, -1).transpose(0, 2, 1, 3)
+        output = matrices["output"].reshape(len(layers), d, n_heads, -1).transpose(0, 2, 1, 3)
         query, key, value = (matrices[name].reshape(split) for name in MATRICES[:3])
         return Checkpoint(query, key, value, output, gain)
     except ValueError as error:
@@ -202,86 +168,51 @@ def read_embedded(path: Path | str, ids: Sequence[int]) -> Tokens:
 
     Parameters
     ----------
-    path : safetensors file of an encoder.   ids : (n,) rows of the word embedding.
+    path : file or folder of an encoder, as `read_checkpoint` takes it.   ids : (n,) rows of the word embedding.
 
     Returns
     -------
-    Tokens on the unit sphere: word, position and first token type summed, mean taken away, length 1.
+    Tokens on the unit sphere: word, position and first token type summed, mean taken away, length 1.  Positions are
+    rows 0, 1, ... of their embedding; in RoBERTa and its kin rows pad_token_id + 1, + 2, ..., as many as words that
+    are no padding, which itself has row pad_token_id.
     """
     path = Path(path)
-    with _open(path) as file:
-        keys = set(file.keys())
-        prefix, _ = _place(keys, EMBEDDINGS[:1], path)
-        words, positions = (_tensor(file, prefix + name, path, 2) for name in EMBEDDINGS)
-        numbers = np.asarray(ids)
-        if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not 1 <= len(numbers) <= len(positions):
-            raise ValueError(f"ids must be 1 to {len(positions)} whole numbers in a row, got shape {numbers.shape}")
-        if numbers.min() < 0 or numbers.max() >= len(words):
-            raise ValueError(f"ids must be from 0 to {len(words) - 1}, got {numbers.min()} to {numbers.max()}")
-        points = words[numbers] + positions[: len(numbers)]
-        kinds = prefix + "embeddings.token_type_embeddings.weight"
-        if kinds in keys:
-            points = points + _tensor(file, kinds, path, 2)[0]
+    files = open_model(path)
+    encoder = find_encoder(files)
+    first, padding = encoder.first_position()
+    words, positions = (files.read(f"{encoder.prefix}embeddings.{name}.weight", 2) for name in EMBEDDINGS[:2])
+    numbers = np.asarray(ids)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not 1 <= len(numbers) <= len(positions) - first:
+        most = len(positions) - first
+        raise ValueError(f"ids must be 1 to {most} whole numbers in a row, got shape {numbers.shape}")
+    if numbers.min() < 0 or numbers.max() >= len(words):
+        raise ValueError(f"ids must be from 0 to {len(words) - 1}, got {numbers.min()} to {numbers.max()}")
+    rows = np.arange(len(numbers))
+    if padding is not None:
+        rows = np.where(numbers == padding, padding, padding + np.cumsum(numbers != padding))
+    points = words[numbers] + positions[rows]
+    kinds = f"{encoder.prefix}embeddings.{EMBEDDINGS[2]}.weight"
+    if kinds in files.tensors:
+        points = points + files.read(kinds, 2)[0]
     centred = points - points.mean(axis=1, keepdims=True)
     return Tokens(unit(centred))
 
 
-def _open(path: Path) -> Any:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise ImportError('reading safetensors files needs: pip install "tokenlaw[checkpoint]"') from None
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    try:
-        return safe_open(path, framework="np")
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from None
-
-
-def _place(keys: set[str], names: tuple[str, ...], path: Path) -> tuple[str, str]:
-    """The prefix behind which a tensor of one of the names stands, and the name; just one must."""
-    pairs = [(key, name) for key in sorted(keys) for name in names]
-    found = [(key.removesuffix(name), name) for key, name in pairs if f".{key}".endswith(f".{name}")]
-    if not found:
-        raise ValueError(f"{path}: not an encoder that is known; needs {' or '.join(names)}, behind any prefix")
-    if len(found) > 1:
-        several = ", ".join(prefix + name for prefix, name in found)
-        raise ValueError(f"{path}: holds several encoders ({several}); save one of them in a file of its own")
-    return found[0]
-
-
-def _tensor(file: Any, key: str, path: Path, axes: int) -> Array:
-    if key not in file.keys():
-        raise ValueError(f"{path}: tensor {key} is missing")
-    try:
-        values = np.asarray(file.get_tensor(key))
-    except TypeError:
-        raise ValueError(f"{path}: tensor {key} has a type that numpy lacks; save it as float32") from None
-    if values.ndim != axes or values.dtype.kind != "f":
-        got = f"{values.dtype}{values.shape}"
-        raise ValueError(f"{path}: tensor {key} must hold real numbers over {axes} axes, got {got}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{path}: tensor {key} must be finite")
-    return values.astype(np.float64)
-
-
-def _stack(file: Any, names: Sequence[str], path: Path, axes: int) -> Array:
-    """The same tensor of all layers."""
-    tensors = [_tensor(file, name, path, axes) for name in names]
-    for name, one in zip(names, tensors, strict=True):
-        if one.shape != tensors[0].shape:
-            raise ValueError(f"{path}: tensor {name} must have shape {tensors[0].shape} as in layer 0, got {one.shape}")
-    return np.stack(tensors)
-
-
-def _heads_beside(path: Path) -> int:
-    beside = path.with_name("config.json")
-    try:
-        configuration = json.loads(beside.read_text(encoding="utf-8"))
-        number = configuration.get("num_attention_heads", configuration.get("n_heads"))
-    except (OSError, ValueError, AttributeError):
-        number = None
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise ValueError(f"{path}: the number of heads is not in a config.json beside it; give n_heads")
-    return number
+def _heads(files: ModelFiles, width: int, d: int, n_heads: int | None) -> int:
+    """Heads in a layer of `width` rows; ValueError where they, or d, are not those of config.json."""
+    said, told = number_in(files, "num_attention_heads", "n_heads"), files.config_path.name
+    n_heads = said if n_heads is None else n_heads
+    if n_heads is None:
+        raise ValueError(f"{files.path}: the number of heads is not in a {told} beside it; give n_heads")
+    if n_heads < 1 or width % n_heads:
+        raise ValueError(f"{files.path}: n_heads must divide the {width} rows of the query matrix, got {n_heads}")
+    if said not in (None, n_heads):
+        raise ValueError(f"{files.path}: n_heads = {n_heads}, {told} has {said}")
+    size, head_dim = number_in(files, "hidden_size", "dim"), number_in(files, "head_dim", "attention_head_size")
+    if size not in (None, d):
+        raise ValueError(f"{files.path}: has d = {d}, {told} has {size}")
+    if size is not None and head_dim is None:
+        head_dim = size // n_heads
+    if head_dim not in (None, width // n_heads):
+        raise ValueError(f"{files.path}: heads have {width // n_heads} rows, by {told} {head_dim}")
+    return n_heads

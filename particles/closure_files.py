@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from particles.arrays import SolverError
 from particles.attention import Linear, Softmax
 from particles.attention_kernels import L2
 from particles.euclidean import Gaussian
 from particles.gaussian_closure import ClosedAttention, GaussianClosure
-from particles.input_files import numbers, open_input
+from particles.input_files import arranged, numbers, open_input
 from particles.sinkhorn import Sinkhorn
 
 CLOSED: dict[str, type[ClosedAttention]] = {"softmax": Softmax, "l2": L2, "sinkhorn": Sinkhorn, "linear": Linear}
@@ -22,9 +23,10 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
 
     Parameters
     ----------
-    path : NetCDF file with the variables V (row, col), Q and K (head_row, col), each with a leading axis `head` for
-        several heads, mean (component), covariance (component, component2); t_end and, if wanted, beta (default 1) as
-        variables or attributes.
+    path : NetCDF file with the variables V (row, col), Q and K (head_row, col), each with an axis `head` for several
+        heads, mean (component), covariance (component, component2); t_end and, if wanted, beta (default 1) as
+        variables or attributes.  The axes of V, Q and K are known by these names in any order (`row` may stand for
+        `head_row`); where none of the names is among them, they count in this order.
     attention : softmax, l2, sinkhorn or linear.
 
     Returns
@@ -40,7 +42,8 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
         raise ValueError(f'attention must be one of {", ".join(CLOSED)}, got "{attention}"')
     path = Path(path)
     with open_input(path) as dataset:
-        arrays = {name: numbers(dataset, name, path) for name in ("V", "Q", "K", "mean", "covariance")}
+        arrays = {name: _matrices(dataset, name, path) for name in ("V", "Q", "K")}
+        arrays |= {name: numbers(dataset, name, path) for name in ("mean", "covariance")}  # whose order is no matter
         t_end, beta = _number(dataset, "t_end", path), _number(dataset, "beta", path, 1.0)
     try:
         closure = GaussianClosure(CLOSED[attention](beta), arrays["V"], arrays["Q"], arrays["K"])
@@ -54,6 +57,15 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
         "covariance": path_of_laws.covariance[-1].tolist() if reached else None,
         "blow_up_time": path_of_laws.blow_up_time,
     }
+
+
+def _matrices(dataset: xr.Dataset, name: str, path: Path) -> NDArray[Any]:
+    values = numbers(dataset, name, path)
+    dims = dataset[name].dims
+    if not {"head", "head_row", "row", "col"} & set(dims):
+        return values
+    rows = "head_row" if name != "V" and "head_row" in dims else "row"
+    return arranged(dataset, name, path, ("head", rows, "col") if "head" in dims else (rows, "col"))
 
 
 def _number(dataset: xr.Dataset, name: str, path: Path, default: float | None = None) -> float:

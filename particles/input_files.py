@@ -1,13 +1,17 @@
 """NetCDF files as inputs: opened, and their numbers read; whatever is wrong becomes one line.
 
 Attributes are text or numbers and are never run; nothing in a file is unpickled.  Numbers stay numbers: units such as
-"days since 2000" make no dates of them.
+"days since 2000" make no dates of them.  Axes are known by the names of their dimensions, whatever their order.
+
+Whoever opens an input file says so (`note`); whoever wants to know what was read asks (`noted`).
 """
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +21,37 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from particles.memory import NUMBER, refuse_beyond
+from particles.outside import refuse_outside
 from particles.parallel import FILES
 
 COPIES: Final = 3  # of a variable in memory: as read, in double precision, normalised
 _BROKEN: Final = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)
 """What the libraries raise at files that are damaged, or that say of themselves what cannot be."""
+_OTHERS: Final = {b"\x93NUMPY": "a NumPy array", b"PK\x03\x04": "a zip archive"}
+"""First bytes of files that are given in place of NetCDF."""
+_notes: ContextVar[dict[Path, str] | None] = ContextVar("_notes", default=None)
+
+
+@contextmanager
+def noted() -> Iterator[dict[Path, str]]:
+    """SHA-256 of every file that this thread opens as an input in the meantime, by path, in the order of opening."""
+    found: dict[Path, str] = {}
+    outside = _notes.get()
+    token = _notes.set(found)
+    try:
+        yield found
+    finally:
+        _notes.reset(token)
+        if outside is not None:
+            outside |= found
+
+
+def note(path: Path) -> None:
+    """Say that a file is read as an input; it is hashed where somebody asks (`noted`)."""
+    found = _notes.get()
+    if found is not None and path not in found:
+        with open(path, "rb") as file:
+            found[path] = hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -35,6 +65,8 @@ def _opened(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
+        note(path)
+        refuse_outside(path)
         with netCDF4.Dataset(path) as file:
             coordinates = {name: v.shape for name, v in file.variables.items() if v.dimensions == (name,)}
         for name, shape in coordinates.items():  # these are read when the file is opened
@@ -47,7 +79,52 @@ def _opened(path: Path) -> xr.Dataset:
     except _BROKEN as error:
         if str(error).startswith(f"{path}: "):
             raise
-        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
+        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__}){_instead(path)}") from None
+
+
+def _instead(path: Path) -> str:
+    """What a file is in place of NetCDF, where its first bytes tell."""
+    try:
+        with open(path, "rb") as file:
+            first = file.read(8)
+    except OSError:
+        return ""
+    kinds = [kind for magic, kind in _OTHERS.items() if first.startswith(magic)]
+    return f"; it is {kinds[0]}: write it as NetCDF, with named dimensions" if kinds else ""
+
+
+def last_record(dataset: xr.Dataset, name: str, path: Path) -> xr.Dataset:
+    """The record of the largest depth_time, where a variable has records; ValueError where it has none."""
+    if name not in dataset.variables or "depth_time" not in dataset[name].dims:
+        return dataset
+    if not dataset.sizes["depth_time"]:
+        raise ValueError(f"{path}: {name} must have at least one record, got none")
+    depth = numbers(dataset, "depth_time", path) if "depth_time" in dataset.variables else np.zeros(0)
+    known = depth.dtype.kind in "fiu" and depth.size and np.isfinite(depth).all()
+    return dataset.isel(depth_time=int(np.argmax(depth)) if known else -1)
+
+
+def arranged(dataset: xr.Dataset, name: str, path: Path, dims: tuple[str, ...]) -> NDArray[Any]:
+    """Values of a variable over the named dimensions, in the order given here; others must be of size 1.
+
+    Raises
+    ------
+    ValueError : the variable is missing, cannot be read, or has other dimensions.
+    """
+    values = numbers(dataset, name, path)
+    has = dataset[name].dims
+    beside = tuple(axis for axis, dim in enumerate(has) if dim not in dims)
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: {name} must hold real numbers, got {values.dtype}")
+    if not set(dims) <= set(has) or len(set(has)) < len(has) or any(values.shape[axis] != 1 for axis in beside):
+        raise ValueError(f"{path}: {name} must have the dimensions ({', '.join(dims)}), got ({_dims(dataset, name)})")
+    left = [dim for dim in has if dim in dims]
+    order = [left.index(dim) for dim in dims]
+    return np.ascontiguousarray(np.squeeze(values, beside).transpose(order))
+
+
+def _dims(dataset: xr.Dataset, name: str) -> str:
+    return ", ".join(f"{dim} = {size}" for dim, size in zip(dataset[name].dims, dataset[name].shape, strict=True))
 
 
 def numbers(dataset: xr.Dataset, name: str, path: Path) -> NDArray[Any]:

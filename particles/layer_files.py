@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -9,14 +10,16 @@ import xarray as xr
 from particles.arrays import Array
 from particles.euclidean import AnyTokens
 from particles.heads import FixedHeads
-from particles.input_files import numbers, open_input
+from particles.input_files import arranged, last_record, open_input
 from particles.layers import RecordedLayers
 from particles.output import versions, without_realization
 from particles.retraction import Retraction, normalize
 from particles.tokens import Tokens
 
+T = TypeVar("T")
 AXES = ("layer", "head", "row", "col")
 FACTOR_AXES = ("layer", "head", "head_row", "col")
+TOKEN_AXES = ("token", "component")
 
 
 def write_layers(law: RecordedLayers, path: Path) -> None:
@@ -39,49 +42,50 @@ def write_layers(law: RecordedLayers, path: Path) -> None:
 
 
 def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayers:
-    """Read a layers file: mixing and either query_key = A or query and key; ValueError names what is wrong."""
+    """Read a layers file: mixing and either query_key = A or query and key; ValueError names what is wrong.
+
+    Axes are known by their names, those that `write_layers` gives them, in any order.
+    """
     with open_input(path) as dataset:
         beta = dataset.attrs.get("beta")
         if not isinstance(beta, float | int | np.floating | np.integer):
             raise ValueError(f"{path}: attribute beta must be a number, got {beta!r}")
-        mixing = numbers(dataset, "mixing", path)
-        try:
-            if "query_key" in dataset:
-                forms = numbers(dataset, "query_key", path)
-                return RecordedLayers.from_query_key(mixing, forms, float(beta), retraction)
-            if "query" in dataset and "key" in dataset:
-                query, key = numbers(dataset, "query", path), numbers(dataset, "key", path)
-                return RecordedLayers(mixing, query, key, float(beta), retraction)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: {error}") from None
+        mixing = arranged(dataset, "mixing", path, AXES)
+        if "query_key" in dataset:
+            forms = arranged(dataset, "query_key", path, AXES)
+            return _told(path, RecordedLayers.from_query_key, mixing, forms, float(beta), retraction)
+        if "query" in dataset and "key" in dataset:
+            query, key = (arranged(dataset, name, path, FACTOR_AXES) for name in ("query", "key"))
+            return _told(path, RecordedLayers, mixing, query, key, float(beta), retraction)
     raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {_names(dataset)}")
 
 
 def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) -> AnyTokens:
-    """Read tokens(token, component) and optional weight(token); of a token file of a run, the last record.
+    """Read tokens(token, component) and optional weight(token), axes by name; of the file of a run, the last record.
 
     `make` is what holds them: `Tokens` on the sphere, or `EuclideanTokens`.
     """
     with open_input(path) as file:
-        dataset = without_realization(file)
-        if "tokens" in dataset and "depth_time" in dataset["tokens"].dims:
-            dataset = dataset.isel(depth_time=-1)
-        points = numbers(dataset, "tokens", path)
-        weights = numbers(dataset, "weight", path) if "weight" in dataset else np.zeros(0)
-        try:
-            return make(points, weights)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: {error}") from None
+        dataset = last_record(without_realization(file), "tokens", path)
+        points = arranged(dataset, "tokens", path, TOKEN_AXES)
+        weights = arranged(dataset, "weight", path, TOKEN_AXES[:1]) if "weight" in dataset else np.zeros(0)
+    return _told(path, make, points, weights)
 
 
 def read_heads(path: Path) -> FixedHeads:
-    """Read the heads of every layer: value(head, row, col), query and key(head, head_row, col)."""
+    """Read the heads of every layer: value(head, row, col), query and key(head, head_row, col); axes by name."""
     with open_input(path) as dataset:
-        arrays = [numbers(dataset, name, path) for name in ("value", "query", "key")]
-        try:
-            return FixedHeads(*arrays)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: {error}") from None
+        value = arranged(dataset, "value", path, AXES[1:])
+        query, key = (arranged(dataset, name, path, FACTOR_AXES[1:]) for name in ("query", "key"))
+    return _told(path, FixedHeads, value, query, key)
+
+
+def _told(path: Path, make: Callable[..., T], *arguments: Any) -> T:
+    """Make an object of what a file holds; what it refuses is told with the file."""
+    try:
+        return make(*arguments)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _names(dataset: xr.Dataset) -> str:

@@ -242,12 +242,12 @@ class RecordedLayers:
     def from_checkpoint(
         cls, path: Path | str, n_heads: int | None = None, retraction: Retraction = normalize
     ) -> "RecordedLayers":
-        """The attention blocks of a trained encoder, from a safetensors file; beta = 1.
+        """The attention blocks of a trained encoder, from its files; beta = 1.
 
         Parameters
         ----------
-        path : file of an encoder in the manner of BERT or DistilBERT; `particles.read_checkpoint` says what of it is
-            taken, and gives the spread of its entries.
+        path : safetensors file, folder or index of an encoder in the manner of BERT, RoBERTa or DistilBERT;
+            `particles.read_checkpoint` says what of it is taken, and gives the spread of its entries.
         n_heads : heads in a layer; by default as the config.json beside the file says.
         """
         from particles.checkpoint import read_checkpoint

@@ -50,7 +50,9 @@ def normalised(weights: Array, n: int) -> Array:
     """Weights (n,) of sum 1, equal ones for none given; ValueError unless all are positive."""
     checked = np.full(n, 1.0 / n) if np.size(weights) == 0 else as_array(weights, "weights", (n,))
     if not checked.min() > 0:
-        raise ValueError(f"weights must be positive, got {checked.min():g} for token {int(checked.argmin())}")
+        worst = int(checked.argmin())
+        advice = "; leave tokens of weight 0 out" if checked[worst] == 0 else ""
+        raise ValueError(f"weights must be positive, got {checked[worst]:g} for token {worst}{advice}")
     result: Array = checked / checked.sum()
     return result
 
@@ -108,6 +110,8 @@ class Tokens(WeightedPoints):
             norms = np.concatenate(by_chunks(lambda part: np.linalg.norm(points[part], axis=1), n))
         worst = int(np.argmax(np.abs(norms - 1)))
         if not abs(norms[worst] - 1) <= 1e-6:
-            raise ValueError(f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}")
+            raise ValueError(
+                f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}; divide each by its length"
+            )
         object.__setattr__(self, "points", points / norms[:, None])
         object.__setattr__(self, "weights", normalised(self.weights, n))

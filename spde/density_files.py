@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients
-from particles.input_files import numbers, open_input
+from particles.input_files import arranged, last_record, numbers, open_input
 from particles.output import without_realization
 from spde.density import SeriesLaw
 from spde.domain import SPHERES
@@ -23,15 +24,11 @@ def read_density(path: Path) -> SeriesLaw:
         for name in ("coefficients", "sh_degree", "sh_order"):
             if name not in dataset.variables:
                 raise ValueError(f"{path}: variable {name} is missing; a density file holds it")
-        if "depth_time" in dataset["coefficients"].dims:
-            if not dataset.sizes["depth_time"]:
-                raise ValueError(f"{path}: coefficients must have at least one record, got none")
-            dataset = dataset.isel(depth_time=-1)
-        dims = dataset["coefficients"].dims
-        if set(dims) != {"mode", "part"} or dataset.sizes["part"] != 2:
-            raise ValueError(f"{path}: coefficients must have dimensions (mode, part = 2), got {dict(dataset.sizes)}")
-        pair = _real(numbers(dataset.transpose("mode", "part", ...), "coefficients", path), "coefficients", path)
-        degree, order = (_whole(numbers(dataset, name, path), name, path) for name in ("sh_degree", "sh_order"))
+        dataset = _real_part_first(last_record(dataset, "coefficients", path), path)
+        pair = _real(arranged(dataset, "coefficients", path, ("mode", "part")), "coefficients", path)
+        degree, order = (
+            _whole(arranged(dataset, name, path, ("mode",)), name, path) for name in ("sh_degree", "sh_order")
+        )
     if not len(degree) == len(order) == len(pair):
         raise ValueError(f"{path}: sh_degree and sh_order must have the {len(pair)} entries of coefficients")
     lmax = int(degree.max(initial=0))
@@ -60,6 +57,19 @@ def as_transforms_number(pair: Array, degree: "np.ndarray", order: "np.ndarray")
     """Coefficients (..., modes) order by order, from those of a file, (..., modes, 2), numbered by degree first."""
     series: Coefficients = (pair[..., 0] + 1j * pair[..., 1])[..., np.lexsort((degree, order))]
     return series
+
+
+def _real_part_first(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    """Real and imaginary part in this order, by their labels where the file has them."""
+    has = dataset.sizes.get("part")
+    if "part" in dataset.variables:
+        labels = [str(label) for label in np.ravel(numbers(dataset, "part", path))]
+        if sorted(labels) != ["imag", "real"]:
+            raise ValueError(f'{path}: part must be "real", "imag", got {", ".join(labels)[:60] or "nothing"}')
+        return dataset.isel(part=[labels.index("real"), labels.index("imag")])
+    if has != 2:
+        raise ValueError(f"{path}: coefficients must have the dimensions (mode, part = 2), got part = {has}")
+    return dataset
 
 
 def _real(values: "np.ndarray", name: str, path: Path) -> Array:

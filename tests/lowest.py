@@ -1,4 +1,4 @@
-"""The lowest version of each package that pyproject.toml allows, as constraints for pip: `make lowest` tests with them."""
+"""The lowest versions that pyproject.toml allows, as constraints for pip: `make lowest` tests with them."""
 
 import re
 import tomllib

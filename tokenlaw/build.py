@@ -1,7 +1,7 @@
 """From a configuration to the objects that run: the only place where strings choose."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -55,6 +55,8 @@ from particles import (
     torch_field,
 )
 from particles.attention_kernels import Spectral
+from particles.checkpoint_files import is_model
+from particles.input_files import noted
 from particles.kernels import ACTIVATIONS
 from particles.layer_files import read_heads, read_layers, read_tokens
 from particles.mlp import too_many
@@ -96,6 +98,7 @@ class Experiment:
     ----------
     configuration : what it was made from.   law, attention : layers and kernel.   initial : initial law.
     plan : steps, records and what was rounded.
+    inputs : section -> SHA-256 of every file read for it, by path, in the order of reading.
     """
 
     configuration: Configuration
@@ -103,6 +106,7 @@ class Experiment:
     attention: Attention
     initial: InitialLaw
     plan: config.StepPlan
+    inputs: Mapping[str, Mapping[Path, str]] = field(default_factory=dict)
 
     @property
     def noise(self) -> Noise:
@@ -209,7 +213,8 @@ class Experiment:
 def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
     refuse_too_large([*layer_terms(c)])
-    recorded = _law(c)
+    with noted() as of_layers:
+        recorded = _law(c)
     law = _with_mlp(c, recorded)
     nu = getattr(c.layers, "private_noise", 0.0)
     if nu:
@@ -221,12 +226,15 @@ def build(c: Configuration) -> Experiment:
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(recorded, RecordedLayers):
-        if recorded.beta != c.model.beta:
+        if recorded.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
             raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {recorded.beta:g}")
         plan = config.steps(c, len(recorded))
     else:
         plan = config.steps(c)
-    return Experiment(c, law, _attention(c), _initial(c), plan)
+    with noted() as of_initial:
+        initial = _initial(c)
+    inputs = {"layers" if c.layers.kind == "recorded" else "heads": of_layers, "initial": of_initial}
+    return Experiment(c, law, _attention(c), initial, plan, inputs)
 
 
 def _attention(c: Configuration) -> Attention:
@@ -284,7 +292,7 @@ def _law(c: Configuration) -> LayerLaw:
 
 
 def _recorded(path: Path, retraction: Retraction) -> RecordedLayers:
-    if path.suffix == ".safetensors":
+    if is_model(path):
         try:
             return RecordedLayers.from_checkpoint(path, retraction=retraction)
         except ImportError as error:

@@ -119,10 +119,11 @@ def plot(
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with _heavy("dask"):
+        from particles.checkpoint_files import is_model
         from tokenlaw.files import describe, describe_encoder, opened
         from tokenlaw.tables import tell
 
-    if file.suffix == ".safetensors":
+    if is_model(file):
         tell(describe_encoder(file))
         return
     with opened(file) as dataset:
@@ -243,8 +244,7 @@ def _execute(
             from tokenlaw.build import build
 
             experiment = build(c)  # reads input files
-        sections = (c.layers, c.initial, c.heads)
-        inputs = [path, *(Path(name) for section in sections if (name := getattr(section, "file", None)))]
+        inputs = [path, *(read for files in experiment.inputs.values() for read in files)]
         _check_outputs({"--out": out} | ({} if layers is None else {"--record-layers": layers}), inputs)
         tell: Callable[[str], None] = (lambda text: None) if quiet else _say
         with _progress(command, experiment.plan.n_steps, quiet) as progress:

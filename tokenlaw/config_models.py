@@ -15,6 +15,7 @@ from tokenlaw.config_types import (
     Count,
     CountOrZero,
     File,
+    FileOrFolder,
     Matrices,
     Matrix,
     NonNegative,
@@ -201,7 +202,9 @@ class RecordedLayers(Section):
     """Layers read from a file; depth time counts layers."""
 
     kind: Literal["recorded"] = Field(description="law of the layers")
-    file: File = Field(description="NetCDF layers file, or safetensors file of an encoder (then model.beta = 1)")
+    file: FileOrFolder = Field(
+        description="NetCDF layers file; or of an encoder its folder or safetensors file (then model.beta = 1)"
+    )
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
     norm: Norm = Field(default="post", description=NORM_TEXT)
 

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
@@ -15,12 +16,21 @@ ROUNDING: Final = 4 * sys.float_info.epsilon
 
 def resolve_file(name: str, info: ValidationInfo) -> str:
     """Absolute path of a file; a relative name counts from the directory of the configuration file."""
+    return _resolve(name, info, os.path.isfile)
+
+
+def resolve_file_or_folder(name: str, info: ValidationInfo) -> str:
+    """As `resolve_file`, of what may also be a folder."""
+    return _resolve(name, info, lambda path: os.path.isfile(path) or os.path.isdir(path))
+
+
+def _resolve(name: str, info: ValidationInfo, there: Callable[[str], bool]) -> str:
     context: dict[str, Any] = info.context or {}
     if not name or "\0" in name:
         raise ValueError("must be the name of a file")
     path = os.path.abspath(os.path.join(context.get("directory") or os.curdir, name))
     if context.get("check_files", True):
-        if not os.path.isfile(path):
+        if not there(path):
             raise ValueError(f"must be the name of an existing file, but there is no file {path}")
         if not os.access(path, os.R_OK):
             raise ValueError(f"must be a readable file, but reading {path} is not permitted")
@@ -62,6 +72,7 @@ Vector = Annotated[tuple[float, ...], Strict(False)]  # TOML has lists; the entr
 Matrix = Annotated[tuple[Vector, ...], Strict(False), AfterValidator(rows_of_equal_length)]
 Matrices = Annotated[tuple[Matrix, ...], Strict(False), BeforeValidator(one_or_several)]
 File = Annotated[str, AfterValidator(resolve_file)]
+FileOrFolder = Annotated[str, AfterValidator(resolve_file_or_folder)]
 
 
 class Section(BaseModel):

@@ -9,6 +9,7 @@ import xarray as xr
 
 from particles import checksum
 from particles.output import without_realization
+from particles.outside import refuse_outside
 from tokenlaw.tables import Table
 
 WORTH_TELLING = (
@@ -37,8 +38,12 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: no such file")
     try:
         damaged = checksum.sealed(path) and not checksum.intact(path)
+        if not damaged:
+            refuse_outside(path)
         dataset = xr.Dataset() if damaged else xr.open_dataset(path, engine="netcdf4")
     except (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError) as error:
+        if str(error).startswith(f"{path}: "):
+            raise
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
     if damaged:
         raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
@@ -89,9 +94,10 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
         rows = []
         for name, text in WORTH_TELLING:
             if name in dataset:
-                values = np.asarray(dataset[name].values, dtype=float)
+                variable = dataset[name].transpose(*(dim for dim in ("depth_time",) if dim in dataset[name].dims), ...)
+                values = np.asarray(variable.values, dtype=float)
                 if values.ndim > 1:  # a number for each token
-                    values = np.sqrt(np.mean(values**2, axis=1))
+                    values = np.sqrt(np.mean(values**2, axis=tuple(range(1, values.ndim))))
                 finite = values[np.isfinite(values)]
                 if finite.size:
                     numbers = (finite[0], finite[-1], finite.max())

@@ -38,12 +38,14 @@ class Member:
     ----------
     file : name of its file in the folder of the ensemble.   number : noise.member.
     point : swept keys and their values.   configuration : whole, as TOML text.
+    inputs : SHA-256 of the input files, as `tokenlaw.resume.input_sums` names them.
     """
 
     file: str
     number: int
     point: Mapping[str, Any]
     configuration: str
+    inputs: Mapping[str, str]
 
 
 class Task(NamedTuple):
@@ -52,7 +54,7 @@ class Task(NamedTuple):
     Attributes
     ----------
     command : solve, simulate or compare.   configuration : TOML text.   path : file to write.   number : the member.
-    tries : attempts that are left, this one included.
+    tries : attempts that are left, this one included.   inputs : what the member's input files must be, if anything.
     """
 
     command: str
@@ -60,6 +62,7 @@ class Task(NamedTuple):
     path: str
     number: int
     tries: int = 1
+    inputs: Mapping[str, str] | None = None
 
 
 class Outcome(NamedTuple):
@@ -142,11 +145,12 @@ def plan(
         except ConfigError as error:
             words = ", ".join(f"{key}={show(value)}" for key, value in point.items())
             raise ConfigError(f"--sweep {words}: {error}" if words else str(error)) from None
+        inputs = resume.input_sums(experiment)
         notes |= dict.fromkeys((*experiment.plan.notes, *job.notes))
         where = f"{folder(point, number)}/" if point else ""
         for member in range(first.noise.member, first.noise.member + members):
             c = config.load(path, [*assigned, f"noise.member={member}"])
-            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c)))
+            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), inputs))
     return found, tuple(notes)
 
 
@@ -221,6 +225,8 @@ def run_member(task: Task) -> Outcome:
         warnings.simplefilter("always", RuntimeWarning)
         try:
             experiment = build(config.load_text(task.configuration))
+            if task.inputs is not None and (changed := resume.changed_inputs(task.inputs, experiment)):
+                raise ConfigError(f"the contents of {changed} have changed since the ensemble began")
             runs.execute(task.command, experiment, path, resume=True, progress=_obey(), realization=task.number)
             error = ""
         except Stopped:

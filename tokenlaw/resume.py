@@ -1,8 +1,7 @@
 """Going on from a file: what it holds, and everything that makes a run refuse to go on from it."""
 
-import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import xarray as xr
 
 from particles import checksum
 from particles import output as records
+from particles.outside import refuse_outside
 from particles.simulate import State
 from tokenlaw import config
 from tokenlaw.build import Experiment
@@ -33,6 +33,7 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
             raise ConfigError(f"--resume {out}: not a readable file of a run (it does not end with a checksum)")
         if not checksum.intact(out):
             raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
+        _refuse_outside(out)
         with xr.open_dataset(out, engine="netcdf4") as dataset:
             attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
         written_by, text = attrs["command"], str(attrs["configuration"])
@@ -54,11 +55,16 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
             f"--resume {out}: the configuration differs in {', '.join(changed)}; only layers.t_end, layers.depth and "
             "output may change"
         )
-    for name, value in input_sums(experiment.configuration).items():
-        if attrs.get(name) != value:
-            key = name.removesuffix("_sha256").replace("_", ".")
-            raise ConfigError(f"--resume {out}: the contents of {key} have changed since the run began")
+    if inputs := changed_inputs(attrs, experiment):
+        raise ConfigError(f"--resume {out}: the contents of {inputs} have changed since the run began")
     return Old(steps, state)
+
+
+def _refuse_outside(out: Path) -> None:
+    try:
+        refuse_outside(out)
+    except ValueError as error:
+        raise ConfigError(f"--resume {error}") from None
 
 
 def _same_versions(attrs: dict[str, Any], out: Path) -> None:
@@ -119,12 +125,36 @@ def restored(start: State, restore: Callable[[dict[str, Any]], State], old: Old,
     return state
 
 
-def input_sums(c: config.Configuration) -> dict[str, str]:
-    """SHA-256 of every input file, by attribute name."""
-    sums = {}
+def input_sums(experiment: Experiment) -> dict[str, str]:
+    """SHA-256 of every input file, by attribute name.
+
+    The file that a section names is on record as SECTION_file_sha256.  Where others were read with it (config.json,
+    index and parts of a checkpoint), all of them stand in SECTION_files_sha256, a line each as sha256sum writes it.
+    """
+    sums, lists = {}, {}
     for section in ("layers", "heads", "initial"):
-        path = getattr(getattr(c, section), "file", None)
-        if path is not None:
-            with open(path, "rb") as file:
-                sums[f"{section}_file_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-    return sums
+        path = getattr(getattr(experiment.configuration, section), "file", None)
+        read = experiment.inputs.get(section, {})
+        if path is None or not read:
+            continue
+        if Path(path) in read:
+            sums[f"{section}_file_sha256"] = read[Path(path)]
+        if {*read} != {Path(path)}:
+            lists[f"{section}_files_sha256"] = "\n".join(f"{known}  {name.name}" for name, known in read.items())
+    return sums | lists
+
+
+def changed_inputs(before: Mapping[str, Any], experiment: Experiment) -> str:
+    """The inputs that are other files than `input_sums` once said, by name and key; empty where all are the same."""
+    now = input_sums(experiment)
+    names = [f"{section}_{kind}_sha256" for kind in ("files", "file") for section in ("layers", "heads", "initial")]
+    for name in names:
+        then, today = str(before.get(name, "")), now.get(name, "")
+        if then == today:
+            continue
+        key = name.removesuffix("_sha256").replace("_files", "_file").replace("_", ".")
+        if not name.endswith("_files_sha256"):
+            return key
+        differ = {line.partition("  ")[2] for line in {*then.splitlines()} ^ {*today.splitlines()}}
+        return f"{', '.join(sorted(differ))} of {key}"
+    return ""

@@ -200,5 +200,5 @@ def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:
         "configuration": config.dumps(c),
         "seed": str(c.noise.seed),
         "member": str(c.noise.member),
-        **input_sums(c),
+        **input_sums(experiment),
     }

@@ -9,7 +9,8 @@ import pytest
 import safetensors.numpy
 
 from particles import Noise, RecordedLayers, Softmax, Tokens, Uniform, simulate
-from particles.checkpoint import LAYOUTS, read_checkpoint, read_embedded
+from particles.checkpoint import MATRICES, read_checkpoint, read_embedded
+from particles.encoders import LAYOUTS
 
 L, M, K, D = 3, 2, 4, 10  # layers, heads, head_dim, d: W_q is (8, 10)
 
@@ -20,13 +21,16 @@ def tensors(layout="BERT", uniform_gain=False, prefix=""):
     found = {}
     for k in range(L):
         for name in ("query", "key", "value"):
-            found[getattr(names, name).format(layer=k)] = rng.standard_normal((M * K, D)) / 3
-        found[names.output.format(layer=k)] = rng.standard_normal((D, M * K)) / 3
-        norm = names.first_norm if k == 0 else names.norm.format(layer=k - 1)
-        found[norm] = np.full(D, 0.7 + 0.1 * k) if uniform_gain else rng.uniform(0.3, 1.1, D)
+            found[names.of(name, k)] = rng.standard_normal((M * K, D)) / 3
+        found[names.of("output", k)] = rng.standard_normal((D, M * K)) / 3
+        found[norm_before(names, k)] = np.full(D, 0.7 + 0.1 * k) if uniform_gain else rng.uniform(0.3, 1.1, D)
     found["embeddings.word_embeddings.weight"] = rng.standard_normal((20, D))
     found["embeddings.position_embeddings.weight"] = rng.standard_normal((6, D))
     return {prefix + name: values for name, values in found.items()}
+
+
+def norm_before(names, layer):
+    return f"{names.first_norm if layer == 0 else names.of('norm', layer - 1)}.weight"
 
 
 def save(folder, found, heads=M):
@@ -39,7 +43,7 @@ def save(folder, found, heads=M):
 
 def attention_block(x, found, names, layer):
     """sum over heads of W_o softmax(q . k / head_dim^1/2) v for rows x, as the papers on encoders write it."""
-    query, key, value, output = (found[one.format(layer=layer)] for one in names)
+    query, key, value, output = (found[names.of(one, layer)] for one in MATRICES)
     added = np.zeros_like(x)
     for head in range(M):
         rows = slice(head * K, (head + 1) * K)
@@ -62,7 +66,7 @@ def test_a_layer_is_the_block_of_an_encoder(tmp_path, layout):
     for layer in range(L):
         gain = 0.7 + 0.1 * layer
         x = gain * np.sqrt(D) * u
-        y = x + attention_block(x, found, (names.query, names.key, names.value, names.output), layer)
+        y = x + attention_block(x, found, names, layer)
         u = y / np.linalg.norm(y, axis=1, keepdims=True)
     assert np.abs(run.tokens.values[-1] - u).max() < 1e-12
 
@@ -73,9 +77,8 @@ def test_gains_of_components_stand_in_scores_and_values(tmp_path):
     plain = {name.removeprefix("bert."): values for name, values in found.items()}
     names, u = LAYOUTS["BERT"], Uniform(D).sample(np.random.default_rng(1), 5)
     for layer in range(L):
-        gain = plain[names.first_norm if layer == 0 else names.norm.format(layer=layer - 1)]
-        block = (names.query, names.key, names.value, names.output)
-        added = attention_block(np.sqrt(D) * gain * u, plain, block, layer)
+        gain = plain[norm_before(names, layer)]
+        added = attention_block(np.sqrt(D) * gain * u, plain, names, layer)
         y = u + added / np.sqrt(D * np.mean(gain**2))
         moved = simulate(Tokens(u), one(law, layer), Softmax(1.0), n_steps=1).tokens.values[-1]
         assert np.abs(moved - y / np.linalg.norm(y, axis=1, keepdims=True)).max() < 1e-13
@@ -139,7 +142,7 @@ def test_spread_tells_gaussian_entries_from_others():
 
 def test_files_that_are_no_encoders_are_refused_in_one_sentence(tmp_path):
     good, names = tensors(), LAYOUTS["BERT"]
-    second = names.key.format(layer=1)
+    second = names.of("key", 1)
     broken = {
         "not an encoder that is known": {"weight": np.ones((2, 2))},
         "holds several encoders": {f"{one}.{name}": values for one in "ab" for name, values in good.items()},
@@ -147,7 +150,7 @@ def test_files_that_are_no_encoders_are_refused_in_one_sentence(tmp_path):
         "must be finite": good | {second: np.full((M * K, D), np.nan)},
         "real numbers over 2 axes": good | {second: np.ones(3)},
         r"must have shape \(8, 10\) as in layer 0, got \(8, 11\)": good | {second: np.ones((M * K, D + 1))},
-        "gain must not vanish": good | {names.first_norm: np.zeros(D)},
+        "gain must not vanish": good | {norm_before(names, 0): np.zeros(D)},
     }
     for text, found in broken.items():
         path = save(tmp_path, found)
@@ -159,9 +162,15 @@ def test_files_that_are_no_encoders_are_refused_in_one_sentence(tmp_path):
     for heads in (0, 3, -2):
         with pytest.raises(ValueError, match="n_heads must divide the 8 rows"):
             read_checkpoint(path, heads)
-    for text in ("[]", '{"num_attention_heads": true}', "not json"):
+    for text, told in (
+        ("{}", "give n_heads"),
+        ('{"num_attention_heads": true}', "config.json: num_attention_heads must be a whole number, got 'True'"),
+        ("not json", "config.json: must be a JSON object"),
+        ("[" * 100_000, "config.json: must be a JSON object"),
+        ("[]", "config.json: must be a JSON object"),
+    ):
         (tmp_path / "config.json").write_text(text)
-        with pytest.raises(ValueError, match="give n_heads"):
+        with pytest.raises(ValueError, match=told):
             read_checkpoint(path)
     words = good | {"embeddings.word_embeddings.weight": np.full((20, D), np.inf)}
     with pytest.raises(ValueError, match="finite"):
@@ -187,9 +196,9 @@ def test_a_real_encoder_against_its_own_attention_block():
     heads, k = law.query.shape[1:3]
     names = LAYOUTS["BERT"]
     with safe_open(path, framework="np") as file:
-        key = {name: next(one for one in file.keys() if one.endswith(getattr(names, name).format(layer=0)))
+        key = {name: next(one for one in file.keys() if one.endswith(names.of(name, 0)))
                for name in ("query", "key", "value", "output")}  # fmt: skip
-        gain = file.get_tensor(next(one for one in file.keys() if one.endswith(names.first_norm))).astype(float)
+        gain = file.get_tensor(next(one for one in file.keys() if one.endswith(norm_before(names, 0)))).astype(float)
         query, keys, value, output = (file.get_tensor(key[name]).astype(float) for name in key)
     x = np.sqrt(law.d) * gain * u
     added = np.zeros_like(x)

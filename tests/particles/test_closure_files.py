@@ -59,8 +59,8 @@ def test_what_is_wrong_is_told_in_one_sentence(tmp_path):
         ({"attrs": {"t_end": 1.0, "beta": -1.0}}, "beta must be finite and >= 0"),
         ({"change": {"covariance": (("col", "col2"), np.diag([1.0, -1.0]))}}, "positive semidefinite"),
         ({"change": {"mean": (("three",), np.zeros(3))}}, r"covariance must have shape \(3, 3\)"),
-        ({"change": {"V": (("row", "three"), np.ones((2, 3)))}}, r"value must have shape"),
-        ({"change": {"V": (("row", "col"), np.array([["a", "b"], ["c", "d"]]))}}, "value must hold real numbers"),
+        ({"change": {"V": (("row", "three"), np.ones((2, 3)))}}, r"V must have the dimensions \(row, col\)"),
+        ({"change": {"V": (("row", "col"), np.array([["a", "b"], ["c", "d"]]))}}, "V must hold real numbers"),
         ({"attrs": {"t_end": 1e4}, "change": {"Q": (("row", "col"), 0 * A)}}, "leaves the range of numbers"),
     ]
     for how, text in cases:

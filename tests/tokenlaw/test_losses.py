@@ -132,7 +132,7 @@ def _put(index, value):
         (_put((0, 0), -0.1), "the mass of the density must be positive and finite, got -0.354491"),
         (_put((1, 1), 0.1), "coefficients of order 0 must have no imaginary part"),
         (_put((1, 1), np.nan), "coefficients must be finite, got NaN or infinity"),
-        (lambda values: values[:, :-1], "sh_degree and sh_order must have the 9 entries of coefficients"),
+        (lambda values: values[:, :-1], r"sh_degree must have the dimensions \(mode\), got \(sh_degree_mode = 10\)"),
         (lambda values: values[:0], "coefficients must have at least one record"),
     ],
 )
