@@ -1,4 +1,4 @@
-"""Densities from files: the last record of a density file."""
+"""Densities from files: the last record of a density file, or a map."""
 
 from pathlib import Path
 
@@ -10,17 +10,20 @@ from particles.harmonics import Coefficients
 from particles.input_files import arranged, last_record, numbers, open_input
 from particles.output import without_realization
 from spde.density import SeriesLaw
+from spde.density_maps import read_map
 from spde.domain import SPHERES
 from spde.sphere import MAX_DEGREE, MIN_DEGREE
 
 
 def read_density(path: Path) -> SeriesLaw:
-    """The law of the last record of a density file; ValueError names what is wrong.
+    """The law of the last record of a density file, or of a map `density`; ValueError names what is wrong.
 
     The modes tell where it lives: 0 <= sh_order <= sh_degree on S^2, sh_order = sh_degree on the circle.
     """
     with open_input(path) as file:
         dataset = without_realization(file)
+        if "density" in dataset.variables and "coefficients" not in dataset.variables:
+            return _checked(read_map(dataset, path), path)
         for name in ("coefficients", "sh_degree", "sh_order"):
             if name not in dataset.variables:
                 raise ValueError(f"{path}: variable {name} is missing; a density file holds it")
@@ -45,7 +48,10 @@ def read_density(path: Path) -> SeriesLaw:
     if np.abs(coefficients[np.sort(order) == 0].imag).max(initial=0.0) > 1e-9 * abs(coefficients[0].real):
         raise ValueError(f"{path}: coefficients of order 0 must have no imaginary part; the density is real")
     coefficients[np.sort(order) == 0] = coefficients[np.sort(order) == 0].real
-    law = SeriesLaw(coefficients, kinds[-1](max(MIN_DEGREE, lmax)))
+    return _checked(SeriesLaw(coefficients, kinds[-1](max(MIN_DEGREE, lmax))), path)
+
+
+def _checked(law: SeriesLaw, path: Path) -> SeriesLaw:
     try:
         law.check()
     except ValueError as error:

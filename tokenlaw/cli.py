@@ -15,6 +15,7 @@ import typer
 from tokenlaw.ensemble_command import ensemble
 from tokenlaw.predict_command import predict
 from tokenlaw.report_command import report
+from tokenlaw.tables import printable
 
 if TYPE_CHECKING:
     from particles.simulate import Progress
@@ -306,7 +307,7 @@ def _progress(command: str, n_steps: int, quiet: bool, unit: str = "layers") -> 
 def _say(text: str) -> None:
     """A line on stderr; a run goes on where nobody reads it."""
     with suppress(OSError):
-        typer.echo(text, err=True)
+        typer.echo(printable(text), err=True)
 
 
 def _one_line(text: str) -> str:

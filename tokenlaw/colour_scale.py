@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 
-from tokenlaw.globes import NEGATIVE, NEGATIVE_SHARE, POWER, SPREAD
+from tokenlaw.drawing import colormaps, to_hex
+from tokenlaw.globes import NEGATIVE, NEGATIVE_SHARE, POWER, SPREAD, below
+from tokenlaw.globes import top as largest_of
 
 Array = npt.NDArray[np.float64]
 
@@ -31,17 +31,21 @@ class Scale:
     @classmethod
     def of(cls, fields: Sequence[Array]) -> Scale:
         """One scale for all records, with a power where their largest densities differ much."""
-        largest = [float(field.max()) for field in fields]
-        top = max(max(largest), 1e-300)
-        negative = any(field.min() < -NEGATIVE_SHARE * field.max() for field in fields)
+        largest = [largest_of(field) for field in fields]
+        top = max(*largest, 1e-300)
+        negative = any(map(below, fields))
         return cls(top, POWER if top > SPREAD * max(min(largest), 1e-300) else 1.0, FIRST if negative else 0)
 
     def codes(self, field: Array) -> npt.NDArray[np.uint8]:
-        """Codes of densities; those below -NEGATIVE_SHARE of the largest get 0, other negative values that of 0."""
+        """Codes of densities; those below -NEGATIVE_SHARE of the largest get 0, other negative values that of 0.
+
+        What is not known has the code of 0, too; no place is drawn there.
+        """
+        field = np.where(np.isnan(field), 0.0, field)
         share = np.clip(field / self.top, 0.0, 1.0) ** self.power
         codes = self.first + np.round((TABLE - self.first) * share)
         if self.first:
-            codes = np.where(field < -NEGATIVE_SHARE * field.max(), 0.0, codes)
+            codes = np.where(field < -NEGATIVE_SHARE * max(field.max(), 0.0), 0.0, codes)
         return codes.astype(np.uint8)
 
     def colours(self) -> list[list[Any]]:

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 import xarray as xr
 
-from tokenlaw.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, overlaps
+from tokenlaw.contents import place, record, selected, values_of
+from tokenlaw.globes import top
+from tokenlaw.panels import BLUE, GREEN, GREY, ORANGE, PURPLE, eigenvalues, overlaps, powers
 from tokenlaw.report_words import depth_label
 
 Array = npt.NDArray[np.float64]
@@ -41,8 +43,8 @@ def panels(dataset: xr.Dataset, tokens: tuple[Array, Array] | None, unit: bool) 
     """
     makers = (_overlap, _distances, _certificates, _extremes, _entropy, _exponents, _spectrum, _radius)
     found = [panel for make in makers if (panel := make(dataset)) is not None]
-    if tokens is not None and len(tokens[0]) > 1:
-        found.append(_pairs(tokens, depth_of(dataset), unit))
+    if tokens is not None and min(map(len, tokens)) > 1:
+        found.append(_pairs(tokens, dataset, unit))
     return found
 
 
@@ -84,15 +86,17 @@ def _has(dataset: xr.Dataset, *names: str) -> bool:
 
 
 def _overlap(dataset: xr.Dataset) -> Panel | None:
-    if not _has(dataset, "mean_overlap"):
-        return None
-    depth, both = depth_of(dataset), _has(dataset, "tokens_mean_overlap")
-    of_density = _has(dataset, "density")
-    series = [_series("density" if of_density else "tokens", depth, dataset["mean_overlap"].values, BLUE)]
-    if both:
+    depth, series = depth_of(dataset), []
+    if _has(dataset, "mean_overlap"):
+        name = "density" if _has(dataset, "density") else "tokens"
+        series.append(_series(name, depth, dataset["mean_overlap"].values, BLUE))
+    if _has(dataset, "tokens_mean_overlap"):
         of_tokens = dataset["tokens_mean_overlap"].values
-        series.append(_series(f"{dataset.sizes['token']:,} tokens", depth, of_tokens, ORANGE,
-                              dash="dash"))  # fmt: skip
+        all_there = "tokens" in dataset and not selected(dataset)
+        name = f"{dataset.sizes['token']:,} tokens" if all_there else "tokens"
+        series.append(_series(name, depth, of_tokens, ORANGE, dash="dash"))
+    if not series:
+        return None
     figure = _figure(dataset, series, "mean overlap |⟨x⟩|² (1)")
     figure.update_yaxes(rangemode="tozero")
     text = (
@@ -103,8 +107,6 @@ def _overlap(dataset: xr.Dataset) -> Panel | None:
 
 
 def _distances(dataset: xr.Dataset) -> Panel | None:
-    if not _has(dataset, "coupled_rms"):
-        return None
     table: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         ("coupled_rms", "token to its twin, r.m.s.", BLUE, {}),
         ("w2_chordal", "W<sub>2</sub>, chordal", ORANGE, {}),
@@ -129,14 +131,14 @@ def _distances(dataset: xr.Dataset) -> Panel | None:
 
 
 def _certificates(dataset: xr.Dataset) -> Panel | None:
-    table = (("tail", "spectral tail", ORANGE), ("moment_defect", "moment defect", BLUE))
+    table = (("spectral_tail", "spectral tail", ORANGE), ("moment_defect", "moment defect", BLUE))
     depth = depth_of(dataset)
     series = [
         _series(text, depth, _positive(dataset[name].values), colour)
         for name, text, colour in table
         if _has(dataset, name) and np.any(dataset[name].values > 0)
     ]
-    if _has(dataset, "mass") and np.any(drift := np.abs(dataset["mass"].values - 1.0)):
+    if _has(dataset, "mass") and np.any((drift := np.abs(dataset["mass"].values - 1.0)) > 0):
         series.append(_series("|mass − 1|", depth, _positive(drift), GREEN))
     if not series:
         return None
@@ -151,8 +153,8 @@ def _certificates(dataset: xr.Dataset) -> Panel | None:
 def _extremes(dataset: xr.Dataset) -> Panel | None:
     if not _has(dataset, "density"):
         return None
-    records = [dataset["density"].isel(depth_time=k).values for k in range(dataset.sizes["depth_time"])]
-    low, high = np.array([(record.min(), record.max()) for record in records], dtype=np.float64).T
+    records = (record(dataset, "density", k) for k in range(dataset.sizes["depth_time"]))
+    low, high = np.array([(-top(-field), top(field)) for field in records], dtype=np.float64).T
     depth = depth_of(dataset)
     series = [_series("largest", depth, _positive(high), BLUE)]
     if (low > 0).any():
@@ -161,9 +163,9 @@ def _extremes(dataset: xr.Dataset) -> Panel | None:
         series.append(_series("smallest, negative: its modulus", depth, _positive(-low), ORANGE, dash="dot"))
     if _has(dataset, "node_log_density"):
         series.append(
-            _series("largest, carried nodes", depth, np.exp(dataset["node_log_density"].values.max(axis=1)), PURPLE)
+            _series("largest, carried nodes", depth, powers(values_of(dataset, "node_log_density").max(axis=1)), PURPLE)
         )
-    unit = "unit area of S²" if "lat" in dataset.dims else "radian"
+    unit = "unit area of S²" if "lat" in dataset["density"].dims else "radian"
     text = (
         "Largest and smallest density on the grid. A density cannot be negative: where the smallest value is, the "
         "series no longer resolves it, and the size says by how much."
@@ -176,7 +178,7 @@ def _extremes(dataset: xr.Dataset) -> Panel | None:
 def _entropy(dataset: xr.Dataset) -> Panel | None:
     if not _has(dataset, "entropy") or not np.isfinite(dataset["entropy"].values).any():
         return None
-    d = dataset.sizes["component"]
+    d = dataset.sizes.get("component", 2 if "density" in dataset and "lat" not in dataset["density"].dims else 3)
     most = float(np.log(2 * (d - 1) * np.pi))
     figure = _figure(
         dataset, [_series("density", depth_of(dataset), dataset["entropy"].values, BLUE)], "entropy −∫ρ log ρ (nats)"
@@ -205,7 +207,7 @@ def _exponents(dataset: xr.Dataset) -> Panel | None:
 def _spectrum(dataset: xr.Dataset) -> Panel | None:
     if not _has(dataset, "second_moment"):
         return None
-    values = np.linalg.eigvalsh(dataset["second_moment"].values)[:, ::-1]
+    values = eigenvalues(dataset["second_moment"].values)
     shown = min(values.shape[1], EIGENVALUES)
     colours = (BLUE, ORANGE, GREEN, PURPLE)
     series = [
@@ -225,22 +227,22 @@ def _spectrum(dataset: xr.Dataset) -> Panel | None:
 def _radius(dataset: xr.Dataset) -> Panel | None:
     if not _has(dataset, "radius"):
         return None
-    size = np.sqrt(np.mean(dataset["radius"].values ** 2, axis=1))
+    size = np.sqrt(np.mean(values_of(dataset, "radius") ** 2, axis=1))
     figure = _figure(dataset, [_series("tokens", depth_of(dataset), size, BLUE)], "r.m.s. length of the tokens (1)")
     text = "Tokens of a residual stream grow; the longer they are, the less a block turns them."
     return Panel("radius", "Residual stream", text, figure)
 
 
-def _pairs(tokens: tuple[Array, Array], depth: Array, unit: bool) -> Panel:
+def _pairs(tokens: tuple[Array, Array], dataset: xr.Dataset, unit: bool) -> Panel:
     """Histograms of <x_i, x_j>, i < j, at the first and the last record."""
-    values = [overlaps(x) for x in tokens[: 1 if len(depth) == 1 else 2]]
+    values = [overlaps(x) for x in tokens[: 1 if dataset.sizes["depth_time"] == 1 else 2]]
     low, high = (-1.0, 1.0) if unit else (min(v.min() for v in values), max(v.max() for v in values))
     if not high > low:
         low, high = low - 0.5, high + 0.5
     figure = go.Figure()
-    for sample, at, colour in zip(values, (depth[0], depth[-1]), (GREY, BLUE), strict=False):
+    for sample, k, colour in zip(values, (0, -1), (GREY, BLUE), strict=False):
         counts, edges = np.histogram(np.clip(sample, low, high), bins=60, range=(low, high))
-        figure.add_bar(x=0.5 * (edges[1:] + edges[:-1]), y=counts / counts.sum(), name=f"depth {at:.3g}", opacity=0.6,
+        figure.add_bar(x=0.5 * (edges[1:] + edges[:-1]), y=counts / counts.sum(), name=place(dataset, k), opacity=0.6,
                        marker={"color": colour, "line": {"width": 0}}, width=float(edges[1] - edges[0]))  # fmt: skip
     figure.update_layout(barmode="overlay", bargap=0)
     figure.update_xaxes(title_text="overlap of two tokens ⟨x<sub>i</sub>, x<sub>j</sub>⟩ (1)")

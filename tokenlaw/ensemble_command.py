@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tokenlaw.tables import printable
+
 
 class Run(StrEnum):
     """What each member is."""
@@ -56,7 +58,7 @@ def ensemble(
         said: set[str] = set()
 
         def report(text: str) -> None:
-            typer.echo(text, err=True)
+            typer.echo(printable(text), err=True)
 
         def tell(text: str) -> None:
             """Notes; the warning of another member that differs in numbers only is left to the index."""

@@ -1,16 +1,21 @@
 """Files of runs: opened with one clear line on failure, and told in a few lines."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from particles import checksum
 from particles.output import without_realization
 from particles.outside import refuse_outside
+from tokenlaw.contents import DEPTH, OLD_NAMES, read
 from tokenlaw.tables import Table
+
+Array = npt.NDArray[np.float64]
 
 WORTH_TELLING = (
     ("mass", "mass"),
@@ -19,7 +24,7 @@ WORTH_TELLING = (
     ("radius", "radius, r.m.s."),
     ("moment_defect", "moment defect"),
     ("field_error", "error of the field"),
-    ("tail", "tail"),
+    ("spectral_tail", "spectral tail"),
     ("min_density", "smallest density"),
     ("entropy", "entropy"),
     ("area_defect", "area defect"),
@@ -40,7 +45,7 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         damaged = checksum.sealed(path) and not checksum.intact(path)
         if not damaged:
             refuse_outside(path)
-        dataset = xr.Dataset() if damaged else xr.open_dataset(path, engine="netcdf4")
+        dataset = xr.Dataset() if damaged else _decoded(path)
     except (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError) as error:
         if str(error).startswith(f"{path}: "):
             raise
@@ -54,6 +59,13 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         if not str(error).startswith("NetCDF: "):
             raise
         raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
+
+
+def _decoded(path: Path) -> xr.Dataset:
+    """Numbers stay numbers: units such as "days since 2000" make no dates of them."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, decode_coords=False)
 
 
 def describe_encoder(path: Path) -> list[str | Table]:
@@ -83,35 +95,87 @@ def describe_encoder(path: Path) -> list[str | Table]:
     return lines
 
 
+def summaries(dataset: xr.Dataset) -> Iterator[tuple[str, str, tuple[float, float, float]]]:
+    """Name, words, and first, last and largest value over the records of what is worth telling.
+
+    Values are found by the name of their dimension depth_time: a number for each token becomes the root of its mean
+    square; of several realizations first and last are means over them, the largest is that of all.
+    """
+    for name, text in WORTH_TELLING:
+        given = next((one for one in (name, OLD_NAMES.get(name)) if one in dataset.variables), None)
+        variable = None if given is None else dataset.variables[given]
+        if variable is None or not _countable(variable):
+            continue
+        found = _over_records(dataset, name, variable)
+        known = np.isfinite(found)
+        if known.any():
+            known_at = known.any(axis=1)
+            with np.errstate(over="ignore"):
+                means = np.where(known, found, 0).sum(axis=1)[known_at] / known.sum(axis=1)[known_at]
+            yield name, text, (means[0], means[-1], found[known].max())
+
+
+def _depths(dataset: xr.Dataset) -> Array:
+    """Depth times of the records, as they stand; none where the file has no numbers for them."""
+    depth = dataset.variables.get(DEPTH)
+    if depth is None or depth.dtype.kind not in "fiu" or depth.dims not in ((DEPTH,), ()):
+        return np.empty(0)
+    return read(DEPTH, depth).reshape(-1)
+
+
+def _over_records(dataset: xr.Dataset, name: str, variable: xr.Variable) -> Array:
+    """Values (record, realization) by rising depth_time; one record, one realization where there is no such axis."""
+    axes = [variable.dims.index(dim) for dim in (DEPTH, "realization") if dim in variable.dims]
+    values = read(name, variable).transpose(axes + [axis for axis in range(variable.ndim) if axis not in axes])
+    values = values.reshape(*(variable.sizes.get(dim, 1) for dim in (DEPTH, "realization")), -1)
+    depths = _depths(dataset)
+    values = values[np.argsort(depths, kind="stable")] if len(depths) == len(values) else values
+    if values.shape[2] == 1:
+        return values[:, :, 0]
+    with np.errstate(all="ignore"):
+        return np.asarray(np.sqrt(np.mean(values**2, axis=2)))
+
+
+def _countable(variable: xr.Variable | None) -> bool:
+    """Whether there are numbers along dimensions that have names."""
+    return variable is not None and variable.dtype.kind in "fiub" and variable.size > 0 and (
+        len(set(variable.dims)) == variable.ndim
+    )
+
+
 def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
     """What a file holds, in lines of text and a table."""
     lines: list[str | Table] = [f"{path}: {dataset.attrs.get('title', 'no title')}"]
     sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
     lines.append(f"sizes: {sizes}")
-    if "depth_time" in dataset.coords and dataset.sizes.get("depth_time", 0):
-        depth = dataset["depth_time"].values
-        lines.append(f"depth time: {depth[0]:g} to {depth[-1]:g} in {len(depth)} records")
-        rows = []
-        for name, text in WORTH_TELLING:
-            if name in dataset:
-                variable = dataset[name].transpose(*(dim for dim in ("depth_time",) if dim in dataset[name].dims), ...)
-                values = np.asarray(variable.values, dtype=float)
-                if values.ndim > 1:  # a number for each token
-                    values = np.sqrt(np.mean(values**2, axis=tuple(range(1, values.ndim))))
-                finite = values[np.isfinite(values)]
-                if finite.size:
-                    numbers = (finite[0], finite[-1], finite.max())
-                    rows.append((text, *(f"{value:.4g}" for value in numbers)))
+    n = dataset.sizes.get("realization", 1)
+    if n > 1:
+        lines.append(f"{n} realizations: first and last are means over them, largest is that of all")
+    depths = _depths(dataset)
+    if len(depths):
+        lines.append(f"depth time: {depths.min():g} to {depths.max():g} in {len(depths)} records")
+    rows = [(text, *(f"{value:.4g}" for value in numbers)) for _, text, numbers in summaries(dataset)]
+    if rows:
         lines.append(Table(("<28", ">12", ">12", ">12"), tuple(rows), ("", "first", "last", "largest")))
-        if "unresolved" in dataset:
-            lost = np.flatnonzero(dataset["unresolved"].values)
-            lines.append(
-                f"pointwise density: unresolved from depth time {depth[lost[0]]:g} on" if lost.size
-                else "pointwise density: resolved throughout"
-            )  # fmt: skip
-    for name in sorted(dataset.attrs):
+    lines += _resolution(dataset)
+    for name in sorted(map(str, dataset.attrs)):
         if name.endswith("_version") or name in ("seed", "member", "command", "beta"):
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")
     if "configuration" in dataset.attrs:
         lines += ["configuration:", *(f"    {line}" for line in str(dataset.attrs["configuration"]).splitlines())]
     return lines
+
+
+def _resolution(dataset: xr.Dataset) -> list[str]:
+    """Whether and where the pointwise density is unresolved, in a line; none where the file does not say."""
+    variable = dataset.variables.get("unresolved")
+    if variable is None or not _countable(variable):
+        return []
+    lost = _over_records(dataset, "unresolved", variable) > 0
+    if not lost.any():
+        return ["pointwise density: resolved throughout"]
+    first = int(np.flatnonzero(lost.any(axis=1))[0])
+    depths = _depths(dataset)
+    where = f"depth time {np.sort(depths)[first]:g}" if len(depths) == len(lost) else f"record {first + 1}"
+    members = f" in {int(lost.any(axis=0).sum())} of {lost.shape[1]} realizations, first" if lost.shape[1] > 1 else ""
+    return [f"pointwise density: unresolved{members} from {where} on"]

@@ -7,18 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize, PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 
-from tokenlaw.orthographic import View, best_direction, graticule, sample
+from tokenlaw.contents import place, record, rows_with_numbers
+from tokenlaw.drawing import Axes, Circle, Colormap, Figure, Normalize, PowerNorm, ScalarMappable, colormaps
+from tokenlaw.orthographic import View, best_direction, graticule, mean_direction, sample
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["DOTS", "density_globes", "token_globes"]
+__all__ = ["DOTS", "below", "density_globes", "fields_of", "means_of", "token_globes", "top"]
 
 PIXELS = 400  # a side of the picture of a hemisphere
 DOTS = 600  # tokens drawn on a sphere, both sides counted
@@ -26,6 +22,7 @@ SPREAD = 5.0  # ratio between the largest densities of the records from which on
 POWER = 0.4
 NEGATIVE_SHARE = 1e-3  # values below -NEGATIVE_SHARE * (largest density of the record) are shown as negative
 NEGATIVE = "#E6007E"
+UNKNOWN = "#d5d5d5"  # where the file says nothing about the density
 
 
 def density_globes(
@@ -35,45 +32,72 @@ def density_globes(
 
     All records share one view and one colour scale, from 0 to their largest density. Negative values, which
     a run has once it no longer resolves its density, have a colour of their own and are named under the
-    sphere.
+    sphere; grey is where the file has no values.
     """
-    fields = [
-        dataset["density"].isel(depth_time=k).transpose("lat", "lon").values.astype(np.float64) for k in shown
-    ]
-    negative = [bool(field.min() < -NEGATIVE_SHARE * field.max()) for field in fields]
-    norm, cmap = _scale([float(field.max()) for field in fields])
-    view = View.from_direction(best_direction(dataset["mean_token"].values[shown]))
-    for axes, k, field, below in zip(globes, shown, fields, negative, strict=True):
-        _globe(axes, view, f"depth {float(dataset['depth_time'][int(k)]):.3g}", "white")
-        if not below:
+    fields = fields_of(dataset, shown)
+    lat, lon = dataset["lat"].values, dataset["lon"].values
+    negative = [below(field) for field in fields]
+    norm, cmap = _scale([top(field) for field in fields])
+    view = View.from_direction(best_direction(means_of(dataset, shown, fields)))
+    unknown = False
+    for axes, k, field, is_below in zip(globes, shown, fields, negative, strict=True):
+        _globe(axes, view, place(dataset, int(k)), "white")
+        if not is_below:
             field = np.maximum(field, 0.0)  # rounding and truncation, not a loss of resolution
-        image = sample(field, dataset["lat"].values, dataset["lon"].values, view.directions(PIXELS))
+        image = sample(field, lat, lon, view.directions(PIXELS))
+        unknown = unknown or bool(np.isnan(image).any())
         picture = axes.imshow(image, origin="lower", extent=(-1, 1, -1, 1), norm=norm, cmap=cmap)
         picture.set_clip_path(Circle((0.0, 0.0), 1.0, transform=axes.transData))
-        if below:
-            text = f"negative: min \u2212{-field.min():.2g}"
+        if is_below:
+            text = f"negative: min \u2212{-np.nanmin(field):.2g}"
             axes.text(0.0, -1.03, text, ha="center", va="top", color=NEGATIVE, fontsize=7)
         if "tokens" in dataset:
-            points = dataset["tokens"].isel(depth_time=int(k)).transpose("token", "component").values
-            _dots(axes, view, points, back=False)
+            _dots(axes, view, rows_with_numbers(record(dataset, "tokens", int(k))), back=False)
     label = "density (per unit area)" + (f",  scale: power {POWER}" if isinstance(norm, PowerNorm) else "")
-    _colour_bar(figure, bar, norm, cmap, label, any(negative))
+    _colour_bar(figure, bar, norm, cmap, label + (",  grey: no value" if unknown else ""), any(negative))
+
+
+def fields_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> list[Array]:
+    """Densities at records; ValueError where none has a value."""
+    fields = [record(dataset, "density", int(k)) for k in shown]
+    if not any(np.isfinite(field).any() for field in fields):
+        raise ValueError("density has no finite number at the records that would be drawn")
+    return fields
+
+
+def means_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64], fields: Sequence[Array]) -> Array:
+    """Mean tokens at records, (record, 3); where the file has none, about where the densities have their mass."""
+    if "mean_token" in dataset:
+        return np.asarray(dataset["mean_token"].values[shown])
+    return np.array([mean_direction(field, dataset["lat"].values, dataset["lon"].values) for field in fields])
+
+
+def top(field: Array) -> float:
+    """Largest known value; 0 where none is known."""
+    known = field[np.isfinite(field)]
+    return float(known.max(initial=-np.inf)) if known.size else 0.0
+
+
+def below(field: Array) -> bool:
+    """Whether a density is negative beyond what rounding and truncation do."""
+    known = field[np.isfinite(field)]
+    return bool(known.size and known.min() < -NEGATIVE_SHARE * max(known.max(), 0.0))
 
 
 def token_globes(
-    globes: Sequence[Axes], depths: Sequence[float], tokens: Sequence[Array], means: Array
+    globes: Sequence[Axes], titles: Sequence[str], tokens: Sequence[Array], means: Array
 ) -> None:
     """Draw tokens (n, 3), one array a sphere; those behind are faint."""
     view = View.from_direction(best_direction(means))
-    for axes, depth, points in zip(globes, depths, tokens, strict=True):
-        _globe(axes, view, f"depth {depth:.3g}", "#8a8f98")
+    for axes, title, points in zip(globes, titles, tokens, strict=True):
+        _globe(axes, view, title, "#8a8f98")
         _dots(axes, view, points, back=True)
 
 
 def _scale(largest: list[float]) -> tuple[Normalize, Colormap]:
     """From 0: linear where the records are comparable, else a power, so that early records are not black."""
     top = max(*largest, 1.0 / (2.0 * np.pi))  # at least twice the uniform density
-    cmap = colormaps["viridis"].with_extremes(under=NEGATIVE)
+    cmap = colormaps["viridis"].with_extremes(under=NEGATIVE, bad=UNKNOWN)
     if top > SPREAD * max(min(largest), 1e-300):
         return PowerNorm(POWER, vmin=0.0, vmax=top), cmap
     return Normalize(vmin=0.0, vmax=top), cmap
@@ -94,6 +118,8 @@ def _globe(axes: Axes, view: View, title: str, line: str) -> None:
 def _dots(axes: Axes, view: View, points: Array, *, back: bool) -> None:
     """Tokens in front as dots, those behind faint or left out; an even choice where there are too many."""
     n = len(points)
+    if not n:
+        return
     image, depth = view.project(points[np.linspace(0, n - 1, min(n, DOTS)).round().astype(int)])
     front = depth > 0
     size = float(np.clip(1200.0 / max(n, 1), 2.0, 12.0))

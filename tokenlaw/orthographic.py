@@ -10,8 +10,9 @@ from scipy.interpolate import RegularGridInterpolator
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["View", "best_direction", "graticule", "sample"]
+__all__ = ["View", "best_direction", "closed", "graticule", "mean_direction", "sample"]
 
+WIDE = 2.1  # times the median distance of neighbours: a grid after every second place was dropped is still whole
 _OBLIQUE = np.array([0.75, -0.5, 0.43])  # where nothing better is known: all three axes in sight
 
 
@@ -93,30 +94,71 @@ def sample(
 
     Parameters
     ----------
-    field : (n_lat, n_lon).
-    latitudes, longitudes : degrees, in any order; longitudes without the repeated meridian.
+    field : (n_lat, n_lon), NaN where it is not known.
+    latitudes, longitudes : degrees, in any order; of a repeated one the first counts.
     directions : unit vectors (..., 3).
 
     Returns
     -------
-    (...)
+    (...), NaN next to an unknown value, and where neighbours on the grid are more than `WIDE` times as far apart
+    as half of them are: there the grid says nothing.
     """
-    lat, lon = np.asarray(latitudes, dtype=np.float64), np.asarray(longitudes, dtype=np.float64) % 360.0
+    lat, lon = np.asarray(latitudes, dtype=np.float64), np.asarray(longitudes, dtype=np.float64)
     values = np.asarray(field, dtype=np.float64)
     if values.shape != (lat.size, lon.size):
         raise ValueError(
             f"field must have shape {(lat.size, lon.size)} (latitude, longitude), got {values.shape}"
         )
-    rows, columns = np.argsort(lat), np.argsort(lon)
-    lat, lon, values = lat[rows], lon[columns], values[np.ix_(rows, columns)]
+    lat, rows = np.unique(lat, return_index=True)
+    lon, columns = unrolled(lon)
+    values = values[np.ix_(rows, columns)]
     lon, values = np.append(lon, lon[0] + 360.0), np.concatenate([values, values[:, :1]], axis=1)
-    if lat[0] > -90.0:
-        lat, values = np.append(-90.0, lat), np.vstack([np.full(lon.size, values[0, :-1].mean()), values])
-    if lat[-1] < 90.0:
-        lat, values = np.append(lat, 90.0), np.vstack([values, np.full(lon.size, values[-1, :-1].mean())])
+    between, around = np.diff(lat), np.diff(lon)
+    if not wide(around).any():  # what is around a pole is known
+        near = WIDE * np.median(between)
+        if -90.0 < lat[0] <= -90.0 + near:
+            lat, values = np.append(-90.0, lat), np.vstack([np.full(lon.size, values[0, :-1].mean()), values])
+        if 90.0 > lat[-1] >= 90.0 - near:
+            lat, values = np.append(lat, 90.0), np.vstack([values, np.full(lon.size, values[-1, :-1].mean())])
     at_lat = np.degrees(np.arctan2(directions[..., 2], np.hypot(directions[..., 0], directions[..., 1])))
     at_lon = (np.degrees(np.arctan2(directions[..., 1], directions[..., 0])) - lon[0]) % 360.0 + lon[0]
-    return np.asarray(RegularGridInterpolator((lat, lon), values)((at_lat, at_lon)))
+    interpolator = RegularGridInterpolator((lat, lon), values, bounds_error=False, fill_value=np.nan)
+    found = np.asarray(interpolator((at_lat, at_lon)))
+    for places, at in ((lat, at_lat), (lon, at_lon)):
+        gap = wide(np.diff(places))
+        if gap.any():
+            found = np.where(gap[np.clip(np.searchsorted(places, at) - 1, 0, gap.size - 1)], np.nan, found)
+    return found
+
+
+def unrolled(longitudes: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Longitudes in [0, 360), rising, each once, and the index of each."""
+    turned = np.round(np.asarray(longitudes, dtype=np.float64) % 360.0, 9) % 360.0
+    lon, index = np.unique(turned, return_index=True)
+    return lon, index
+
+
+def wide(gaps: Array) -> npt.NDArray[np.bool_]:
+    """Which distances between neighbours are too wide to interpolate."""
+    return np.asarray(gaps > WIDE * np.median(gaps))
+
+
+def closed(longitudes: Array, values: Array) -> tuple[Array, Array]:
+    """Angles from 0 to 360 and values (n,) there as a closed curve, with NaN in gaps that are too wide."""
+    lon, index = unrolled(longitudes)
+    values = np.asarray(values, dtype=np.float64)[index]
+    before = [lon[-1] - 360.0] if lon[0] > 0 else []
+    lon, values = np.r_[before, lon, lon[0] + 360.0], np.r_[values[-1:] if before else [], values, values[0]]
+    gap = np.flatnonzero(wide(np.diff(lon)))
+    return np.insert(lon, gap + 1, 0.5 * (lon[gap] + lon[gap + 1])), np.insert(values, gap + 1, np.nan)
+
+
+def mean_direction(field: Array, latitudes: Array, longitudes: Array) -> Array:
+    """About the mean token of a density (n_lat, n_lon), from which side to look at it: (3,), NaN counts as 0."""
+    lat, lon = np.radians(latitudes)[:, None], np.radians(longitudes)[None, :]
+    share = np.nan_to_num(field) * np.cos(lat)
+    share = share / max(float(np.abs(share).sum()), 1e-300)
+    return np.array([(share * x).sum() for x in (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat))])
 
 
 def best_direction(means: npt.ArrayLike) -> Array:

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from tokenlaw.contents import values_of
+from tokenlaw.drawing import Axes, MaxNLocator, NullFormatter
 
 Array = npt.NDArray[np.float64]
 
 __all__ = [
     "certificates",
     "distances",
+    "eigenvalues",
     "entropy",
     "exponents",
     "extremes",
@@ -50,6 +52,12 @@ def curve(axes: Axes, x: Array, y: Array, label: str, **style: Any) -> bool:
     return bool(keep.any())
 
 
+def largest(values: Array) -> float:
+    """Largest number among values; 0 where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known.max()) if known.size else 0.0
+
+
 def over_depth(axes: Axes, depth: Array, label: str) -> None:
     """Axis of depth time, the same for every panel of a figure; (1) stands for: no unit."""
     room = 0.02 * float(depth[-1] - depth[0]) or 0.5
@@ -74,7 +82,7 @@ def overlap(axes: Axes, depth: Array, curves: dict[str, Array]) -> None:
         else:
             curve(axes, depth, values, name, **style)
     over_depth(axes, depth, r"mean overlap  $|\langle x \rangle|^2$  (1)")
-    top = max(float(np.max(values)) for values in curves.values())
+    top = max(largest(values) for values in curves.values())
     axes.set_ylim(0.0, max(1.08 * top, 1e-3))
     axes.ticklabel_format(axis="y", scilimits=(-2, 4))
     if len(curves) > 1:
@@ -96,7 +104,7 @@ def distances(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
 def certificates(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
     """Tail of the spectrum and moment_defect: what the run says about its own resolution."""
     axes.set_yscale("log")
-    series = {"tail": ("tail", ORANGE, "o"), "moment_defect": ("moment defect", BLUE, "s")}
+    series = {"spectral_tail": ("tail", ORANGE, "o"), "moment_defect": ("moment defect", BLUE, "s")}
     drawn = [
         curve(axes, depth, dataset[name].values, label, color=color, marker=marker)
         for name, (label, color, marker) in series.items()
@@ -106,18 +114,19 @@ def certificates(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
     finish_log(axes, any(drawn), "no positive value recorded")
 
 
-def extremes(axes: Axes, depth: Array, largest: Array, smallest: Array, unit: str) -> None:
+def extremes(axes: Axes, depth: Array, highest: Array, smallest: Array, unit: str) -> None:
     """Largest and smallest density on the grid; a negative minimum by its modulus, in its own colour."""
     axes.set_yscale("log")
-    curve(axes, depth, largest, "max", color=BLUE, marker="o")
+    drawn = [curve(axes, depth, highest, "max", color=BLUE, marker="o"), bool((smallest != 0).any())]
     if (smallest > 0).any():
         curve(axes, depth, np.where(smallest > 0, smallest, np.nan), "min", color=GREEN, marker="s")
     if (smallest < 0).any():
         modulus = np.where(smallest < 0, -smallest, np.nan)
         curve(axes, depth, modulus, "|min| where negative", color=ORANGE, marker="v", linestyle=":")
     over_depth(axes, depth, f"density (per {unit})")
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-10 * float(largest.max())))
-    finish_log(axes, True, "")
+    if largest(highest) > 0:
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-10 * largest(highest)))
+    finish_log(axes, any(drawn), "no positive value recorded")
 
 
 def entropy(axes: Axes, depth: Array, values: Array, d: int) -> None:
@@ -142,20 +151,31 @@ def exponents(axes: Axes, depth: Array, values: Array) -> None:
 
 
 def node_densities(
-    axes: Axes, depth: Array, log_density: Array, weights: Array, largest: Array, unit: str
+    axes: Axes, depth: Array, log_density: Array, weights: Array, on_grid: Array | None, unit: str
 ) -> None:
     """Density at the carried nodes (depth_time, node): largest, median and decile over the mass, beside the grid's."""
     axes.set_yscale("log")
-    order = np.argsort(log_density, axis=1)
+    weights = np.nan_to_num(weights)
+    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(weights), 1 / len(weights))
+    known = np.where(np.isfinite(log_density), log_density, -np.inf)
+    order = np.argsort(known, axis=1)
     share = np.cumsum(weights[order], axis=1)
     at = {q: order[np.arange(len(order)), (share < q).sum(axis=1).clip(max=len(weights) - 1)] for q in (0.1, 0.5)}
-    by_node = {text: log_density[np.arange(len(order)), at[q]] for q, text in ((0.5, "median"), (0.1, "lowest tenth"))}
-    curve(axes, depth, np.exp(log_density.max(axis=1)), "max, nodes", color=BLUE, marker="o")
-    curve(axes, depth, largest, "max, grid", color=GREY, linestyle="--", marker="x")
+    by_node = {text: known[np.arange(len(order)), at[q]] for q, text in ((0.5, "median"), (0.1, "lowest tenth"))}
+    drawn = [curve(axes, depth, powers(known.max(axis=1)), "max, nodes", color=BLUE, marker="o")]
+    if on_grid is not None:
+        drawn.append(curve(axes, depth, on_grid, "max, grid", color=GREY, linestyle="--", marker="x"))
     for (text, values), (color, marker) in zip(by_node.items(), ((GREEN, "s"), (ORANGE, "v")), strict=True):
-        curve(axes, depth, np.exp(values), text, color=color, marker=marker)
+        drawn.append(curve(axes, depth, powers(values), text, color=color, marker=marker))
     over_depth(axes, depth, f"density at the mass (per {unit})")
-    finish_log(axes, True, "")
+    finish_log(axes, any(drawn), "no finite value recorded")
+
+
+def powers(logs: Array) -> Array:
+    """Exponentials, NaN where they are no numbers that can be drawn."""
+    with np.errstate(over="ignore"):
+        values = np.exp(logs)
+    return np.where(values < 1e150, values, np.nan)
 
 
 def finish_log(axes: Axes, drawn: bool, otherwise: str) -> None:
@@ -177,29 +197,37 @@ def finish_log(axes: Axes, drawn: bool, otherwise: str) -> None:
 
 def spectrum(axes: Axes, depth: Array, second_moment: Array) -> None:
     """Eigenvalues of the second moment (depth_time, d, d), the eight largest; they sum to 1 on the sphere."""
-    values = np.asarray(np.linalg.eigvalsh(second_moment)[:, ::-1], dtype=np.float64)
+    values = eigenvalues(second_moment)
     shown = min(values.shape[1], 8)
     for k in range(shown):
         curve(axes, depth, values[:, k], "", color=BLUE, alpha=1.0 - 0.8 * k / shown, marker="o")
     part = f", {shown} of {values.shape[1]}" if shown < values.shape[1] else ""
     over_depth(axes, depth, "second-moment eigenvalues (1)" if not part else f"eigenvalues (1){part}")
-    axes.set_ylim(0.0, 1.05 * float(values.max()))
+    axes.set_ylim(0.0, 1.05 * largest(values) or 1.0)
 
 
-def pairs(axes: Axes, first: Array, last: Array, depths: tuple[float, float], unit: bool) -> None:
-    """Histograms of <x_i, x_j>, i < j, at the first and the last record, among at most 1,000 tokens."""
-    values = [overlaps(first)] if depths[0] == depths[1] else [overlaps(first), overlaps(last)]
-    if not len(values[0]):
-        axes.text(0.5, 0.5, "one token: no pairs", transform=axes.transAxes, ha="center", color=GREY)
+def eigenvalues(moments: Array) -> Array:
+    """Eigenvalues (depth_time, d) of second moments (depth_time, d, d), falling; NaN where one is not known."""
+    known = np.isfinite(moments).all(axis=(1, 2))
+    values = np.full(moments.shape[:2], np.nan)
+    values[known] = np.linalg.eigvalsh(moments[known])[:, ::-1]
+    return values
+
+
+def pairs(axes: Axes, tokens: list[Array], labels: list[str], unit: bool) -> None:
+    """Histograms of <x_i, x_j>, i < j, at one or two records, among at most 1,000 tokens of each."""
+    values = [overlaps(x) for x in tokens]
+    if not all(map(len, values)):
+        axes.text(0.5, 0.5, "less than two tokens: no pairs", transform=axes.transAxes, ha="center", color=GREY)
         return
     low, high = (-1.0, 1.0) if unit else (min(v.min() for v in values), max(v.max() for v in values))
     if not high > low:
         low, high = low - 0.5, high + 0.5
-    for sample, at, color in zip(values, depths, (GREY, BLUE), strict=False):
+    for sample, label, color in zip(values, labels, (GREY, BLUE), strict=False):
         counts, edges = np.histogram(np.clip(sample, low, high), bins=60, range=(low, high))
         share = counts / counts.sum()
         axes.stairs(share, edges, fill=True, color=color, alpha=0.25)
-        axes.stairs(share, edges, color=color, linewidth=1.2, label=f"depth {at:.3g}")
+        axes.stairs(share, edges, color=color, linewidth=1.2, label=label)
     axes.set_yscale("log")
     axes.set_xlim(low, high)
     axes.set_xlabel(r"pairwise overlap  $\langle x_i, x_j \rangle$  (1)")
@@ -220,7 +248,7 @@ def overlaps(points: Array) -> Array:
 def layer_mixing(axes: Axes, mixing: Array) -> None:
     """Singular values of the mixing matrices (layer, head, d, d) by layer: largest, r.m.s. and smallest."""
     shown = affordable(mixing.shape)
-    values = np.linalg.svd(mixing[shown], compute_uv=False)
+    values = singular_values(mixing[shown])
     series = {
         "largest": (values[..., 0], BLUE, "o"),
         "r.m.s.": (np.sqrt((values**2).mean(axis=-1)), ORANGE, "s"),
@@ -235,26 +263,44 @@ def layer_mixing(axes: Axes, mixing: Array) -> None:
     axes.set_xlabel(f"layer (number{part})")
     axes.set_ylabel("singular values of mixing (1)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(0.0, 1.25 * float(values.max()) or 1.0)
+    axes.set_ylim(0.0, 1.25 * largest(values) or 1.0)
     axes.grid(True, linewidth=0.4, alpha=0.35)
     axes.legend(loc="upper center", frameon=False, ncols=3, title="mean over heads; band: all heads")
 
 
+def singular_values(matrices: Array) -> Array:
+    """Singular values (..., k), falling, of matrices (..., m, n); NaN where one is not known."""
+    known = np.isfinite(matrices).all(axis=(-2, -1))
+    values = np.full((*matrices.shape[:-2], min(matrices.shape[-2:])), np.nan)
+    values[known] = np.linalg.svd(matrices[known], compute_uv=False)
+    return values
+
+
 def layer_forms(axes: Axes, dataset: xr.Dataset) -> None:
     """Histogram of beta |A_m| (spectral norm) over the heads of all layers; A = key^T query."""
-    beta = float(dataset.attrs.get("beta", 1.0))
-    if "query_key" in dataset:
-        forms = dataset["query_key"].values
-        norms = np.linalg.norm(forms[affordable(forms.shape)], ord=2, axis=(-2, -1))
-    else:  # |key^T query| = |R_key R_query^T| with key^T = Q_key R_key, and so for query
-        shown = affordable(dataset["mixing"].shape)
-        small = [np.linalg.qr(np.swapaxes(dataset[k].values[shown], -1, -2))[1] for k in ("key", "query")]
-        norms = np.linalg.norm(small[0] @ np.swapaxes(small[1], -1, -2), ord=2, axis=(-2, -1))
-    axes.hist(beta * norms.ravel(), bins="auto", color=BLUE, alpha=0.35, edgecolor=BLUE)
-    axes.set_xlabel(r"$\beta\,|A|$  (1)" if "beta" in dataset.attrs else r"$|A|$  (1; the file has no $\beta$)")
+    beta = dataset.attrs.get("beta")
+    beta = float(beta) if isinstance(beta, int | float | np.number) and np.isfinite(beta) else None
+    norms = form_norms(dataset).ravel() * (1.0 if beta is None else beta)
+    norms = norms[np.isfinite(norms)]
+    if norms.size:
+        alike = np.ptp(norms) < 1e3 * abs(float(np.median(norms)))  # else the rule would make bins without end
+        axes.hist(norms, bins="auto" if alike else 60, color=BLUE, alpha=0.35, edgecolor=BLUE)
+    axes.set_xlabel(r"$|A|$  (1; the file has no $\beta$)" if beta is None else r"$\beta\,|A|$  (1)")
     axes.set_ylabel("heads (number)")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, linewidth=0.4, alpha=0.35)
+
+
+def form_norms(dataset: xr.Dataset) -> Array:
+    """Spectral norms |A_m| (layer, head) of evenly spaced layers; NaN where a matrix is not known."""
+    if "query_key" in dataset:
+        forms = values_of(dataset, "query_key")
+        return singular_values(forms[affordable(forms.shape)])[..., 0]
+    key, query = (values_of(dataset, name) for name in ("key", "query"))
+    shown = affordable((*key.shape[:2], key.shape[-1]))
+    # |key^T query| = |R_key R_query^T| with key^T = Q_key R_key, and so for query
+    small = [np.linalg.qr(np.swapaxes(x[shown], -1, -2))[1] for x in (key, query)]
+    return singular_values(small[0] @ np.swapaxes(small[1], -1, -2))[..., 0]
 
 
 def affordable(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

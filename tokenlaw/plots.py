@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from particles.output import whole, without_realization
+from particles.output import whole
 from tokenlaw import panels
-from tokenlaw.globes import DOTS, density_globes, token_globes
+from tokenlaw.contents import (
+    forms_of,
+    held,
+    of_one_run,
+    place,
+    record,
+    rows_with_numbers,
+    selected,
+    values_of,
+)
+from tokenlaw.drawing import Axes, Figure, new_figure, own_style, written
+from tokenlaw.globes import DOTS, density_globes, token_globes, top
 from tokenlaw.report_words import depth_label
 from tokenlaw.rings import density_rings, token_rings
+from tokenlaw.tables import printable
 
 Array = npt.NDArray[np.float64]
 
@@ -69,34 +78,36 @@ def plot(dataset: xr.Dataset) -> Figure:
     >>> import xarray as xr
     >>> save(plot(xr.open_dataset("run.nc")), "run.png")    # doctest: +SKIP
     """
-    if "realization" in dataset.dims:
-        if dataset.sizes["realization"] != 1:
-            raise ValueError(
-                f"the file holds {dataset.sizes['realization']} realizations; plot one of them: "
-                "plot(dataset.isel(realization=0))"
-            )
-        dataset = without_realization(dataset)
-    if dataset.sizes.get("depth_time") == 0:
-        raise ValueError("the file holds no records yet (depth_time has size 0)")
-    on_sphere = "density" in dataset and frozenset(map(str, dataset["density"].dims)) in DENSITIES
-    with mpl.rc_context(STYLE):
-        if on_sphere and "tokens" in dataset:
-            return _over_depth(_plot_compare(dataset), dataset)
-        if on_sphere:
-            return _over_depth(_plot_density(dataset), dataset)
-        if "tokens" in dataset and {"token", "component"} <= set(dataset["tokens"].dims):
-            return _over_depth(_plot_tokens(dataset), dataset)
-        if "mixing" in dataset and ("query_key" in dataset or {"query", "key"} <= set(dataset)):
-            return _plot_layers(dataset)
-        if "collapse_depth" in dataset:
+    found, reasons = held(of_one_run(dataset, "plot one of them: plot(dataset.isel(realization=0))"))
+    with own_style(STYLE):
+        if "density" in found:
+            figure = _plot_density(found)
+        elif "tokens" in found:
+            figure = _plot_tokens(found)
+        elif "mixing" in found or "query_key" in found or {"query", "key"} <= set(found):
+            return _plot_layers(found)
+        elif "collapse_depth" in dataset and dataset["collapse_depth"].ndim == 2:
             from tokenlaw.predict import map_figure
 
             return map_figure(dataset)
-    held = ", ".join(sorted(map(str, dataset.data_vars))) or "no variables"
-    raise ValueError(
-        "nothing in the file can be plotted; plots are made of density(depth_time, lat, lon) or (depth_time, lon), of "
-        "tokens(depth_time, token, component), of both, or of mixing(layer, head, row, col) with query_key "
-        f"or with query and key; the file has {held}"
+        elif any(name in found for name in CURVES):
+            figure = _plot_curves(found)
+        else:
+            raise ValueError(_nothing(dataset, reasons))
+        lost = [f"{name} not drawn: it {reasons[name]}" for name in ("density", "tokens") if name in reasons]
+        if lost:
+            _note(figure, "  ·  ".join(lost), line=1)
+        return _over_depth(figure, found)
+
+
+def _nothing(dataset: xr.Dataset, reasons: Mapping[str, str]) -> str:
+    """Why there is no picture: what it could be made of, what there is, and what is wrong with it."""
+    there = ", ".join(sorted(printable(name) for name in dataset.data_vars)) or "no variables"
+    wrong = "".join(f"; {name} {reason}" for name, reason in reasons.items())
+    return (
+        f"nothing in the file can be plotted; plots are made of {forms_of('density')}, of {forms_of('tokens')}, of "
+        f"both, of curves over depth_time, or of {forms_of('mixing')} and query_key, or query and key; "
+        f"the file has {there}{wrong}"
     )
 
 
@@ -127,57 +138,103 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
             f"{path.name}: pictures end in one of {', '.join(known)}, got {path.suffix or 'no ending'!r}"
         )
     with whole(path) as part:
-        figure.savefig(part, format=kind, dpi=dpi)
-
-
-def _spheres(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
-    """Density on S^2 above the panels."""
-    figure, globes, below = _canvas(len(shown), n_panels, followed=_followed(dataset))
-    density_globes(figure, globes, _bar(figure, globes), dataset, shown)
-    return figure, below
-
-
-def _circles(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
-    """Density on S^1 above the panels."""
-    figure, places, below = _canvas(len(shown), n_panels, bar=0.0, followed=_followed(dataset))
-    density_rings(figure, places, dataset, shown)
-    return figure, below
+        written(figure, part, kind, dpi)
 
 
 PICTURES = {"jpeg", "jpg", "pdf", "png", "svg", "svgz", "tif", "tiff", "webp"}  # others lose transparency
-DENSITIES = {frozenset({"depth_time", "lat", "lon"}): _spheres, frozenset({"depth_time", "lon"}): _circles}
 TOKENS = {2: token_rings, 3: token_globes}
+CURVES = ("mean_overlap", "tokens_mean_overlap", *panels.DISTANCES, "spectral_tail", "moment_defect")
 
 
-def _with_density(dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int) -> tuple[Figure, list[Axes]]:
-    """Figure with the density at the records shown, and the panels below, still empty."""
-    return DENSITIES[frozenset(map(str, dataset["density"].dims))](dataset, shown, n_panels)
+def _with_density(
+    dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int, n_below: int
+) -> tuple[Figure, list[Axes]]:
+    """Figure with the density on S^2 or S^1 at the records shown, and the panels below, still empty."""
+    on_sphere = "lat" in dataset["density"].dims
+    figure, places, below = _canvas(len(shown), n_panels, bar=0.7 if on_sphere else 0.0, n_below=n_below)
+    if on_sphere:
+        density_globes(figure, places, _bar(figure, places), dataset, shown)
+    else:
+        density_rings(figure, places, dataset, shown)
+    return figure, below
 
 
-def _plot_compare(dataset: xr.Dataset) -> Figure:
+def _plot_density(dataset: xr.Dataset) -> Figure:
+    """Density, with the tokens where the file has them, and below it the curves that it has."""
     depth = _depth(dataset)
     shown = _records(depth)
-    figure, (left, right, *below) = _with_density(dataset, shown, 2)
-    n = dataset.sizes["token"]
-    tokens_overlap = dataset["tokens_mean_overlap"].values
-    panels.overlap(left, depth, {"density": dataset["mean_overlap"].values, f"{n:,} tokens": tokens_overlap})
-    panels.distances(right, depth, dataset)
-    _characteristics(below, depth, dataset)
+    n = dataset.sizes["token"] if "tokens" in dataset else 0
+    curves = [draw for draw in (_overlap, _distances if n else _certificates) if draw(None, dataset)]
+    if not n:
+        curves.append(_extremes)
+    below = [draw for draw in (_entropy, _exponents, _node_densities) if draw(None, dataset)]
+    figure, axes = _with_density(dataset, shown, len(curves), len(below))
+    for draw, place_ in zip((*curves, *below), axes, strict=True):
+        draw(place_, dataset)
     _note(figure, _certificate(dataset) + (f"  ·  {DOTS:,} tokens drawn" if n > DOTS else ""))
     return figure
 
 
-def _plot_density(dataset: xr.Dataset) -> Figure:
-    depth = _depth(dataset)
-    shown = _records(depth)
-    figure, (left, middle, right, *below) = _with_density(dataset, shown, 3)
-    panels.overlap(left, depth, {"density": dataset["mean_overlap"].values})
-    panels.certificates(middle, depth, dataset)
-    extremes = _extremes(dataset)
-    panels.extremes(right, depth, extremes[:, 0], extremes[:, 1], _unit(dataset))
-    _characteristics(below, depth, dataset)
+def _plot_curves(dataset: xr.Dataset) -> Figure:
+    """The curves of a file without density and tokens."""
+    curves = [draw for draw in (_overlap, _distances, _certificates) if draw(None, dataset)]
+    figure, _, axes = _canvas(0, len(curves))
+    for draw, place_ in zip(curves, axes, strict=True):
+        draw(place_, dataset)
     _note(figure, _certificate(dataset))
     return figure
+
+
+# Each draws a panel where there are axes, and says whether the file has what it takes.
+
+
+def _overlap(axes: Axes | None, dataset: xr.Dataset) -> bool:
+    tokens = f"{dataset.sizes['token']:,} tokens" if "tokens" in dataset and not selected(dataset) else "tokens"
+    names = {"mean_overlap": "density", "tokens_mean_overlap": tokens}
+    curves = {label: dataset[name].values for name, label in names.items() if name in dataset}
+    if axes is not None:
+        panels.overlap(axes, _depth(dataset), curves)
+    return bool(curves)
+
+
+def _distances(axes: Axes | None, dataset: xr.Dataset) -> bool:
+    if axes is not None:
+        panels.distances(axes, _depth(dataset), dataset)
+    return any(name in dataset for name in panels.DISTANCES)
+
+
+def _certificates(axes: Axes | None, dataset: xr.Dataset) -> bool:
+    if axes is not None:
+        panels.certificates(axes, _depth(dataset), dataset)
+    return "spectral_tail" in dataset or "moment_defect" in dataset
+
+
+def _extremes(axes: Axes | None, dataset: xr.Dataset) -> bool:
+    if axes is not None:
+        extremes = _largest_and_smallest(dataset)
+        panels.extremes(axes, _depth(dataset), extremes[:, 0], extremes[:, 1], _unit(dataset))
+    return "density" in dataset
+
+
+def _entropy(axes: Axes | None, dataset: xr.Dataset) -> bool:
+    if axes is not None:
+        d = 3 if "lat" in dataset["density"].dims else 2
+        panels.entropy(axes, _depth(dataset), dataset["entropy"].values, d)
+    return "entropy" in dataset
+
+
+def _exponents(axes: Axes | None, dataset: xr.Dataset) -> bool:
+    if axes is not None:
+        panels.exponents(axes, _depth(dataset), dataset["lyapunov"].values)
+    return "lyapunov" in dataset
+
+
+def _node_densities(axes: Axes | None, dataset: xr.Dataset) -> bool:
+    if axes is not None:
+        at_nodes, weights = values_of(dataset, "node_log_density"), dataset["node_weight"].values
+        on_grid = _largest_and_smallest(dataset)[:, 0]
+        panels.node_densities(axes, _depth(dataset), at_nodes, weights, on_grid, _unit(dataset))
+    return "node_log_density" in dataset and "node_weight" in dataset
 
 
 def _unit(dataset: xr.Dataset) -> str:
@@ -185,97 +242,88 @@ def _unit(dataset: xr.Dataset) -> str:
     return "unit area" if "lat" in dataset["density"].dims else "radian"
 
 
-def _extremes(dataset: xr.Dataset) -> Array:
+def _largest_and_smallest(dataset: xr.Dataset) -> Array:
     """Largest and smallest density on the grid at every record, (depth_time, 2)."""
-    records = (dataset["density"].isel(depth_time=k).values for k in range(dataset.sizes["depth_time"]))
-    return np.array([(record.max(), record.min()) for record in records])
-
-
-def _followed(dataset: xr.Dataset) -> bool:
-    """Whether the density was followed along the carried nodes."""
-    return {"node_log_density", "node_weight", "entropy", "lyapunov"} <= set(map(str, dataset.variables))
-
-
-def _characteristics(below: list[Axes], depth: Array, dataset: xr.Dataset) -> None:
-    """The row of characteristics: entropy, Lyapunov exponents, density at the nodes; nothing without its axes."""
-    if not below:
-        return
-    panels.entropy(below[0], depth, dataset["entropy"].values, dataset.sizes["component"])
-    panels.exponents(below[1], depth, dataset["lyapunov"].values)
-    at_nodes, weights = dataset["node_log_density"].values, dataset["node_weight"].values
-    panels.node_densities(below[2], depth, at_nodes, weights, _extremes(dataset)[:, 0], _unit(dataset))
+    records = (record(dataset, "density", k) for k in range(dataset.sizes["depth_time"]))
+    return np.array([(top(field), -top(-field)) for field in records])
 
 
 def _plot_tokens(dataset: xr.Dataset) -> Figure:
-    tokens = dataset["tokens"]
-    if "depth_time" not in tokens.dims:  # a file of initial tokens
-        tokens = tokens.expand_dims(depth_time=[0.0])
-    tokens = tokens.transpose("depth_time", "token", "component")
-    depth = tokens["depth_time"].values.astype(np.float64)
+    depth = _depth(dataset)
     shown = _records(depth)
-    first, last = tokens[0].values, tokens[-1].values
-    unit = all(bool(np.abs(np.linalg.norm(x, axis=1) - 1.0).max() < 1e-6) for x in (first, last))
-    draw = TOKENS.get(first.shape[1]) if unit else None
+    ends = [rows_with_numbers(record(dataset, "tokens", k)) for k in ([0, -1] if len(depth) > 1 else [0])]
+    n, d = dataset.sizes["token"], dataset.sizes["component"]
+    unit = on_sphere(ends, dataset["tokens"].dtype)
+    draw = TOKENS.get(d) if unit else None
     figure, globes, (left, middle, right) = _canvas(len(shown) if draw else 0, 3, bar=0.0)
-    mean, second = _token_moments(dataset, tokens)
+    mean, second = _token_moments(dataset)
+    titles = [place(dataset, int(k)) for k in shown]
     if draw:
-        draw(globes, depth[shown].tolist(), [tokens[int(k)].values for k in shown], mean[shown])
+        draw(globes, titles, [rows_with_numbers(record(dataset, "tokens", int(k))) for k in shown], mean[shown])
     panels.overlap(left, depth, {"tokens": (mean**2).sum(axis=1)})
     panels.spectrum(middle, depth, second)
-    panels.pairs(right, first, last, (depth[0], depth[-1]), unit)
-    count = f"{len(first):,} tokens in dimension {first.shape[1]}"
+    panels.pairs(right, ends, [place(dataset, k) for k in (0, -1)][: len(ends)], unit)
+    count = f"{n:,} tokens in dimension {d}"
     if "radius" in dataset:
-        ends = [float(np.sqrt(np.mean(dataset["radius"][k].values ** 2))) for k in (0, -1)]
-        count += f", directions of a residual stream  ·  radius (r.m.s.) from {ends[0]:.3g} to {ends[1]:.3g}"
-    _note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and len(first) > DOTS else ""))
+        radius = np.sqrt(np.mean(values_of(dataset, "radius") ** 2, axis=1))[[0, -1]]
+        count += f", directions of a residual stream  ·  radius (r.m.s.) from {radius[0]:.3g} to {radius[1]:.3g}"
+    _note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and n > DOTS else ""))
     return figure
 
 
+def on_sphere(tokens: Sequence[Array], kind: Any) -> bool:
+    """Whether tokens are unit vectors, as far as the type in which they were stored can tell."""
+    within = max(1e-6, 4 * float(np.finfo(kind).eps)) if np.issubdtype(kind, np.floating) else 1e-6
+    return all(bool(np.abs(np.linalg.norm(x, axis=1) - 1.0).max(initial=0.0) < within) for x in tokens)
+
+
 def _plot_layers(dataset: xr.Dataset) -> Figure:
-    figure, _, (left, right) = _canvas(0, 2)
-    order = ("layer", "head", "row", "col")
-    mixing = dataset["mixing"].transpose(*order).values
-    panels.layer_mixing(left, mixing)
-    panels.layer_forms(right, dataset)
-    n_layers, n_heads, d = mixing.shape[:3]
+    forms = "query_key" in dataset or {"query", "key"} <= set(dataset)
+    figure, _, axes = _canvas(0, ("mixing" in dataset) + forms)
+    if "mixing" in dataset:
+        panels.layer_mixing(axes[0], values_of(dataset, "mixing"))
+    if forms:
+        panels.layer_forms(axes[-1], dataset)
+    n_layers, n_heads, d = (dataset.sizes[dim] for dim in ("layer", "head", "col"))
     _note(figure, f"{n_layers} layers of {n_heads} heads in dimension {d}")
     return figure
 
 
-def _token_moments(dataset: xr.Dataset, tokens: xr.DataArray) -> tuple[Array, Array]:
+def _token_moments(dataset: xr.Dataset) -> tuple[Array, Array]:
     """Mean (depth_time, d) and second moment (depth_time, d, d), recorded or else from the tokens."""
-    if {"mean_token", "second_moment"} <= set(dataset):
+    recorded = "mean_token" in dataset and "second_moment" in dataset
+    if recorded and not selected(dataset):
         return dataset["mean_token"].values, dataset["second_moment"].values
-    n = tokens.sizes["token"]
-    weight = (
-        dataset["weight"].values / dataset["weight"].values.sum()
-        if "weight" in dataset
-        else np.full(n, 1 / n)
-    )
-    records = [tokens[k].values for k in range(tokens.sizes["depth_time"])]
-    return np.array([weight @ x for x in records]), np.array([(x.T * weight) @ x for x in records])
+    weight = dataset["weight"].values if "weight" in dataset else np.ones(dataset.sizes["token"])
+    mean, second = [], []
+    for k in range(dataset.sizes["depth_time"]):
+        x = record(dataset, "tokens", k)
+        known = np.isfinite(x).all(axis=1) & (weight > 0)
+        w = weight[known] / max(weight[known].sum(), 1e-300)
+        mean.append(w @ x[known] if known.any() else np.full(x.shape[1], np.nan))
+        second.append((x[known].T * w) @ x[known] if known.any() else np.full(2 * x.shape[1:], np.nan))
+    return np.array(mean), np.array(second)
 
 
 def _certificate(dataset: xr.Dataset) -> str:
     """What the run says about itself: the largest moment_defect and tail, and where it was not resolved."""
     parts = []
-    for name, text in (("moment_defect", "moment defect"), ("tail", "spectral tail")):
-        if name in dataset:
+    for name, text in (("moment_defect", "moment defect"), ("spectral_tail", "spectral tail")):
+        if name in dataset and np.isfinite(dataset[name].values).any():
             parts.append(f"{text} at most {float(dataset[name].max()):.1e}")
     if "unresolved" in dataset:
-        lost = np.flatnonzero(dataset["unresolved"].values)
+        lost = np.flatnonzero(dataset["unresolved"].values > 0)
         if len(lost):
-            begin = float(dataset["depth_time"][int(lost[0])])
-            count = dataset.sizes["depth_time"]
-            parts.append(f"density unresolved at {len(lost)} of {count} records, first at depth {begin:.3g}")
+            begin, count = place(dataset, int(lost[0])), dataset.sizes["depth_time"]
+            parts.append(f"density unresolved at {len(lost)} of {count} records, first at {begin}")
         else:
             parts.append("density resolved at every record")
     return "  ·  ".join(parts)
 
 
-def _note(figure: Figure, text: str) -> None:
+def _note(figure: Figure, text: str, line: int = 0) -> None:
     figure.text(
-        0.5, 0.1 / figure.get_figheight(), text, ha="center", va="bottom", fontsize=7, color="#404040"
+        0.5, (0.1 + 0.12 * line) / figure.get_figheight(), text, ha="center", va="bottom", fontsize=7, color="#404040"
     )
 
 
@@ -289,15 +337,14 @@ def _records(depth: Array) -> npt.NDArray[np.int64]:
 
 
 def _canvas(
-    n_globes: int, n_panels: int, bar: float = 0.7, followed: bool = False
+    n_globes: int, n_panels: int, bar: float = 0.7, n_below: int = 0
 ) -> tuple[Figure, list[Axes], list[Axes]]:
-    """Rows of three spheres above a row of panels, `followed` by one of three; in inches, so that nothing overlaps."""
+    """Rows of three spheres above a row of panels and, below it, another; in inches, so that nothing overlaps."""
     rows, columns = -(-n_globes // 3), min(n_globes, 3)
     above = 0.12 + GLOBE * rows
-    lowest = BELOW + (PANEL + ROW_GAP if followed else 0.0)  # foot of the first row of panels
-    height = lowest + PANEL + above + (0.15 if rows else 0.0)
-    figure = Figure(figsize=(WIDTH, height))
-    FigureCanvasAgg(figure)
+    lowest = BELOW + (PANEL + ROW_GAP if n_below else 0.0)  # foot of the first row of panels
+    height = (lowest + PANEL if n_panels else lowest - ROW_GAP if n_below else BELOW) + above + (0.15 if rows else 0.0)
+    figure = new_figure(WIDTH, height)
 
     def axes(left: float, bottom: float, width: float, tall: float) -> Axes:
         return figure.add_axes((left / WIDTH, bottom / height, width / WIDTH, tall / height))
@@ -310,8 +357,8 @@ def _canvas(
     ]
     pad = 0.65
     row_axes = []
-    for count, foot in ((n_panels, lowest), *(((3, BELOW),) if followed else ())):
-        width = (WIDTH - 0.18) / count - pad
+    for count, foot in ((n_panels, lowest), (n_below, BELOW)):
+        width = (WIDTH - 0.18) / max(count, 1) - pad
         row_axes += [axes(pad + k * (width + pad), foot, width, PANEL) for k in range(count)]
     return figure, globes, row_axes
 

@@ -15,9 +15,9 @@ from tokenlaw.tables import Table
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
 
     from particles.reduced.forecast import Architecture, Forecast
+    from tokenlaw.drawing import Figure
 
 NORMAL: Final = 0.02  # standard deviation of the weights of GPT-2 and BERT at their initialisation
 LARGEST: Final = 1e6  # of a scale: beyond it numbers leave their range, and no network is there
@@ -224,20 +224,18 @@ def as_text(found: "Forecast", told: list[str]) -> list[str | Table]:
 
 def course(found: "Forecast", title: str) -> "Figure":
     """Mean overlap and its band over layers."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    from tokenlaw.drawing import new_figure, own_style
     from tokenlaw.panels import BLUE, GREY
 
-    canvas = Figure(figsize=(7.0, 4.2), layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.add_subplot()
-    layers, (low, high) = range(found.architecture.layers + 1), found.band
-    axes.fill_between(layers, low, high, color=BLUE, alpha=0.25, label="90 % of random weights")
-    axes.plot(layers, found.mean, color=BLUE, label="mean")
-    axes.axhline(0.99, color=GREY, linestyle="--", linewidth=1, label="indistinguishable")
-    axes.set(xlabel="layer (number)", ylabel="overlap of the tokens, cosine (1)", ylim=(-0.02, 1.02), title=title)
-    axes.legend(frameon=False)
+    with own_style():
+        canvas = new_figure(7.0, 4.2, layout="constrained")
+        axes = canvas.add_subplot()
+        layers, (low, high) = range(found.architecture.layers + 1), found.band
+        axes.fill_between(layers, low, high, color=BLUE, alpha=0.25, label="90 % of random weights")
+        axes.plot(layers, found.mean, color=BLUE, label="mean")
+        axes.axhline(0.99, color=GREY, linestyle="--", linewidth=1, label="indistinguishable")
+        axes.set(xlabel="layer (number)", ylabel="overlap of the tokens, cosine (1)", ylim=(-0.02, 1.02), title=title)
+        axes.legend(frameon=False)
     return canvas
 
 
@@ -279,29 +277,35 @@ def collapse_map(kind: str, base: "Architecture", start: float, seed: int, deepe
 def map_figure(found: "xr.Dataset") -> "Figure":
     """The map, logarithmic in everything; grey where there is no collapse."""
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import StrMethodFormatter
+
+    from tokenlaw.drawing import LogNorm, StrMethodFormatter, new_figure, own_style
+    from tokenlaw.tables import printable
 
     field = found["collapse_depth"]
+    if field.dtype.kind not in "fiu" or not field.size:
+        raise ValueError(f"collapse_depth must hold numbers, got {field.size} of type {field.dtype}")
     y, x = field.dims
-    canvas = Figure(figsize=(7.0, 4.6), layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.add_subplot()
-    axes.set_facecolor("0.8")
-    finite = field.values[np.isfinite(field.values)]
+    depth = np.asarray(field.values, dtype=np.float64)
+    depth = np.where((depth > 0) & (depth < 1e150), depth, np.nan)
+    finite = depth[np.isfinite(depth)]
     least, most = (max(1.0, finite.min()), max(2.0, finite.max())) if finite.size else (1.0, 2.0)
-    norm = LogNorm(least, most)
-    mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), field.values, cmap="viridis", norm=norm)
-    axes.set_xticks(range(field.sizes[x]), [f"{value:g}" for value in found[x].values])
-    axes.set_yticks(range(field.sizes[y]), [f"{value:g}" for value in found[y].values])
-    axes.set(xlabel=f"{found[x].attrs['long_name']} (1)", ylabel=f"{found[y].attrs['long_name']} (1)")
-    axes.set_title(f"layers until collapse; grey: none within {found.attrs['deepest']}", fontsize=11)
-    bar = canvas.colorbar(mesh, label="collapse depth (layers)")
-    bar.set_ticks(np.unique(np.geomspace(least, most, 5).round()).tolist())
-    bar.formatter = StrMethodFormatter("{x:g}")
-    bar.minorticks_off()
+    with own_style():
+        canvas = new_figure(7.0, 4.6, layout="constrained")
+        axes = canvas.add_subplot()
+        axes.set_facecolor("0.8")
+        norm = LogNorm(least, max(most, 1.01 * least))
+        mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), depth, cmap="viridis", norm=norm)
+        for axis, dim in ((axes.xaxis, x), (axes.yaxis, y)):
+            places = found[dim].values
+            ticks = [f"{value:g}" if places.dtype.kind in "fiu" else printable(value) for value in places]
+            axis.set_ticks(range(len(ticks)), ticks, parse_math=False)
+            axis.set_label_text(f"{printable(found[dim].attrs.get('long_name', dim))} (1)", parse_math=False)
+        within = f" within {printable(found.attrs['deepest'])}" if "deepest" in found.attrs else ""
+        axes.set_title(f"layers until collapse; grey: none{within}", fontsize=11, parse_math=False)
+        bar = canvas.colorbar(mesh, label="collapse depth (layers)")
+        bar.set_ticks(np.unique(np.geomspace(least, most, 5).round()).tolist())
+        bar.formatter = StrMethodFormatter("{x:g}")
+        bar.minorticks_off()
     return canvas
 
 

@@ -13,10 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles.output import whole, without_realization
+from particles.output import whole
 from tokenlaw import curves, scenes
-from tokenlaw.files import WORTH_TELLING
+from tokenlaw.contents import forms_of, held, of_one_run, record, rows_with_numbers
+from tokenlaw.files import summaries
+from tokenlaw.globes import fields_of, means_of, top
+from tokenlaw.orthographic import closed
+from tokenlaw.plots import on_sphere
 from tokenlaw.report_words import MEANINGS, depth_label, findings, summary
+from tokenlaw.tables import printable
 
 Array = npt.NDArray[np.float64]
 
@@ -56,10 +61,12 @@ def page(dataset: xr.Dataset, name: str) -> str:
     ------
     ValueError: the file holds no run.
     """
-    dataset = _run_of(dataset)
+    given = of_one_run(dataset, "a report is of one of them")
+    dataset = _run_of(given)
+    name = printable(name)
     shown = np.unique(np.linspace(0, dataset.sizes["depth_time"] - 1, RECORDS).round().astype(np.int64))
     scene, panels = _scene(dataset, shown), _panels(dataset)
-    title = str(dataset.attrs.get("title", "run"))
+    title = printable(dataset.attrs.get("title", "run"))
     parts = [
         "<!doctype html>", '<html lang="en">', '<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
@@ -69,7 +76,7 @@ def page(dataset: xr.Dataset, name: str) -> str:
         f'<p class="lead">{html.escape(name)} · {html.escape(summary(dataset))}</p>',
         '<ul class="findings">', *(f"<li>{line}</li>" for line in findings(dataset)), "</ul></header>",
         *_stage(scene, dataset, shown), '<section class="grid">', *(_figure(panel) for panel in panels), "</section>",
-        *_numbers(dataset), *_origin(dataset),
+        *_numbers(given), *_origin(dataset),
         '<noscript><p>The figures are drawn by JavaScript, which is switched off here.</p></noscript>',
         _data("page", _state(dataset, shown, scene)), _data("figure-scene", _plain(scene.figure)),
         *(_data(f"figure-{panel.name}", _plain(_with_mark(panel))) for panel in panels),
@@ -79,53 +86,58 @@ def page(dataset: xr.Dataset, name: str) -> str:
 
 
 def _run_of(dataset: xr.Dataset) -> xr.Dataset:
-    """The one run in a file, with a depth axis, or ValueError."""
-    if dataset.sizes.get("realization", 1) != 1:
-        raise ValueError(f"the file holds {dataset.sizes['realization']} realizations; a report is of one of them")
-    if "realization" in dataset.dims:
-        dataset = without_realization(dataset)
-    density = "density" in dataset and {"depth_time", "lon"} <= set(dataset["density"].dims)
-    tokens = "tokens" in dataset and {"depth_time", "token", "component"} <= set(dataset["tokens"].dims)
-    if not density and not tokens:
-        held = ", ".join(sorted(map(str, dataset.data_vars))) or "no variables"
+    """What is known of the run in a file, or ValueError where there is neither density nor tokens."""
+    found, reasons = held(dataset)
+    if "density" not in found and "tokens" not in found:
+        there = ", ".join(sorted(printable(name) for name in dataset.data_vars)) or "no variables"
+        wrong = "".join(f"; {name} {reason}" for name, reason in reasons.items())
         raise ValueError(
-            "a report is made of the file of a run: density(depth_time, lat, lon), density(depth_time, lon), "
-            f"tokens(depth_time, token, component), or both; the file has {held}"
+            f"a report is made of the file of a run: {forms_of('density')}, {forms_of('tokens')}, or both; "
+            f"the file has {there}{wrong}"
         )
-    if dataset.sizes["depth_time"] == 0:
-        raise ValueError("the file holds no records yet (depth_time has size 0)")
-    return dataset
+    return found
 
 
-def _tokens(dataset: xr.Dataset, record: int) -> Array:
-    found = dataset["tokens"].isel(depth_time=record).transpose("token", "component")
-    return np.asarray(found.values, dtype=np.float64)
-
-
-def _unit(points: Array) -> bool:
-    return bool(np.abs(np.linalg.norm(points, axis=1) - 1.0).max() < 1e-6)
+def _tokens(dataset: xr.Dataset, k: int) -> Array:
+    return rows_with_numbers(record(dataset, "tokens", k))
 
 
 def _scene(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> scenes.Scene:
     """The state at the records shown, as the space and its dimension ask for."""
     tokens = [_tokens(dataset, int(k)) for k in shown] if "tokens" in dataset else None
-    means = (
-        dataset["mean_token"].values[shown] if "mean_token" in dataset else np.array([x.mean(0) for x in tokens or []])
-    )
+    means = _means(dataset, shown, tokens)
     if "density" in dataset:
         draw = scenes.sphere if "lat" in dataset["density"].dims else scenes.circle
         return draw(dataset, shown, tokens, means)
     assert tokens is not None
-    unit = all(map(_unit, tokens))
+    unit = on_sphere(tokens, dataset["tokens"].dtype)
     curved = {2: scenes.circle, 3: scenes.sphere}.get(tokens[0].shape[1]) if unit else None
     return curved(dataset, shown, tokens, means) if curved else scenes.plane(tokens, means, unit)
+
+
+def _means(dataset: xr.Dataset, shown: npt.NDArray[np.int64], tokens: list[Array] | None) -> Array:
+    """Mean tokens at the records shown, 0 where not known; about those of the density where the file has none."""
+    if "mean_token" in dataset:
+        found = dataset["mean_token"].values[shown]
+    elif "density" not in dataset:
+        found = np.array([x.mean(axis=0) if len(x) else np.zeros(x.shape[1]) for x in tokens or []])
+    elif "lat" in dataset["density"].dims:
+        found = means_of(dataset, shown, fields_of(dataset, shown))
+    else:
+        curves_ = [closed(dataset["lon"].values, field) for field in fields_of(dataset, shown)]
+        found = np.array([_mean_on_circle(np.radians(angle), np.nan_to_num(values)) for angle, values in curves_])
+    return np.nan_to_num(np.asarray(found, dtype=np.float64))
+
+
+def _mean_on_circle(angle: Array, values: Array) -> Array:
+    return np.array([np.trapezoid(values * wave(angle), angle) for wave in (np.cos, np.sin)])
 
 
 def _panels(dataset: xr.Dataset) -> list[curves.Panel]:
     if "tokens" not in dataset:
         return curves.panels(dataset, None, True)
     ends = _tokens(dataset, 0), _tokens(dataset, -1)
-    return curves.panels(dataset, ends, all(map(_unit, ends)))
+    return curves.panels(dataset, ends, on_sphere(ends, dataset["tokens"].dtype))
 
 
 def _state(dataset: xr.Dataset, shown: npt.NDArray[np.int64], scene: scenes.Scene) -> dict[str, Any]:
@@ -133,12 +145,14 @@ def _state(dataset: xr.Dataset, shown: npt.NDArray[np.int64], scene: scenes.Scen
     depth, of = curves.depth_of(dataset), dataset.sizes["depth_time"]
     steps = []
     for k in map(int, shown):
-        said = [f"{depth_label(dataset).split(' (')[0]} {depth[k]:.4g}", f"record {k + 1} of {of}"]
+        counted = dataset["depth_time"].attrs.get("counted")
+        said = [] if counted else [f"{depth_label(dataset).split(' (')[0]} {depth[k]:.4g}"]
+        said.append(f"record {k + 1} of {of}")
         if "mean_overlap" in dataset:
             said.append(f"mean overlap {float(dataset['mean_overlap'][k]):.3f}")
         if "density" in dataset:
-            said.append(f"largest density {float(dataset['density'].isel(depth_time=k).max()):.3g}")
-        if "unresolved" in dataset and int(dataset["unresolved"][k]):
+            said.append(f"largest density {top(record(dataset, 'density', k)):.3g}")
+        if "unresolved" in dataset and dataset["unresolved"].values[k] > 0:
             said.append("density not resolved at a point")
         steps.append({"depth": float(depth[k]), "text": " · ".join(said)})
     scale = None if scene.scale is None else {
@@ -169,16 +183,9 @@ def _numbers(dataset: xr.Dataset) -> Iterator[str]:
     """First, last and largest value of what is worth telling, with its meaning."""
     yield '<section><h2>Numbers</h2><div class="wide"><table><tr><th>quantity<th class="number">first'
     yield '<th class="number">last<th class="number">largest<th>what it is</tr>'
-    for name, text in WORTH_TELLING:
-        if name not in dataset:
-            continue
-        values = np.asarray(dataset[name].values, dtype=float)
-        if values.ndim > 1:
-            values = np.sqrt(np.mean(values**2, axis=1))
-        values = values[np.isfinite(values)]
-        if values.size:
-            cells = "".join(f'<td class="number">{v:.4g}' for v in (values[0], values[-1], values.max()))
-            yield f"<tr><td>{html.escape(text)}{cells}<td>{html.escape(MEANINGS.get(name, ''))}</tr>"
+    for name, text, numbers in summaries(dataset):
+        cells = "".join(f'<td class="number">{v:.4g}' for v in numbers)
+        yield f"<tr><td>{html.escape(text)}{cells}<td>{html.escape(MEANINGS.get(name, ''))}</tr>"
     yield '</table></div><p class="quiet">Everything is dimensionless, written (1) at the axes; lengths are in radii '
     yield "of the sphere.</p></section>"
 
@@ -188,10 +195,11 @@ def _origin(dataset: xr.Dataset) -> Iterator[str]:
     yield '<section><h2>Where it comes from</h2><div class="wide"><table>'
     for name, value in sorted(dataset.attrs.items()):
         if name.endswith("_version") or name in ("command", "seed", "member", "Conventions", "history"):
-            yield f"<tr><td>{html.escape(name.replace('_', ' '))}<td>{html.escape(str(value))}</tr>"
+            yield f"<tr><td>{html.escape(printable(name.replace('_', ' ')))}<td>{html.escape(printable(value))}</tr>"
     yield "</table></div></section>"
     if "configuration" in dataset.attrs:
-        text = html.escape(str(dataset.attrs["configuration"]).strip())
+        lines = str(dataset.attrs["configuration"]).strip().splitlines()
+        text = html.escape("\n".join(printable(line.expandtabs()) for line in lines))
         yield "<section><details open><summary>Configuration, with every default; saved as a file it can be run"
         yield "</summary>"
         yield f"<pre>{text}</pre></details></section>"

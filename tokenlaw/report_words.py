@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tokenlaw.contents import place, selected
+from tokenlaw.tables import printable
+
 __all__ = ["MEANINGS", "depth_label", "findings", "settings_of", "summary"]
 
 MEANINGS = {
@@ -17,7 +20,7 @@ MEANINGS = {
     "tokens_mean_overlap": "the same of the tokens",
     "radius": "length of the tokens in the residual stream",
     "moment_defect": "difference of mean and second moment between the two representations of the density",
-    "tail": "share of the highest degrees; about the relative error of the density at a point",
+    "spectral_tail": "share of the highest degrees; about the relative error of the density at a point",
     "min_density": "smallest value on the grid; negative where the series rings",
     "entropy": "−∫ρ log ρ by the carried nodes; largest for the uniform law",
     "area_defect": "how well the carried nodes integrate; entropy is good while it is small",
@@ -37,41 +40,50 @@ def summary(dataset: xr.Dataset) -> str:
     model, layers, heads = (settings.get(name, {}) for name in ("model", "layers", "heads"))
     parts = []
     if "d" in model:
-        parts.append(f"d = {model['d']}, β = {model.get('beta'):g}, {model.get('attention', 'softmax')} attention")
+        beta = f"β = {_number(model['beta'])}, " if "beta" in model else ""
+        parts.append(f"d = {model['d']}, {beta}{model.get('attention', 'softmax')} attention")
     if "kind" in layers:
         law = f"{layers['kind']} layers" + (f", {heads['kind']} heads" if "kind" in heads else "")
-        sizes = [f"{key} {layers[key]:g}" for key in ("dt", "eta", "heads", "nodes") if key in layers]
+        sizes = [f"{key} {_number(layers[key])}" for key in ("dt", "eta", "heads", "nodes") if key in layers]
         parts.append(", ".join([law, *sizes]))
     if "token" in dataset.sizes and "tokens" in dataset:
         parts.append(f"{dataset.sizes['token']:,} tokens")
-    depth = dataset["depth_time"].values
-    parts.append(f"depth {depth[0]:g} to {depth[-1]:g} in {len(depth)} record{'s' * (len(depth) > 1)}")
+    n = dataset.sizes["depth_time"]
+    ends = " to ".join(place(dataset, k, "g") for k in (0, -1)).replace("to depth", "to").replace("to record", "to")
+    parts.append(f"{ends} in {n} record{'s' * (n > 1)}")
     if "seed" in dataset.attrs:
         parts.append(f"seed {dataset.attrs['seed']}, member {dataset.attrs.get('member', '0')}")
-    return " · ".join(parts)
+    return printable(" · ".join(parts))
+
+
+def _number(value: Any) -> str:
+    """A number of the configuration; whatever else stands there, as it is."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def findings(dataset: xr.Dataset) -> Iterator[str]:
     """Sentences (HTML): how alike the tokens are, how close tokens and density are, how far to trust the density."""
-    if "mean_overlap" in dataset:
+    if "mean_overlap" in dataset and np.isfinite(dataset["mean_overlap"].values).any():
         yield _collapse(dataset)
-    if "coupled_rms" in dataset:
+    if "coupled_rms" in dataset and np.isfinite(dataset["coupled_rms"].values[-1]):
         yield from _distance(dataset)
     if "unresolved" in dataset:
         yield _resolution(dataset)
 
 
 def _collapse(dataset: xr.Dataset) -> str:
-    overlap, depth = dataset["mean_overlap"].values, dataset["depth_time"].values
+    known = np.flatnonzero(np.isfinite(dataset["mean_overlap"].values))
+    overlap = dataset["mean_overlap"].values[known]
     if settings_of(dataset).get("model", {}).get("space") == "euclidean":
-        first, last = np.sqrt(overlap[[0, -1]])
+        first, last = np.sqrt(np.abs(overlap[[0, -1]]))
         course = f"The mean token has length {first:.3g} at the start and <b>{last:.3g}</b> at the end"
         return f"{course}; tokens move in R<sup>d</sup>."
     course = f"The mean overlap goes from {overlap[0]:.3g} to <b>{overlap[-1]:.3g}</b>"
     apart = np.flatnonzero(~(overlap > COLLAPSED))
     begin = apart[-1] + 1 if len(apart) else 0
     if begin < len(overlap):
-        return f"{course}; from depth {depth[begin]:.3g} on the tokens are indistinguishable (above {COLLAPSED})."
+        where = place(dataset, int(known[begin]))
+        return f"{course}; from {where} on the tokens are indistinguishable (above {COLLAPSED})."
     if len(overlap) < 2 or abs(overlap[-1] - overlap[0]) < 0.02:
         return f"{course}: two tokens are about as alike at the end as at the start, on average."
     if overlap[-1] > overlap[0]:
@@ -80,11 +92,13 @@ def _collapse(dataset: xr.Dataset) -> str:
 
 
 def _distance(dataset: xr.Dataset) -> Iterator[str]:
-    twins, n = float(dataset["coupled_rms"].values[-1]), dataset.sizes["token"]
+    twins = float(dataset["coupled_rms"].values[-1])
+    count = f", {dataset.sizes['token']:,} tokens" if "tokens" in dataset and not selected(dataset) else ""
     yield (
-        f"At the end a token is <b>{twins:.3g}</b> radii from its twin in the flow of the density "
-        f"(r.m.s., {n:,} tokens)."
+        f"At the end a token is <b>{twins:.3g}</b> radii from its twin in the flow of the density (r.m.s.{count})."
     )
+    if "w2_chordal" not in dataset or "w2_floor" not in dataset:
+        return
     known = np.flatnonzero(np.isfinite(dataset["w2_chordal"].values) & (dataset["w2_floor"].values > 0))
     if len(known):
         found, floor = (float(dataset[name].values[known[-1]]) for name in ("w2_chordal", "w2_floor"))
@@ -99,32 +113,36 @@ def _distance(dataset: xr.Dataset) -> Iterator[str]:
 
 
 def _resolution(dataset: xr.Dataset) -> str:
-    lost = np.flatnonzero(dataset["unresolved"].values)
-    tail = float(np.nanmax(dataset["tail"].values))
+    lost = np.flatnonzero(dataset["unresolved"].values > 0)
     if not len(lost):
-        return f"The density is resolved at every record; its relative error at a point is about {tail:.1g} or less."
-    begin = float(dataset["depth_time"].values[lost[0]])
+        tails = dataset["spectral_tail"].values if "spectral_tail" in dataset else np.array([])
+        tails = tails[np.isfinite(tails)]
+        error = f"; its relative error at a point is about {tails.max():.1g} or less" if len(tails) else ""
+        return f"The density is resolved at every record{error}."
     private = settings_of(dataset).get("layers", {}).get("private_noise", 0)
     moments = (
         "With private noise means and second moments come from it too and are to be doubted" if private
         else "Means and second moments come from other points and stay right"
     )  # fmt: skip
     return (
-        f"The density is <b>not resolved</b> at {len(lost)} of {dataset.sizes['depth_time']} records, first at depth "
-        f"{begin:.3g}: its values at a point should not be used there. {moments}; "
+        f"The density is <b>not resolved</b> at {len(lost)} of {dataset.sizes['depth_time']} records, first at "
+        f"{place(dataset, int(lost[0]))}: its values at a point should not be used there. {moments}; "
         "a larger <code>solve.lmax</code> resolves more."
     )
 
 
 def depth_label(dataset: xr.Dataset) -> str:
-    """Name of the depth axis with its unit."""
+    """Name of the depth axis with its unit; of that of records where the file has no depths."""
+    if dataset["depth_time"].attrs.get("counted"):
+        return "record (number)"
     kind = settings_of(dataset).get("layers", {}).get("kind")
     return "depth (layers)" if kind == "recorded" else "depth time (1)"
 
 
-def settings_of(dataset: xr.Dataset) -> dict[str, Any]:
+def settings_of(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Configuration of the run, empty where there is none or it cannot be read."""
     try:
-        return tomllib.loads(str(dataset.attrs.get("configuration", "")))
-    except tomllib.TOMLDecodeError:
+        found = tomllib.loads(str(dataset.attrs.get("configuration", "")))
+    except (ValueError, RecursionError, OverflowError):
         return {}
+    return {name: section for name, section in found.items() if isinstance(section, dict)}

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from tokenlaw.globes import DOTS, NEGATIVE, NEGATIVE_SHARE, SPREAD
+from tokenlaw.contents import place, record, rows_with_numbers
+from tokenlaw.drawing import Axes, Figure, MaxNLocator
+from tokenlaw.globes import DOTS, NEGATIVE, SPREAD, below, fields_of, top
+from tokenlaw.orthographic import closed
 from tokenlaw.panels import BLUE, GREY, ORANGE
 
 Array = npt.NDArray[np.float64]
@@ -32,30 +32,29 @@ def density_rings(
     All share one scale where their largest densities are comparable, else each has its own.  Negative values, which
     a run has once it no longer resolves its density, have a colour of their own and are named.
     """
-    fields = [dataset["density"].isel(depth_time=k).values.astype(np.float64) for k in shown]
-    largest = [float(field.max()) for field in fields]
+    fields = fields_of(dataset, shown)
+    largest = [top(field) or 1.0 for field in fields]
     alike = max(largest) <= SPREAD * min(largest)
     lowest = min(box.get_position().y0 for box in places)
     leftmost = min(box.get_position().x0 for box in places)
-    angle = np.append(dataset["lon"].values, 360.0 + dataset["lon"].values[0])
-    for axes, k, field in zip(places, shown, fields, strict=True):
+    for axes, k, field, own in zip(places, shown, fields, largest, strict=True):
         box = axes.get_position()
         _inset(figure, axes)
-        axes.set_title(f"depth {float(dataset['depth_time'][int(k)]):.3g}", pad=3)
-        values = np.append(field, field[0])
+        axes.set_title(place(dataset, int(k)), pad=3)
+        angle, values = closed(dataset["lon"].values, field)
         axes.plot(angle, values, color=BLUE, linewidth=1.0, zorder=2)
         axes.fill_between(angle, values, color=BLUE, alpha=0.2, linewidth=0)
-        top = max(largest) if alike else float(field.max())
-        low = min(0.0, float(field.min()))
-        if low < -NEGATIVE_SHARE * field.max():
+        high = abs(max(largest) if alike else own)
+        low = float(np.nan_to_num(field).min(initial=0.0))
+        if below(field):
             axes.plot(angle, np.where(values < 0, values, np.nan), color=NEGATIVE, linewidth=1.2, zorder=3)
             axes.text(0.5, 0.98, f"negative: min \u2212{-low:.2g}", transform=axes.transAxes, ha="center", va="top",
                       color=NEGATIVE, fontsize=7)  # fmt: skip
         if "tokens" in dataset:
-            points = dataset["tokens"].isel(depth_time=int(k)).transpose("token", "component").values
-            _rug(axes, points, low - RUG * top, low - 0.25 * RUG * top)
-            low -= 1.3 * RUG * top
-        axes.set_ylim(low, ROOM * top)
+            points = rows_with_numbers(record(dataset, "tokens", int(k)))
+            _rug(axes, points, low - RUG * high, low - 0.25 * RUG * high)
+            low -= 1.3 * RUG * high
+        axes.set_ylim(low, ROOM * high)
         axes.set_xlim(0.0, 360.0)
         axes.set_xticks([0, 90, 180, 270, 360], labels=["0°", "", "180°", "", "360°"])
         axes.yaxis.set_major_locator(MaxNLocator(3))
@@ -66,18 +65,18 @@ def density_rings(
             axes.set_xlabel("angle (degrees)", labelpad=1)
 
 
-def token_rings(places: Sequence[Axes], depths: Sequence[float], tokens: Sequence[Array], means: Array) -> None:
+def token_rings(places: Sequence[Axes], titles: Sequence[str], tokens: Sequence[Array], means: Array) -> None:
     """Draw tokens (n, 2) on the circle, a histogram of their angles around it, their mean as a cross inside."""
     turn = np.linspace(0, 2 * np.pi, 361)
-    for axes, depth, points, mean in zip(places, depths, tokens, means, strict=True):
+    for axes, title, points, mean in zip(places, titles, tokens, means, strict=True):
         axes.set_aspect("equal")
         axes.set_xlim(-1.42, 1.42)
         axes.set_ylim(-1.42, 1.42)
         axes.set_axis_off()
-        axes.set_title(f"depth {depth:.3g}", pad=3)
+        axes.set_title(title, pad=3)
         axes.plot(np.cos(turn), np.sin(turn), color=GREY, linewidth=0.6, zorder=1)
         counts, edges = np.histogram(_angles(points), bins=BINS, range=(0, 2 * np.pi))
-        radius = np.repeat(1 + LIFT * counts / counts.max(), 2)
+        radius = np.repeat(1 + LIFT * counts / max(counts.max(), 1), 2)
         around = np.stack([edges[:-1], edges[1:]], axis=1).ravel()
         outline = np.stack([radius * np.cos(around), radius * np.sin(around)])
         axes.fill(*outline, color=BLUE, alpha=0.25, linewidth=0, zorder=1)
@@ -105,7 +104,7 @@ def _rug(axes: Axes, points: Array, low: float, high: float) -> None:
 def _some(points: Array) -> Array:
     """An even choice where there are too many."""
     n = len(points)
-    some: Array = points[np.linspace(0, n - 1, min(n, DOTS)).round().astype(int)]
+    some: Array = points[np.linspace(0, max(n - 1, 0), min(n, DOTS)).round().astype(int)]
     return some
 
 

@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from tokenlaw.colour_scale import BESIDE, TABLE, Scale
-from tokenlaw.globes import DOTS, SPREAD
-from tokenlaw.orthographic import best_direction, sample
+from tokenlaw.globes import DOTS, SPREAD, fields_of, top
+from tokenlaw.orthographic import best_direction, closed, sample
 from tokenlaw.panels import BLUE, GREY, ORANGE
 
 Array = npt.NDArray[np.float64]
@@ -81,6 +81,8 @@ def sphere(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
         margin={"l": 0, "r": 0, "t": 0, "b": 0}, uirevision="kept",
     )  # fmt: skip
     what = ["Drag to turn the sphere, scroll to come nearer."]
+    if np.isnan(place).any():
+        what.append("The surface has holes where the file has no values.")
     if scale:
         what.append("Colour is the density at this depth, one scale for all depths; uniform is 1/4π ≈ 0.080.")
     if tokens:
@@ -92,27 +94,26 @@ def sphere(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
 def circle(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, means: Array) -> Scene:
     """The circle: density over the angle where the file has it, else a histogram of the tokens; tokens as a rug."""
     if "density" in dataset:
-        angle = np.append(dataset["lon"].values, 360.0 + dataset["lon"].values[0])
-        fields = [dataset["density"].isel(depth_time=int(k)).values.astype(np.float64) for k in shown]
-        curves, name = [np.append(field, field[0]) for field in fields], "density ρ"
+        drawn = [closed(dataset["lon"].values, field) for field in fields_of(dataset, shown)]
+        angle, curves, name = drawn[0][0], [values for _, values in drawn], "density ρ"
     else:
         edges = np.linspace(0.0, 360.0, BINS + 1)
         angle = 0.5 * (edges[1:] + edges[:-1])
-        curves = [np.histogram(_angles(x), edges)[0] / (len(x) * 2 * np.pi / BINS) for x in tokens or []]
+        curves = [np.histogram(_angles(x), edges)[0] / (max(len(x), 1) * 2 * np.pi / BINS) for x in tokens or []]
         name = f"tokens in bins of {360 / BINS:g}°"
-    tops = [float(curve.max()) for curve in curves]
+    tops = [abs(top(curve)) or 1.0 for curve in curves]
     alike = max(tops) <= SPREAD * min(tops)
     frames = []
     for k, curve in enumerate(curves):
-        top = max(tops) if alike else tops[k]
-        low = min(0.0, float(curve.min()))
+        high = max(tops) if alike else tops[k]
+        low = float(np.nan_to_num(curve).min(initial=0.0))
         data: list[Any] = [_curve(angle, curve, name)]
         if tokens:
             points = _angles(_even(tokens[k]))
-            data.append(_rug(points, low - 0.05 * top))
-            low -= 0.09 * top
-        data.append(_angle_of_mean(means[k], 1.04 * top))
-        layout = {"yaxis": {"range": [low, 1.1 * top]}}
+            data.append(_rug(points, low - 0.05 * high))
+            low -= 0.09 * high
+        data.append(_angle_of_mean(means[k], 1.04 * high))
+        layout = {"yaxis": {"range": [low, 1.1 * high]}}
         frames.append(go.Frame(name=str(k), data=data, layout=layout, traces=list(range(len(data)))))
     figure = go.Figure(data=frames[0].data, frames=frames)
     figure.update_layout(
@@ -132,6 +133,8 @@ def circle(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
 def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
     """Tokens of any dimension on the plane of the two leading directions of all the records shown together."""
     pooled, d = np.concatenate([_even(x) for x in tokens]), tokens[0].shape[1]
+    if not len(pooled) or d < 2:
+        raise ValueError(f"tokens must have two components and finite numbers to be drawn, got {len(pooled)} of {d}")
     values, directions = np.linalg.eigh(pooled.T @ pooled / len(pooled))
     two = np.eye(2) if d == 2 else directions[:, [-1, -2]]
     shares = values[[-1, -2]] / max(float(values.sum()), 1e-300)
@@ -167,16 +170,16 @@ def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
 
 
 def _coloured(dataset: xr.Dataset, shown: Records) -> tuple[Array, Scale | None, list[npt.NDArray[np.uint8]]]:
-    """Places of the surface (rows, columns, 3), the scale, and the codes of each record."""
+    """Places of the surface (rows, columns, 3), NaN where a record has no value; the scale; codes of each record."""
     rows = min(ROWS, max(48, int(dataset.sizes.get("lat", 0))))
     lat, lon = np.meshgrid(np.linspace(90, -90, rows + 1), np.linspace(0, 360, 2 * rows + 1), indexing="ij")
     place = _directions(lat, lon)
     if "density" not in dataset:
         return place.astype(np.float32), None, [np.zeros(lat.shape, dtype=np.uint8) for _ in shown]
     axes = dataset["lat"].values, dataset["lon"].values
-    records = (dataset["density"].isel(depth_time=int(k)).transpose("lat", "lon").values for k in shown)
-    fields = [sample(record.astype(np.float64), *axes, place) for record in records]
+    fields = [sample(field, *axes, place) for field in fields_of(dataset, shown)]
     scale = Scale.of(fields)
+    place = np.where(np.any([np.isnan(field) for field in fields], axis=0)[..., None], np.nan, place)
     return place.astype(np.float32), scale, [scale.codes(field) for field in fields]
 
 
@@ -247,7 +250,7 @@ def _angles(points: Array) -> Array:
 def _even(points: Array) -> Array:
     """An even choice of at most DOTS tokens."""
     n = len(points)
-    return np.asarray(points[np.linspace(0, n - 1, min(n, DOTS)).round().astype(int)], dtype=np.float64)
+    return np.asarray(points[np.linspace(0, max(n - 1, 0), min(n, DOTS)).round().astype(int)], dtype=np.float64)
 
 
 def _some(n: int) -> str:

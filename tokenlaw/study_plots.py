@@ -1,9 +1,9 @@
 """Figures of studies: curves with error bars, theory dashed."""
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure as Canvas
 
+from tokenlaw.drawing import Figure as Canvas
+from tokenlaw.drawing import new_figure, own_style
 from tokenlaw.panels import BLUE, GREEN, GREY, ORANGE, PURPLE
 from validation.verdict import Figure
 
@@ -11,10 +11,10 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+@own_style()
 def draw(figure: Figure, title: str) -> Canvas:
     """Draw what a study wants drawn."""
-    canvas = Canvas(figsize=(7.5, 5.0), layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = new_figure(7.5, 5.0, layout="constrained")
     axes = canvas.add_subplot()
     solid = 0
     for series in figure.series:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import typer
 
@@ -28,8 +29,22 @@ class Table:
         )
 
 
+def printable(text: Any) -> str:
+    """Text of a file as it can be shown: what moves a cursor, hides or reorders stands there as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+
+
+def _shown(part: str | Table) -> str | Table:
+    """The same with what would move a cursor, hide or reorder text as escapes: it may come from a file."""
+    if isinstance(part, str):
+        return "\n".join(printable(line.expandtabs()) for line in part.split("\n"))
+    rows = tuple(tuple(map(printable, row)) for row in part.rows)
+    return Table(part.forms, rows, tuple(map(printable, part.head)))
+
+
 def tell(parts: Iterable[str | Table]) -> None:
     """Print paragraphs and tables to the standard output."""
+    parts = [_shown(part) for part in parts]
     if sys.stdout is None or not sys.stdout.isatty():  # closed, a pipe, a file
         typer.echo("\n".join(map(str, parts)))
         return

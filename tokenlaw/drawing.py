@@ -1,0 +1,86 @@
+"""Everything of matplotlib that draws here, so that a picture depends on nobody's environment.
+
+A kernel's MPLBACKEND, a user's matplotlibrc and MATPLOTLIBRC, and a style in use neither stop a picture nor change it:
+the backend is Agg by canvas, without pyplot, and figures are made and written with matplotlib's own defaults.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+
+@contextmanager
+def _whatever_the_backend() -> Iterator[None]:
+    """Import matplotlib where MPLBACKEND names what is not there, and set it as far as it can be afterwards."""
+    fresh = "matplotlib" not in sys.modules
+    wanted = os.environ.pop("MPLBACKEND", None) if fresh else None
+    log = logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)  # lines of a matplotlibrc that is not used here
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        if wanted is not None:
+            os.environ["MPLBACKEND"] = wanted
+    if wanted:
+        with suppress(ValueError):  # for pictures of the caller's own
+            mpl.rcParams["backend"] = wanted
+
+
+with _whatever_the_backend():
+    import matplotlib as mpl
+    from matplotlib import colormaps
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap, LogNorm, Normalize, PowerNorm, to_hex
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle
+    from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+
+__all__ = [
+    "Axes",
+    "Circle",
+    "Colormap",
+    "Figure",
+    "LogNorm",
+    "MaxNLocator",
+    "Normalize",
+    "NullFormatter",
+    "PowerNorm",
+    "ScalarMappable",
+    "StrMethodFormatter",
+    "colormaps",
+    "new_figure",
+    "own_style",
+    "to_hex",
+    "written",
+]
+
+
+@contextmanager
+def own_style(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Matplotlib's own defaults, and `settings` on top, in place of the user's; those come back at the end."""
+    defaults: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k != "backend"}
+    with mpl.rc_context():
+        mpl.rcParams.update(defaults | dict(settings or {}))
+        yield
+
+
+def new_figure(width: float, height: float, layout: Any = None) -> Figure:
+    """An empty figure, sizes in inches, on an Agg canvas; to be made and filled within `own_style`."""
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def written(figure: Figure, path: str | os.PathLike[str], kind: str, dpi: float) -> None:
+    """Write a figure in a format (png, pdf, svg, ...)."""
+    with own_style():
+        figure.savefig(path, format=kind, dpi=dpi)
