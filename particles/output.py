@@ -168,7 +168,7 @@ class Recorder:
 
     @serially
     def flush(self) -> None:
-        """Bring everything collected so far into the file; nothing to do in memory.  Interrupts wait until it is there."""
+        """Bring everything collected so far into the file, if there is one; interrupts wait until it is there."""
         if self.path is not None and (self._pending or self._noted):
             with undisturbed():
                 self._flush()
