@@ -1,5 +1,10 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
+import os
+
+# Files take their places by renames, and runs have locks of their own; HDF5's would refuse disks that know none.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
 from particles.arrays import ConvergenceError, SolverError
 from particles.attention import (
     Attention,

@@ -14,12 +14,17 @@ LENGTH = len(MARK) + 64 + 1
 BLOCK = 1 << 20  # bytes that are read at a time
 
 
-def seal(path: Path) -> None:
-    """Write the checksum of a file behind it."""
+class Damaged(OSError):
+    """Contents that are not those of their checksum."""
+
+
+def seal(path: Path) -> str:
+    """Write the checksum of a file behind it; the checksum."""
     with open(path, "r+b") as file:
         found = _hash(file, os.fstat(file.fileno()).st_size)
         file.seek(0, os.SEEK_END)
-        file.write(MARK + found + b"\n")
+        file.write(line(found))
+    return found
 
 
 def unseal(path: Path) -> None:
@@ -37,8 +42,42 @@ def sealed(path: Path) -> bool:
 def intact(path: Path) -> bool:
     """Whether a file ends with its checksum; reads all of it."""
     with open(path, "rb") as file:
-        line = _line(file)
-        return line == MARK + _hash(file, os.fstat(file.fileno()).st_size - LENGTH) + b"\n"
+        found = _line(file)
+        return found == line(_hash(file, os.fstat(file.fileno()).st_size - LENGTH))
+
+
+def said(path: Path) -> str:
+    """The checksum behind a file, as it stands there; empty where there is none."""
+    with open(path, "rb") as file:
+        found = _line(file)
+    return found[len(MARK) : -1].decode("ascii", "replace") if found.startswith(MARK) else ""
+
+
+def line(found: str) -> bytes:
+    """What stands behind a file of this checksum."""
+    return MARK + found.encode() + b"\n"
+
+
+def copy(source: BinaryIO, target: BinaryIO, size: int | None = None) -> str:
+    """Copy the first `size` bytes of a file, or all from where it stands; the checksum of what was copied."""
+    running = hashlib.sha256()
+    while (size is None or size > 0) and (data := source.read(BLOCK if size is None else min(BLOCK, size))):
+        running.update(data)
+        target.write(data)
+        size = None if size is None else size - len(data)
+    return running.hexdigest()
+
+
+def copy_contents(source: Path, target: BinaryIO, wanted: str) -> None:
+    """Copy a file without the line behind it.
+
+    Raises
+    ------
+    Damaged : what was copied does not have the checksum `wanted`.
+    """
+    with open(source, "rb") as file:
+        if copy(file, target, os.fstat(file.fileno()).st_size - LENGTH) != wanted:
+            raise Damaged("it has changed since it was written: its checksum is not that of its contents")
 
 
 def _line(file: BinaryIO) -> bytes:
@@ -46,11 +85,11 @@ def _line(file: BinaryIO) -> bytes:
     return file.read()
 
 
-def _hash(file: BinaryIO, size: int) -> bytes:
+def _hash(file: BinaryIO, size: int) -> str:
     """SHA-256 of the first bytes of a file, in hexadecimal digits."""
     file.seek(0)
     running = hashlib.sha256()
     while size > 0 and (data := file.read(min(BLOCK, size))):
         running.update(data)
         size -= len(data)
-    return running.hexdigest().encode()
+    return running.hexdigest()

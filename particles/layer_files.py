@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from particles import netcdf
 from particles.arrays import Array
 from particles.euclidean import AnyTokens
 from particles.heads import FixedHeads
@@ -38,7 +39,7 @@ def write_layers(law: RecordedLayers, path: Path) -> None:
             **versions(),
         },
     )
-    dataset.to_netcdf(path, encoding={name: {"_FillValue": None} for name in dataset.variables})
+    netcdf.save(dataset, path, {str(name): {"_FillValue": None} for name in dataset.variables})
 
 
 def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayers:

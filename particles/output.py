@@ -2,65 +2,44 @@
 
 A file is never changed in place.  New records go to a copy, and the copy takes the place of the old file by one
 rename, so whatever moment a run is killed at, the file on disk opens and holds the state to go on from.  A checksum
-behind it tells a damaged file from a good one.
+behind it tells a damaged file from a good one.  Where copying takes long, records wait in a journal beside the file.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import netCDF4
 import numpy as np
 
-from particles import checksum
-from particles.arrays import Array, rebuilt
+from particles import checksum, journal, netcdf, run_files
+from particles.arrays import Array
 from particles.interrupts import undisturbed
 from particles.layers import LayerLaw
 from particles.parallel import serially
+from particles.placing import Aside
+from particles.placing import make_folder as make_folder
+from particles.placing import whole as whole
+from particles.run_files import AXIS as AXIS
+from particles.run_files import WriteError as WriteError
+from particles.run_files import read_state as read_state
 
 if TYPE_CHECKING:
     import xarray as xr
 else:
     from particles import late_xarray as xr
 
-AXIS = "depth_time"
-LITTLE_ROOM = 1 << 20  # bytes on the disk below which a message speaks of them
+WAITING: Final = 1 << 26  # bytes of records in memory beyond which they are written at once
+PIECE: Final = 1 << 22  # bytes of small records that are written together
+CHUNK: Final = 1 << 12  # bytes of a chunk of small records
+SHARE: Final = 10  # a file is copied at most once in so many times the seconds that this takes
 REALIZATION = "realization"
 OF_RECORDS = (AXIS, "step", "diffusive_time")
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
-
-
-class WriteError(OSError):
-    """A file that cannot be written.
-
-    Attributes
-    ----------
-    begun : whether earlier records of the run are on disk.
-    """
-
-    def __init__(self, path: Path, reason: BaseException, begun: bool) -> None:
-        text = getattr(reason, "strerror", None) or f"{reason}{_room(path)}"
-        super().__init__(f"{path}: cannot be written ({text})")
-        self.begun = begun
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return rebuilt, (type(self), self.args, self.__dict__)
-
-
-def _room(path: Path) -> str:
-    """What HDF5 does not say: that the disk is full."""
-    try:
-        free = shutil.disk_usage(path.parent).free
-    except OSError:
-        return ""
-    return f"; {free} bytes are free on the disk" if free < LITTLE_ROOM else ""
 
 
 def versions() -> dict[str, str]:
@@ -95,56 +74,16 @@ def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ..
 
 
 def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Encoding in which coordinates carry no _FillValue, records are chunks, and chunks have a Fletcher sum."""
+    """Encoding in which coordinates carry no _FillValue; chunks of records, many of small ones, with Fletcher sums."""
     result: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in dataset.variables}
     for name, variable in dataset.variables.items():
         if AXIS in variable.dims and variable.ndim > 1:
-            after = variable.ndim - variable.dims.index(AXIS) - 1
-            result[str(name)]["chunksizes"] = (1,) * (variable.ndim - after) + variable.shape[variable.ndim - after :]
-        result[str(name)]["fletcher32"] = _summed(variable)
+            before = variable.dims.index(AXIS)
+            after = variable.shape[before + 1 :]
+            many = max(1, CHUNK // max(1, int(np.prod(after)) * variable.dtype.itemsize))
+            result[str(name)]["chunksizes"] = (1,) * before + (many, *after)
+        result[str(name)]["fletcher32"] = run_files.summed(variable)
     return result
-
-
-def _summed(array: Any) -> bool:
-    """Whether HDF5 can hold a Fletcher sum for an array: it is not a scalar, not empty, not text."""
-    return array.ndim > 0 and array.size > 0 and array.dtype.kind in "iuf"
-
-
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a whole file over an old one, so that after a loss of power there is the one or the other."""
-    with open(temporary, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
-    _flush_entries(path.parent)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents, where they are missing; a loss of power does not take them with their files."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in missing:
-        _flush_entries(folder.parent)
-
-
-def _flush_entries(folder: Path) -> None:
-    """Bring the names in a folder to disk; where that cannot be done they wait for the system to do it."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """The name under which to write a file that takes its place at the end, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        put_in_place(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
@@ -177,13 +116,16 @@ def without_realization(dataset: xr.Dataset) -> xr.Dataset:
 class Recorder:
     """Collects records and the state to go on from; with a path, writes them as the run goes.
 
+    A record is on the disk `patience` seconds after it was made, or with the next one: in the file, or in the journal
+    beside it where a copy of the file takes long (it is copied for a tenth of the time at most).  Records of
+    `WAITING` bytes wait in memory at most.
+
     Parameters
     ----------
     path : NetCDF file, or None to keep everything in memory.
     static : variables without depth_time (grids, weights).
     attrs : global attributes (text and numbers).
-    patience : a file is rewritten at most once in this many seconds, and never more than a tenth of the time;
-        0 writes every record at once.
+    patience : seconds; 0 writes every record to the file at once.
     realization : member of an ensemble; its records get a leading dimension of that name, of size 1.
     """
 
@@ -196,75 +138,117 @@ class Recorder:
         *,
         realization: int | None = None,
     ) -> None:
-        self.path = None if path is None else Path(os.path.realpath(path))  # a link stays a link
+        self.path = None if path is None else path.resolve()  # a link stays a link
         self.static = xr.Dataset() if static is None else static
         self.attrs = {"Conventions": "CF-1.11", **versions(), **(attrs or {})}
         self.patience = patience
         self.realization = realization
         self._pending: list[xr.Dataset] = []
+        self._waiting = 0  # bytes of these
         self._state: dict[str, Array] = {}
-        self._written = 0  # records on disk
-        self._keep: int | None = None  # of those of a file to go on from
-        self._last, self._cost = -np.inf, 0.0
-
-    def _paths(self) -> tuple[Path, Path]:
-        """The file and the copy being written."""
-        if self.path is None:
-            raise ValueError("a recorder in memory has no file")
-        return self.path, self.path.with_name(f".{self.path.name}.part")
-
-    def _replace(self) -> None:
-        path, temporary = self._paths()
-        put_in_place(temporary, path)
+        self._written = 0  # records in the file
+        self._noted, self._end = 0, 0  # records in the journal, and its bytes
+        self._sum = ""  # checksum of the file
+        self._continued = False
+        self._saved, self._copied, self._cost = -np.inf, -np.inf, 0.0
 
     def continue_file(self, keep: int) -> None:
-        """Go on from an existing file, of which the first `keep` records stay.
+        """Go on from an existing file, of which the first `keep` records stay: all, or all but the last.
 
         The file stays as it is until there is a new record; then attributes are written anew, too.
         """
-        self._keep = keep
+        self._written, self._continued = keep, True
 
     def append(self, new: xr.Dataset, state: Mapping[str, Array]) -> None:
         """Add a record and the state at its depth."""
-        self._pending.append(new)
-        self._state = dict(state)
-        wait = max(self.patience, 10 * self._cost) if self.patience > 0 else 0.0
-        if self.path is not None and time.monotonic() - self._last >= wait:
-            self.flush()
+        with undisturbed():
+            self._pending.append(new)
+            self._waiting += new.nbytes
+            self._state = dict(state)
+            now = time.monotonic()
+            if self.path is None or (now - self._saved < self.patience and self._waiting < WAITING):
+                return
+            if self.patience <= 0 or now - self._copied >= SHARE * self._cost:
+                self.flush()
+            else:
+                self._note()
 
     @serially
     def flush(self) -> None:
-        """Bring everything collected so far to disk (nothing to do in memory); interrupts wait until it is there."""
-        if self.path is not None and self._pending:
+        """Bring everything collected so far into the file, if there is one; interrupts wait until it is there."""
+        if self.path is not None and (self._pending or self._noted):
             with undisturbed():
                 self._flush()
 
     def _flush(self) -> None:
-        path, temporary = self._paths()
-        begin = time.monotonic()
-        written = self._written if self._keep is None else self._keep
+        path, written = self._path(), self._written
         try:
-            if self._keep is not None:
-                self._trim(path, temporary, self._keep)
-            elif written:
-                shutil.copyfile(path, temporary)
-                checksum.unseal(temporary)
-            if written:
-                self._extend(temporary, written)
-            else:
-                dataset = self._assemble()
-                dataset.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(dataset))
-            self._write_state(self._state)
-            checksum.seal(temporary)
-            self._replace()
+            if self._continued and not self._sum:
+                self._sum = checksum.said(path)
+                if not self._sum:
+                    raise checksum.Damaged("it does not end with a checksum")
+            with Aside(path) as aside:
+                self._sum, self._cost = run_files.replace(aside, self._sum, self._room(), self._complete)
         except (OSError, RuntimeError) as error:  # RuntimeError: what HDF5 says of a full disk
             raise WriteError(path, error, written > 0) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        self._written, self._keep, self._pending = written + len(self._pending), None, []
-        self._last = time.monotonic()
-        self._cost = self._last - begin
+        self._written = written + self._noted + len(self._pending)
+        self._noted, self._end, self._pending, self._waiting, self._continued = 0, 0, [], 0, False
+        self._saved = self._copied = time.monotonic()
+
+    def _note(self) -> None:
+        """Write what waits in memory to the journal."""
+        first = self._pending[0]
+        records = {str(name): [new.variables[name].values for new in self._pending] for name in first.variables}
+        state = {name: np.asarray(array) for name, array in self._state.items()}
+        path, follows = self._path(), (self._sum, self._written)
+        try:
+            with Aside(path) as aside:
+                if not self._end:
+                    aside.journal.unlink(missing_ok=True)  # of a run before this one
+                begun = not self._end
+                self._end = journal.append(aside.journal, self._end, follows, len(self._pending), records, state)
+                if begun:
+                    aside.flush()
+        except OSError as error:
+            raise WriteError(path, error, begun=True) from error
+        self._noted += len(self._pending)
+        self._pending, self._waiting = [], 0
+        self._saved = time.monotonic()
+
+    def _path(self) -> Path:
+        if self.path is None:
+            raise ValueError("a recorder in memory has no file")
+        return self.path
+
+    def _room(self) -> float:
+        """Bytes that the file will grow by, about."""
+        state = sum(np.asarray(array).nbytes for array in self._state.values())
+        return 1.2 * (self._waiting + self._end + (0 if self._sum else self.static.nbytes + state))
+
+    def _complete(self, file: netCDF4.Dataset, aside: Aside) -> None:
+        """Put everything collected so far into the copy of the file, or into a new one."""
+        if not self._sum:
+            dataset = self._assemble()
+            netcdf.put(dataset, file, encoding(dataset), (AXIS,))
+        else:
+            if self._continued:
+                file.setncatts(self.attrs)
+            start = self._written
+            if self._noted:
+                start += run_files.from_journal(file, aside, start)
+                if start != self._written + self._noted:
+                    raise checksum.Damaged("the journal beside it has changed since it was written")
+            for records in self._batches():
+                start += run_files.extend(file, start, records)
+        run_files.write_state(file, self._state)
+
+    def _batches(self) -> Iterator[dict[str, Array]]:
+        """What waits in memory, in pieces: name -> array with the records along its first axis."""
+        names = [str(name) for name in self._pending[0].variables] if self._pending else []
+        many = max(1, int(PIECE * len(self._pending) / max(self._waiting, 1)))
+        for begin in range(0, len(self._pending), many):
+            few = self._pending[begin : begin + many]
+            yield {name: np.concatenate([new.variables[name].values for new in few]) for name in names}
 
     def result(self) -> xr.Dataset:
         """Everything recorded: from memory, or the file opened."""
@@ -274,46 +258,8 @@ class Recorder:
         return xr.open_dataset(self.path)
 
     def _assemble(self) -> xr.Dataset:
-        dataset = xr.merge([self.static, self._records()], combine_attrs="override").assign_attrs(self.attrs)
+        records = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
+        dataset = xr.merge([self.static, records], combine_attrs="override").assign_attrs(self.attrs)
         return dataset if self.realization is None else in_realization(dataset, self.realization)
 
-    def _records(self) -> xr.Dataset:
-        """What is not on disk yet."""
-        return xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")
 
-    def _trim(self, path: Path, temporary: Path, keep: int) -> None:
-        """Copy the first `keep` records of a file, with the attributes of this run."""
-        with xr.open_dataset(path, engine="netcdf4") as old:
-            kept = old.isel({AXIS: slice(0, keep)}).load().assign_attrs(self.attrs)
-        kept.to_netcdf(temporary, unlimited_dims=[AXIS], encoding=encoding(kept))
-
-    def _extend(self, temporary: Path, start: int) -> None:
-        new = self._records() if self.realization is None else in_realization(self._records(), self.realization)
-        with netCDF4.Dataset(temporary, "a") as file:
-            for name, variable in new.variables.items():
-                if AXIS in variable.dims:
-                    before = (slice(None),) * variable.dims.index(AXIS)
-                    file.variables[str(name)][(*before, slice(start, start + new.sizes[AXIS]))] = variable.values
-
-    def _write_state(self, state: Mapping[str, Array]) -> None:
-        with netCDF4.Dataset(self._paths()[1], "a") as file:
-            group = file.groups.get("state") or file.createGroup("state")
-            for name, array in state.items():
-                values = np.asarray(array)
-                if name not in group.variables:
-                    dims = tuple(f"{name}_{axis}" for axis in range(values.ndim))
-                    for dim, size in zip(dims, values.shape, strict=True):
-                        group.createDimension(dim, size)
-                    group.createVariable(name, values.dtype, dims, fletcher32=_summed(values))
-                group.variables[name][...] = values
-
-
-@serially
-def read_state(path: Path) -> dict[str, Array]:
-    """The state a file ends with: name -> array."""
-    with netCDF4.Dataset(path, "r") as file:
-        if "state" not in file.groups:
-            raise ValueError(f"{path} holds no state to go on from")
-        group = file.groups["state"]
-        group.set_auto_mask(False)
-        return {name: np.asarray(variable[...]) for name, variable in group.variables.items()}

@@ -29,6 +29,7 @@ from tokenlaw.members import (
     Task,
     check_resume,
     complete,
+    count,
     ledger,
     run_counted,
     run_member,
@@ -78,7 +79,7 @@ def prepare(
         indices.check_same(folder, command, sweep, members)
         with locked(folder / indices.NAME):
             for member in members:  # complete ones too: inputs and versions must be those of the members to come
-                ledger(folder / member.file).unlink(missing_ok=True)  # of an ensemble that was killed
+                count(ledger(folder / member.file), 0)  # of an ensemble that was killed
                 if (folder / member.file).exists():
                     check_resume(command, folder / member.file, member)
         waiting = [member for member in members if not complete(folder / member.file, member)]
@@ -169,7 +170,7 @@ def _gather(
             future.add_done_callback(ends.put)
             continue
         member = running.pop(future)
-        ledger(index.folder / member.file).unlink(missing_ok=True)
+        count(ledger(index.folder / member.file), 0)
         _enter(index.entries[member.file], _outcome(client, future), told)
         if index.entries[member.file].status == indices.WAITING:
             submit(member)

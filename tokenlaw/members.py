@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import dask
-import netCDF4
 
+from particles import netcdf
 from particles.output import versions
 from tokenlaw import config, locks, resume, runs
 from tokenlaw.build import build
@@ -25,6 +25,7 @@ MOST: Final = 100_000  # runs of one ensemble
 PLAIN: Final = re.compile(r"[\w.+-]{1,40}")  # values that may stand in the name of a folder
 HANDOVER: Final = 60.0  # seconds for a worker that closes to write what it has; Dask kills it before
 VERSION: Final = versions()["tokenlaw_version"]
+ATTEMPTS_COUNTED: Final = 100  # at most
 DIED: Final = "its worker process died"
 NOT_SWEPT: Final = ("noise.member", "layers.t_end", "layers.depth")
 _one_at_a_time = threading.Lock()  # warnings are caught for all threads of a process
@@ -157,7 +158,7 @@ def plan(
 def complete(path: Path, member: Member) -> bool:
     """Whether the file, which `check_resume` has found sound, holds the whole run of just this configuration."""
     try:
-        with netCDF4.Dataset(path, "r") as file:
+        with netcdf.reading(path) as file:
             if file.getncattr("configuration") != member.configuration:
                 return False
             last = int(file.variables["step"][-1])
@@ -192,18 +193,45 @@ def run_counted(task: Task, work: Callable[[Task], Outcome], version: str) -> Ou
         raise ConfigError(f"a worker on {host} does not see the folder {path.parent}; give one that all workers share")
     tries = ledger(path)
     _wait_for_handover(path)
-    deaths = tries.stat().st_size if tries.exists() else 0
+    deaths = deaths_of(tries)
     try:
         if deaths >= task.tries:
             return Outcome(DIED, deaths=deaths)
-        with open(tries, "ab") as file:
-            file.write(b".")
+        count(tries, deaths + 1)
         return work(task)._replace(deaths=deaths)
     finally:  # deaths are kept until they are heard of: what comes back may be lost with this process, and done again
-        if deaths:
-            os.truncate(tries, deaths)
-        else:
-            tries.unlink(missing_ok=True)
+        count(tries, deaths)
+
+
+def deaths_of(tries: Path) -> int:
+    """How many attempts a ledger counts; ConfigError where what has its name is none, which is left as it is."""
+    try:
+        handle = os.open(tries, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        raise ConfigError(f"{tries}: is no count of attempts; rename or remove it") from None
+    try:
+        found, text = os.fstat(handle), os.read(handle, ATTEMPTS_COUNTED)
+    except OSError:
+        text = b"?"
+    finally:
+        os.close(handle)
+    if text.strip(b".") or found.st_size != len(text) or found.st_nlink > 1:
+        raise ConfigError(f"{tries}: is no count of attempts; rename or remove it")
+    return len(text)
+
+
+def count(tries: Path, attempts: int) -> None:
+    """Write a number of attempts down, as a new file; none removes it."""
+    if deaths_of(tries) or os.path.lexists(tries):
+        tries.unlink()
+    if attempts:
+        handle = os.open(tries, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(handle, b"." * attempts)
+        finally:
+            os.close(handle)
 
 
 def _wait_for_handover(path: Path) -> None:

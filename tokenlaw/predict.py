@@ -355,7 +355,8 @@ def answer(
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:
+    from particles import netcdf
     from particles.output import whole
 
     with whole(path) as part:
-        found.to_netcdf(part, encoding={name: {"_FillValue": None} for name in found.coords})
+        netcdf.save(found, part, {str(name): {"_FillValue": None} for name in found.coords})

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
-from particles import checksum
+from particles import checksum, run_files
 from particles import output as records
 from particles.outside import refuse_outside
 from particles.simulate import State
@@ -34,11 +33,9 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
         if not checksum.intact(out):
             raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
         _refuse_outside(out)
-        with xr.open_dataset(out, engine="netcdf4") as dataset:
-            attrs, steps = dict(dataset.attrs), [int(step) for step in dataset["step"].values]
+        attrs, steps, state = run_files.read_end(out)
         written_by, text = attrs["command"], str(attrs["configuration"])
         _same_versions(attrs, out)
-        state = records.read_state(out)
     except ConfigError:
         raise
     except (OSError, LookupError, ValueError, RuntimeError, AttributeError) as error:

@@ -15,6 +15,7 @@ from particles.layer_files import write_layers
 from particles.long_steps import telling_long_steps
 from particles.parallel import one_blas_thread
 from particles.residual import start_points
+from particles.run_files import recover
 from particles.simulate import (
     Progress,
     State,
@@ -148,6 +149,8 @@ def execute(
     with locked(out, *([] if layers is None else [layers])):
         with undisturbed():
             old = resumable(command, experiment, out) if resume and out.exists() else None
+            if old is not None and recover(out):  # what a run that was killed had not yet put into its file
+                old = resumable(command, experiment, out)
         job = JOBS[command](experiment)
         state: State = job.start if old is None else restored(job.start, job.restore, old, out)
         keep = 0 if old is None else records_to_keep(old, experiment)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import checksum, output
+from particles import checksum, output, run_files
+from particles.placing import Aside
 from tests.faults import damage, disks, kills, numbers
 from tests.faults.runs import Bench
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, contents, tokens_file
@@ -75,12 +76,18 @@ def test_a_second_run_on_an_output_is_refused(folder, capsys):
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+def _left_behind():
+    aside = Aside(Path("a.nc"))
+    aside.folder.mkdir(0o700)
+    aside.part.write_bytes(b"half")
+
+
 def test_a_lock_that_was_left_behind_is_none(folder):
     """The file of a lock without its process, and a copy that was half written."""
     Path(".a.nc.lock").write_text("process 1 on another\n")
-    Path(".a.nc.part").write_bytes(b"half")
+    _left_behind()
     assert call("solve", "c.toml", "--out", "a.nc", "-q") == 0
-    Path(".a.nc.part").write_bytes(b"half")
+    _left_behind()
     assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume") == 0  # complete: nothing is written
     assert sorted(path.name for path in folder.iterdir()) == ["a.nc", "c.toml"]
 
@@ -225,7 +232,7 @@ def test_an_input_that_has_changed_is_refused(folder, capsys):
 
 
 def test_a_full_disk_is_called_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(output.shutil, "disk_usage", lambda path: type("", (), {"free": 512}))
+    monkeypatch.setattr(run_files.shutil, "disk_usage", lambda path: type("", (), {"free": 512}))
     text = str(output.WriteError(tmp_path / "a.nc", RuntimeError("NetCDF: HDF error"), begun=True))
     assert text.endswith("a.nc: cannot be written (NetCDF: HDF error; 512 bytes are free on the disk)")
 
@@ -323,20 +330,20 @@ def test_contents_of_a_refused_file_are_compared(folder):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_until_the_file_is_whole(number, folder, monkeypatch):
     """In the middle of a library it would leave a lock behind, and the last records would wait for it for ever."""
-    real, log = output.Recorder._replace, []
+    real, log = run_files.put_in_place, []
 
-    def interrupted(self):
+    def interrupted(*names):
         log.append("begun")
         if len(log) == 1:
             signal.raise_signal(number)
-        real(self)
+        real(*names)
         log.append("whole")
 
     def asked(*_):
         log.append("heard")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(output.Recorder, "_replace", interrupted)
+    monkeypatch.setattr(run_files, "put_in_place", interrupted)
     before = signal.signal(number, asked)
     try:
         assert call("solve", "c.toml", "--out", "a.nc", "-q") == 130

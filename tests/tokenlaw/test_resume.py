@@ -1,5 +1,6 @@
 """Runs that end early and go on: every record and the state equal, to the bit, those of a run never interrupted."""
 
+import os
 import signal
 import time
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import checksum, output
+from particles import checksum, output, run_files
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
 from tokenlaw import cli
 
@@ -96,22 +97,21 @@ def test_interrupted_before_the_first_new_record_after_an_early_end(monkeypatch)
     assert_same("one.nc", "two.nc")
 
 
-@pytest.mark.parametrize("after", ["os.replace", "shutil.copyfile"])
-def test_interrupted_while_writing(after, monkeypatch):
+@pytest.mark.parametrize(("module", "name"), [(os, "replace"), (checksum, "copy_contents")])
+def test_interrupted_while_writing(module, name, monkeypatch):
     """Ctrl-C inside a flush: no record is lost and none is there twice."""
     monkeypatch.setattr(output.Recorder.__init__, "__defaults__", (None, None, None, 0.0))
     assert call("solve", "c.toml", "--out", "one.nc", "-q", layers__t_end=0.4) == 0
-    module, name = after.split(".")
-    real, calls = getattr(getattr(output, module), name), []
+    real, calls = getattr(module, name), []
 
     def interrupting(*paths):
         real(*paths)
         calls.append(paths)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(output, module), name, interrupting)
+        patch.setattr(module, name, interrupting)
         assert call("solve", "c.toml", "--out", "two.nc", "-q", layers__t_end=0.4) == 130
     assert call("solve", "c.toml", "--out", "two.nc", "-q", "--resume", layers__t_end=0.4) == 0
     assert_same("one.nc", "two.nc")
@@ -172,15 +172,15 @@ def test_a_state_that_is_not_finite_stops_the_run(command, capsys):
 def test_a_full_disk_stops_the_run(monkeypatch, capsys, tmp_path):
     """Exit 2 where not even the first record can be written, 3 where earlier ones are there."""
     monkeypatch.setattr(output.Recorder.__init__, "__defaults__", (None, None, None, 0.0))
-    real, room = output.Recorder._write_state, [0]
+    real, room = run_files.write_state, [0]
 
-    def full(self, *arguments):
+    def full(*arguments):
         room[0] -= 1
         if room[0] <= 0:
             raise RuntimeError("NetCDF: HDF error")
-        real(self, *arguments)
+        real(*arguments)
 
-    monkeypatch.setattr(output.Recorder, "_write_state", full)
+    monkeypatch.setattr(run_files, "write_state", full)
     for writes, code, word in ((1, 2, "error"), (3, 3, "stopped")):
         room[0] = writes
         assert call("solve", "c.toml", "--out", "out.nc", "-q", layers__t_end=0.6) == code
