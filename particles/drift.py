@@ -6,7 +6,7 @@ ballistic dX = b dt, modified dX = (b + corrector) dt, b = P_x u, u = E[V m_A[mu
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from particles.arrays import Array, unit
 from particles.heads import FixedHeads, ValuesApart
 from particles.layers import Layer, _count, _positive
 from particles.pushes import AttentionPush, Field, MakeField, Riders
-from particles.randomness import Noise, Stream
+from particles.randomness import Noise, Stream, check_splits
 from particles.retraction import Retraction, geodesic, normalize
 from particles.schemes import Euler, RungeKutta4, Scheme, tangent
 from particles.tokens import Cloud
@@ -191,6 +191,11 @@ class Ballistic:
         """Push by dt u."""
         return mean_push(self.heads, self.dt, self.nodes, self.noise, self.retraction)
 
+    def refine(self, factor: int) -> "Ballistic":
+        """The same path with steps `factor` times as short: there is no noise, the nodes stay."""
+        check_splits(factor, "factor")
+        return replace(self, dt=self.dt / factor)
+
     def layer(self, step: int) -> Layer:
         """Layer number `step`; an Euler step is a plain attention push, which can be recorded."""
         return (self.mean,) if isinstance(self.scheme, Euler) else (BallisticPush(self.mean, self.scheme),)
@@ -229,6 +234,11 @@ class Modified:
     def d(self) -> int:
         """Dimension of the tokens."""
         return self.heads.d
+
+    def refine(self, factor: int) -> "Modified":
+        """The same path with steps `factor` times as short: there is no noise, the nodes stay."""
+        check_splits(factor, "factor")
+        return replace(self, dt=self.dt / factor)
 
     @cached_property
     def _push(self) -> ModifiedPush:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from particles.arrays import Array, as_array
 from particles.heads import HeadLaw, ValuesApart
 from particles.pushes import AttentionPush, Push
-from particles.randomness import Noise, Stream
+from particles.randomness import Noise, Stream, check_splits, refined
 from particles.retraction import Retraction, normalize
 
 Layer = tuple[Push, ...]
@@ -43,6 +43,22 @@ class LayerLaw(Protocol):
     def layer(self, step: int) -> Layer:
         """The layer number `step`, counted from 0."""
         ...
+
+
+@runtime_checkable
+class Refinable(LayerLaw, Protocol):
+    """A law whose path is known with shorter steps too."""
+
+    def refine(self, factor: int) -> "Refinable":
+        """The same path with steps `factor` times as short, a power of two."""
+        ...
+
+
+def refine_within(law: LayerLaw, factor: int) -> Refinable:
+    """The same path of a law with shorter steps; ValueError where there is none."""
+    if not isinstance(law, Refinable):
+        raise ValueError(f"{type(law).__name__} cannot be refined: its steps are its layers")
+    return law.refine(factor)
 
 
 class Around:
@@ -134,6 +150,8 @@ class Homogenized:
     fixed : draw the nodes once (pathwise studies; `coarsen` needs it) instead of at every step.
     retraction : `normalize` integrates (4) with the drift b - eps P K x, `geodesic` with b; the same for Vbar = 0.
     substeps : number of fine steps whose increments are summed into one (set by `coarsen`).
+    splits : number of fine steps that share the increments, and fresh nodes, of one step of the path as it was drawn;
+        a power of two (set by `refine`).
     """
 
     heads: ValuesApart
@@ -144,6 +162,7 @@ class Homogenized:
     fixed: bool = False
     retraction: Retraction = normalize
     substeps: int = 1
+    splits: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.heads, ValuesApart):
@@ -152,13 +171,14 @@ class Homogenized:
         _positive(self.noise_scale, "noise_scale")
         _count(self.nodes, "nodes")
         _count(self.substeps, "substeps")
+        check_splits(self.splits, "splits")
         if self.heads.mean_value.any() and not self.fixed:
             if self.nodes < 2:
                 raise ValueError(f"nodes must be at least 2 when mean_v is not zero, got {self.nodes}")
-            if not self.dt <= self.nodes * self.noise_scale:
+            if not self._drawn_dt <= self.nodes * self.noise_scale:
                 raise ValueError(
                     f"dt must be at most nodes * noise_scale = {self.nodes * self.noise_scale:g} "
-                    f"when mean_v is not zero, got {self.dt:g}"
+                    f"when mean_v is not zero, got {self._drawn_dt:g}"
                 )
 
     @property
@@ -166,12 +186,34 @@ class Homogenized:
         """Dimension of the tokens."""
         return self.heads.d
 
+    @property
+    def _drawn_dt(self) -> float:
+        """Step of the path as it was drawn: the step that fresh nodes serve for."""
+        return self.dt * self.splits / self.substeps
+
     def coarsen(self, factor: int) -> "Homogenized":
-        """The same path with steps `factor` times as long: its increments are sums of this law's (fixed nodes only)."""
+        """The same path with steps `factor` times as long: its increments are sums of this law's.
+
+        Fresh nodes allow it as far as `refine` went before: they change from one step of the path as drawn to the next.
+        """
         _count(factor, "factor")
-        if not self.fixed:
+        undone = math.gcd(factor, self.splits)
+        if not self.fixed and undone < factor:
             raise ValueError("only layers with fixed nodes can be coarsened; set fixed=True (nodes_fixed = true)")
-        return replace(self, dt=self.dt * factor, substeps=self.substeps * factor)
+        substeps = self.substeps * (factor // undone)
+        return replace(self, dt=self.dt * factor, substeps=substeps, splits=self.splits // undone)
+
+    def refine(self, factor: int) -> "Homogenized":
+        """The same path with steps `factor` times as short, a power of two: fixed and fresh nodes.
+
+        The Gaussian increments of a step are split by Brownian bridges (`particles.randomness.refined`), so those of
+        the fine steps sum to them; its fine steps keep its nodes.  With fresh nodes and a mean of the values c stays
+        that of the step as drawn: mean and covariance of (4) hold over each of its steps, for every factor.
+        """
+        check_splits(factor, "factor")
+        undone = math.gcd(factor, self.substeps)
+        splits = self.splits * (factor // undone)
+        return replace(self, dt=self.dt / factor, substeps=self.substeps // undone, splits=splits)
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`; C_m from mathematics (6)."""
@@ -183,7 +225,7 @@ class Homogenized:
 
     def _nodes(self, step: int) -> tuple[Array, Array]:
         if not self.fixed:
-            return self.heads.sample_query_key(self.noise.generator(Stream.HEADS, step), self.nodes)
+            return self.heads.sample_query_key(self.noise.generator(Stream.HEADS, step // self.splits), self.nodes)
         return self._fixed_nodes
 
     @cached_property
@@ -191,17 +233,20 @@ class Homogenized:
         return self.heads.sample_query_key(self.noise.generator(Stream.HEADS), self.nodes)
 
     def _mixing(self, step: int) -> Array:
-        rng = self.noise.generator(Stream.MIXING, step)
         dt, weight, eps = self.dt / self.substeps, 1.0 / self.nodes, self.noise_scale
-        matrices = rng.standard_normal((self.nodes, self.d, self.d))
-        scalars = rng.standard_normal(self.nodes)
+        numbers = refined(self._normals, self.noise, Stream.MIXING, step, self.splits)
+        matrices, scalars = numbers[: -self.nodes].reshape(self.nodes, self.d, self.d), numbers[-self.nodes :]
         mixing: Array = math.sqrt(eps * dt * weight) * self.heads.sigma_v * matrices
         mean = self.heads.mean_value
         if mean.any():
-            factor = 1.0 if self.fixed else math.sqrt((self.nodes - dt / eps) / (self.nodes - 1))
+            factor = 1.0 if self.fixed else math.sqrt((self.nodes - self._drawn_dt / eps) / (self.nodes - 1))
             spread = math.sqrt(weight) * (scalars - scalars.mean())
             mixing += (dt * weight + factor * math.sqrt(eps * dt) * spread)[:, None, None] * mean
         return mixing
+
+    def _normals(self, rng: np.random.Generator) -> Array:
+        """Those of the matrices G_m, then those of the scalars z_m."""
+        return rng.standard_normal(self.nodes * self.d**2 + self.nodes)
 
 
 @dataclass(frozen=True, eq=False)

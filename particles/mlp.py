@@ -8,17 +8,17 @@ the Gaussian field with this covariance.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from particles.arrays import Array
 from particles.kernels import Activation, DualKernel
-from particles.layers import Around, Layer, LayerLaw
+from particles.layers import Around, Layer, LayerLaw, refine_within
 from particles.pushes import FieldPush, MakeField, Push, Riders
 from particles.random_fields import FourierField, HarmonicField, draw
-from particles.randomness import Noise, Stream
+from particles.randomness import Noise, Stream, check_splits, refined
 from particles.retraction import Retraction, normalize
 from particles.tokens import Cloud
 
@@ -182,6 +182,7 @@ class WithMLP(Around):
     noise : source of randomness; its stream MLP is used.
     retraction : x, U -> T(x) of the block.
     substeps : number of fine steps whose increments are summed into one (set by `coarsen`).
+    splits : number of fine steps that share the increment of one step of the path as it was drawn (set by `refine`).
 
     Examples
     --------
@@ -201,8 +202,10 @@ class WithMLP(Around):
     noise: Noise
     retraction: Retraction = normalize
     substeps: int = 1
+    splits: int = 1
 
     def __post_init__(self) -> None:
+        check_splits(self.splits, "splits")
         if not self.block.width:
             self.block.kernel(self.law.d)  # refuses what has no kernel
         if isinstance(self.substeps, bool) or not isinstance(self.substeps, int | np.integer) or self.substeps < 1:
@@ -217,11 +220,28 @@ class WithMLP(Around):
         """The same path with longer steps: increments of the limit field are sums of this law's (width 0, d = 2, 3)."""
         if not isinstance(self.law, Coarsened):
             raise ValueError(f"{type(self.law).__name__} cannot be coarsened")
+        self._needs_series("coarsen")
+        undone = math.gcd(factor, self.splits)
+        substeps = self.substeps * (factor // undone)
+        return replace(self, law=self.law.coarsen(factor), substeps=substeps, splits=self.splits // undone)
+
+    def refine(self, factor: int) -> "WithMLP":
+        """The same path with shorter steps: increments of the limit field are split (width 0, d = 2, 3).
+
+        Those of a block of finite width are not Gaussian, and no sum of two independent ones like them.
+        """
+        check_splits(factor, "factor")
+        self._needs_series("refine")
+        undone = math.gcd(factor, self.substeps)
+        splits = self.splits * (factor // undone)
+        law = refine_within(self.law, factor)
+        return replace(self, law=law, substeps=self.substeps // undone, splits=splits)
+
+    def _needs_series(self, what: str) -> None:
         if self.block.width:
-            raise ValueError(f"width must be 0 (the limit field) to coarsen a path, got {self.block.width}")
+            raise ValueError(f"width must be 0 (the limit field) to {what} a path, got {self.block.width}")
         if self.most_points is not None:
-            raise ValueError(f"d must be 2 or 3 to coarsen the path of a limit field, got {self.d}")
-        return replace(self, law=self.law.coarsen(factor), substeps=self.substeps * factor)
+            raise ValueError(f"d must be 2 or 3 to {what} the path of a limit field, got {self.d}")
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`: the law's pushes, then the block's."""
@@ -236,5 +256,6 @@ class WithMLP(Around):
         if d not in (2, 3):
             return JointPush(kernel, scale, noise, step, self.retraction)
         fine = range(step * self.substeps, (step + 1) * self.substeps)
-        coefficients = scale * np.sum([draw(kernel, noise.generator(Stream.MLP, k)) for k in fine], axis=0)
+        drawn = [refined(partial(draw, kernel), noise, Stream.MLP, k, self.splits) for k in fine]
+        coefficients = scale * np.sum(drawn, axis=0)
         return FieldPush((HarmonicField if d == 3 else FourierField)(coefficients), self.retraction)

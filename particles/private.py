@@ -6,14 +6,14 @@ noise moves mu_t as a whole; private noise does not make it random at all.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from particles.arrays import Array
-from particles.layers import Around, Layer, LayerLaw
+from particles.layers import Around, Layer, LayerLaw, refine_within
 from particles.pushes import MakeField, Riders
-from particles.randomness import Noise, Stream
+from particles.randomness import Noise, Stream, check_splits, refined
 from particles.retraction import Retraction, normalize
 from particles.tokens import Cloud
 
@@ -27,6 +27,7 @@ class Diffusion:
     strength : nu dt; a smooth density is multiplied by exp(-strength l (l + d - 2)) in degree l.
     noise, step, replica : whose numbers; those of a token depend on its place among the points, not on their number.
     retraction : `geodesic` or `normalize`; both have weak order 1.
+    splits : steps that share one step's numbers, split by Brownian bridges (`WithPrivateNoise.refine`).
     """
 
     strength: float
@@ -34,11 +35,16 @@ class Diffusion:
     step: int
     replica: int = 0
     retraction: Retraction = normalize
+    splits: int = 1
 
     def increments(self, points: Array) -> Array:
         """sqrt(2 strength) xi at points (N, d), before the projection."""
-        rng = self.noise.generator(Stream.PRIVATE, self.step, self.replica)
-        return math.sqrt(2 * self.strength) * rng.standard_normal(points.shape)
+
+        def draw(rng: np.random.Generator) -> Array:
+            return rng.standard_normal(points.shape)
+
+        normals = refined(draw, self.noise, Stream.PRIVATE, self.step, self.splits, self.replica)
+        return math.sqrt(2 * self.strength) * normals
 
     def scatter(self, points: Array) -> Array:
         """Points (N, d) after independent steps; the first of more points take the steps that fewer would take."""
@@ -62,6 +68,7 @@ class WithPrivateNoise(Around):
     law : any law of layers on the sphere.
     nu : strength >= 0; 0 leaves the law as it is.
     noise, replica : source of the private numbers (stream PRIVATE); replicas share the common noise, not the private.
+    splits : number of steps that share the numbers of one step of the path as it was drawn (set by `refine`).
 
     Examples
     --------
@@ -79,8 +86,10 @@ class WithPrivateNoise(Around):
     noise: Noise
     replica: int = 0
     retraction: Retraction = normalize
+    splits: int = 1
 
     def __post_init__(self) -> None:
+        check_splits(self.splits, "splits")
         if not 0 <= self.nu < math.inf:  # written so that NaN is caught
             raise ValueError(f"nu must be finite and >= 0, got {self.nu}")
         if isinstance(self.law, WithPrivateNoise):
@@ -88,9 +97,14 @@ class WithPrivateNoise(Around):
         if isinstance(self.replica, bool) or not isinstance(self.replica, int | np.integer) or self.replica < 0:
             raise ValueError(f"replica must be an integer >= 0, got {self.replica!r}")
 
+    def refine(self, factor: int) -> "WithPrivateNoise":
+        """The same path with shorter steps: the law's, and each token's own increments split."""
+        return replace(self, law=refine_within(self.law, factor), splits=self.splits * factor)
+
     def layer(self, step: int) -> Layer:
         """Layer number `step`: the law's pushes, then the private step."""
         if self.nu == 0:
             return self.law.layer(step)
-        private = Diffusion(self.nu * self.dt, self.noise, step, self.replica, self.retraction)
+        strength = self.nu * self.dt
+        private = Diffusion(strength, self.noise, step, self.replica, self.retraction, self.splits)
         return (*self.law.layer(step), private)

@@ -4,10 +4,15 @@ A step's draws do not depend on what was drawn before, so a resumed run repeats 
 density and tokens that share a seed share their common noise.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, TypeVar
 
 import numpy as np
+
+Normals = TypeVar("Normals", bound=np.ndarray[Any, Any])
 
 
 class Stream(IntEnum):
@@ -18,6 +23,7 @@ class Stream(IntEnum):
     MLP = 2
     TOKENS = 3
     PRIVATE = 4
+    BRIDGE = 5
 
 
 @dataclass(frozen=True)
@@ -43,3 +49,47 @@ class Noise:
         """Return the generator of one stream at one step; always the same for the same arguments."""
         key = (int(self.member), int(stream), int(step), int(replica))
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(int(self.seed), spawn_key=key)))
+
+    def bridge(self, stream: Stream, step: int, node: int, replica: int = 0) -> np.random.Generator:
+        """Return the generator of what splits the numbers of one stream at one step: node 1 the whole step, 2 and 3 its
+        halves, 2k and 2k + 1 those of k."""
+        key = (int(self.member), int(Stream.BRIDGE), int(step), int(node), int(stream), int(replica))
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(int(self.seed), spawn_key=key)))
+
+
+def refined(
+    draw: Callable[[np.random.Generator], Normals],
+    noise: Noise,
+    stream: Stream,
+    fine: int,
+    splits: int,
+    replica: int = 0,
+) -> Normals:
+    """Numbers of the fine step `fine` on the path whose steps `splits` times as long have the numbers of the stream.
+
+    By Brownian bridges: an increment sqrt(h) z of a step h has the halves sqrt(h/2) (z + y)/sqrt(2) and
+    sqrt(h/2) (z - y)/sqrt(2) with new numbers y, (z, y) -> (z + y, z - y)/sqrt(2) being a rotation.  So the fine
+    numbers are independent of each other, sum to the coarse ones, and do not depend on how far they are split further
+    (tests/particles/test_refine.py).
+
+    Parameters
+    ----------
+    draw : standard normal numbers, or a linear image of them, always as many.
+    splits : a power of two; with 1 the numbers are those of the stream as they are.
+    """
+    step, place = divmod(fine, splits)
+    numbers = draw(noise.generator(stream, step, replica))
+    node, width = 1, splits
+    while width > 1:
+        width //= 2
+        second, place = divmod(place, width)
+        bridge = draw(noise.bridge(stream, step, node, replica))
+        numbers = math.sqrt(0.5) * (numbers - bridge if second else numbers + bridge)
+        node = 2 * node + second
+    return numbers
+
+
+def check_splits(splits: int, name: str = "refine") -> None:
+    """Refuse what is not a power of two: steps are refined by halving."""
+    if isinstance(splits, bool) or not isinstance(splits, int | np.integer) or splits < 1 or splits & (splits - 1):
+        raise ValueError(f"{name} must be a power of two (1, 2, 4, ...), got {splits!r}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from particles.arrays import Array, unit
 from particles.euclidean import AnyTokens
-from particles.layers import Around, Layer, LayerLaw
+from particles.layers import Around, Layer, LayerLaw, refine_within
 from particles.mlp import FiniteWidthField
 from particles.private import Diffusion
 from particles.pushes import AttentionPush, FieldPush, MakeField, Push, Riders
@@ -126,6 +126,10 @@ class PreNorm(Around):
     def __post_init__(self) -> None:
         if not 0 < self.gain < math.inf:  # written so that NaN is caught
             raise ValueError(f"gain must be positive and finite, got {self.gain}")
+
+    def refine(self, factor: int) -> "PreNorm":
+        """The same path with shorter steps of the law within."""
+        return replace(self, law=refine_within(self.law, factor))
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`."""

@@ -59,6 +59,7 @@ from particles.checkpoint_files import is_model
 from particles.input_files import noted
 from particles.kernels import ACTIVATIONS
 from particles.layer_files import read_heads, read_layers, read_tokens
+from particles.layers import refine_within
 from particles.mlp import too_many
 from particles.retraction import RETRACTIONS, Retraction
 from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
@@ -223,6 +224,7 @@ def build(c: Configuration) -> Experiment:
     norm = getattr(c.layers, "norm", "post")
     if norm != "post":
         law = PreNorm(law, 1.0 if norm == "pre" else law.d**0.5)
+    law = _refined(law, getattr(c.layers, "refine", 1))
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(recorded, RecordedLayers):
@@ -310,6 +312,14 @@ def _with_mlp(c: Configuration, law: LayerLaw) -> LayerLaw:
         return WithMLP(law, block, Noise(c.noise.seed, c.noise.member), RETRACTIONS[c.layers.retraction])
     except ValueError as error:
         raise ConfigError(f"layers.mlp: {error}") from None
+
+
+def _refined(law: LayerLaw, refine: int) -> LayerLaw:
+    """The law on the same path with shorter steps."""
+    try:
+        return law if refine == 1 else refine_within(law, refine)
+    except ValueError as error:
+        raise ConfigError(f"layers.refine = {refine}: {error}") from None
 
 
 def _heads(c: Configuration) -> IndependentEntries | FixedHeads | None:

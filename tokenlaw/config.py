@@ -124,7 +124,7 @@ class StepPlan:
 
     Attributes
     ----------
-    dt : step
+    dt : step, layers.dt/layers.refine
     n_steps : number of steps
     save_steps : steps after which a state is saved, the first (0) and the last (n_steps) included
     notes : sentences about rounding, to be said once
@@ -137,7 +137,7 @@ class StepPlan:
 
 
 def steps(configuration: Configuration, n_recorded: int | None = None) -> StepPlan:
-    """Round t_end and save_every to whole steps.
+    """Round t_end and save_every to whole steps of layers.dt, so that layers.refine leaves the records where they are.
 
     Parameters
     ----------
@@ -159,6 +159,7 @@ def steps(configuration: Configuration, n_recorded: int | None = None) -> StepPl
     """
     layers = configuration.layers
     notes: list[str] = []
+    refine: int = getattr(layers, "refine", 1)
     if layers.kind == "recorded":
         if n_recorded is None:
             raise TypeError("steps of recorded layers need n_recorded, the number of layers in the file")
@@ -184,7 +185,8 @@ def steps(configuration: Configuration, n_recorded: int | None = None) -> StepPl
         raise ConfigError(
             f"output.save_every = {save_every!r}: must let at most {MAX_RECORDS} states be saved"
         )
-    return StepPlan(dt, n_steps, (*saved, n_steps), tuple(notes))
+    save_steps = tuple(refine * step for step in (*saved, n_steps))
+    return StepPlan(dt / refine, refine * n_steps, save_steps, tuple(notes))
 
 
 def _whole(ratio: float) -> int:

@@ -151,13 +151,15 @@ def check_layers(c: "Configuration") -> None:
     if layers.kind == "transformer":
         dt, n_steps = layers.eta, float(layers.depth)
     else:
-        dt, n_steps = layers.dt, layers.t_end / layers.dt
+        dt, n_steps = layers.dt, layers.refine * (layers.t_end / layers.dt)
         if 0 < layers.t_end < layers.dt:
             refuse("layers.t_end", f" = {layers.t_end}: must be 0 or at least layers.dt = {layers.dt}")
         if not n_steps <= MAX_STEPS:
             refuse(
                 "layers.dt", f" = {dt}: must be so large that layers.t_end takes at most {MAX_STEPS} steps"
             )
+        _check_refine(c)
+        n_steps /= layers.refine  # records stand at steps of dt
     if not n_steps / max(1.0, c.output.save_every / dt) <= MAX_RECORDS:
         refuse(
             "output.save_every",
@@ -165,6 +167,18 @@ def check_layers(c: "Configuration") -> None:
         )
     if layers.kind == "homogenized":
         _check_noise(c, layers)
+
+
+def _check_refine(c: "Configuration") -> None:
+    """Gaussian increments can be split, those of an MLP block of finite width, or drawn at points, cannot."""
+    refine, mlp = getattr(c.layers, "refine", 1), getattr(c.layers, "mlp", None)
+    if refine == 1 or mlp is None:
+        return
+    known = "a limit field, width = 0, with model.d = 2 or 3"
+    if mlp.width:
+        refuse("layers.refine", f" = {refine}: must be 1 with layers.mlp.width = {mlp.width}; {known} can be refined")
+    if c.model.d not in DENSITIES:
+        refuse("layers.refine", f" = {refine}: must be 1 with layers.mlp and d = {c.model.d}; {known} can be refined")
 
 
 def _check_noise(c: "Configuration", layers: "HomogenizedLayers") -> None:

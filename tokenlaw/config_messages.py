@@ -25,6 +25,7 @@ _ELEMENT_ERRORS: Final = {
     "tuple_type": "a list",
 }
 _RANGE_ERRORS: Final = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+_UNREFINED: Final = {"transformer": "whose steps are its layers", "recorded": "which are given as they are"}
 _TABLE_ERRORS: Final = {"model_type", "model_attributes_type", "dict_type"}
 
 
@@ -143,6 +144,8 @@ def _unknown_key(place: _Place, key: str, value: object) -> str:
         if key in model.model_fields and model is not place.model
         for kind in kinds_of(model, place.parent)
     ]
+    if place.path == "layers.refine" and own in _UNREFINED:
+        return f"{place.path} = {show(value)}: not with layers.kind = {show(own)}, {_UNREFINED[own]}"
     if kinds:
         quoted = " or ".join(show(kind) for kind in kinds)
         return f"{place.path} = {show(value)}: belongs to {here}kind = {quoted}, not to {show(own)}"

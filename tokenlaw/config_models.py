@@ -20,6 +20,7 @@ from tokenlaw.config_types import (
     Matrix,
     NonNegative,
     Positive,
+    PowerOfTwo,
     Section,
     Seed,
     Vector,
@@ -38,6 +39,8 @@ RETRACTION_TEXT: Final = (
 Norm = Literal["post", "pre", "rms"]
 NORM_TEXT: Final = "where tokens are normalised: behind each block; before it, to length 1 or d**0.5 (rms)"
 PRIVATE_TEXT: Final = "strength nu of each token's own noise, nu times the Laplacian in the equation"
+REFINE_TEXT: Final = "power of two R: the same path with steps dt/R, to see the error of the step"
+POWER_TEXT: Final = "a power of two between 1 and 1048576"
 RADIUS_TEXT: Final = "length of the tokens at depth 0 in a residual stream (layers.norm pre or rms)"
 
 
@@ -150,6 +153,7 @@ class HomogenizedLayers(Section):
     norm: Norm = Field(default="post", description=NORM_TEXT)
     private_noise: NonNegative = Field(default=0.0, description=PRIVATE_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
+    refine: PowerOfTwo = Field(default=1, description=REFINE_TEXT, json_schema_extra={"allowed": POWER_TEXT})
 
 
 class TransformerLayers(Section):
@@ -178,6 +182,7 @@ class BallisticLayers(Section):
     retraction: Retraction = Field(default="normalize", description=RETRACTION_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
     norm: Norm = Field(default="post", description=NORM_TEXT)
+    refine: PowerOfTwo = Field(default=1, description=REFINE_TEXT, json_schema_extra={"allowed": POWER_TEXT})
 
 
 class ModifiedLayers(Section):
@@ -196,6 +201,7 @@ class ModifiedLayers(Section):
     scheme: Literal["euler", "rk4"] = Field(default="rk4", description="time stepping")
     retraction: Literal["normalize", "geodesic"] = Field(default="normalize", description=RETRACTION_TEXT)
     mlp: Mlp | None = Field(default=None, description="MLP block behind every attention block")
+    refine: PowerOfTwo = Field(default=1, description=REFINE_TEXT, json_schema_extra={"allowed": POWER_TEXT})
 
 
 class RecordedLayers(Section):

@@ -63,9 +63,17 @@ def unit_length(vector: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(entry / length for entry in scaled)
 
 
+def power_of_two(value: int) -> int:
+    """The value itself, where it is one: steps are refined by halving."""
+    if value & (value - 1):
+        raise ValueError("must be a power of two between 1 and 1048576")
+    return value
+
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+PowerOfTwo = Annotated[int, Field(ge=1, le=2**20), AfterValidator(power_of_two)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Vector = Annotated[tuple[float, ...], Strict(False)]  # TOML has lists; the entries stay strict
