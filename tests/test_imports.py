@@ -20,7 +20,7 @@ BELOW: dict[str, set[str]] = {
 # Library -> files that may import it: exact files, or everything under a folder (with a closing slash).
 CONFINED = {
     "shtns": ("spde/transforms.py",),
-    "ducc0": ("spde/transforms.py", "spde/dense.py", "spde/circle.py", "particles/"),
+    "ducc0": ("spde/transforms.py", "spde/dense.py", "spde/circle.py", "spde/density_maps.py", "particles/"),
     "torch": ("particles/torch_sdpa.py",),
 }
 
