@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import netCDF4
 
 from particles import checksum
-from particles.parallel import serially
+from particles.parallel import FILES, serially
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +37,16 @@ def reading(path: Path) -> Iterator[netCDF4.Dataset]:
         file = netCDF4.Dataset(path, "r")
     with contextlib.closing(file):
         yield file
+
+
+@serially
+def open_lazily(path: Path) -> xr.Dataset:
+    """`xr.open_dataset(path)`, of which any thread may read while others are at other files; it closes alike."""
+    backends: Any = xr.backends
+    manager = backends.CachingFileManager(netCDF4.Dataset, str(path), mode="r", lock=FILES)
+    dataset = xr.open_dataset(backends.NetCDF4DataStore(manager, mode="r", lock=FILES))
+    dataset.encoding["source"] = str(path)
+    return dataset
 
 
 @contextlib.contextmanager

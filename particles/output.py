@@ -138,7 +138,7 @@ class Recorder:
         *,
         realization: int | None = None,
     ) -> None:
-        self.path = None if path is None else path.resolve()  # a link stays a link
+        self.path = None if path is None else Path(path).resolve()  # a link stays a link
         self.static = xr.Dataset() if static is None else static
         self.attrs = {"Conventions": "CF-1.11", **versions(), **(attrs or {})}
         self.patience = patience
@@ -255,7 +255,7 @@ class Recorder:
         if self.path is None:
             return self._assemble()
         self.flush()
-        return xr.open_dataset(self.path)
+        return netcdf.open_lazily(self.path)
 
     def _assemble(self) -> xr.Dataset:
         records = xr.concat(self._pending, AXIS, data_vars="all", coords="minimal")

@@ -37,8 +37,33 @@ def threads() -> int:
     return int(text)
 
 
-FILES = threading.RLock()
-"""Held while a NetCDF file is read or written: the library ends the process where two threads are inside it."""
+class _FileLock:
+    """A lock that its holder may take again; sent to another process it is the one of that process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> str:
+        return "FILES"
+
+
+FILES = _FileLock()
+"""Held while a NetCDF file is opened, read, written, closed: the library ends the process with two threads in it."""
+
+# A child that is forked waits for the thread that is at a file: it would find the lock taken and the library half-way.
+os.register_at_fork(before=FILES.acquire, after_in_parent=FILES.release, after_in_child=FILES.release)
 
 
 def serially(function: Callable[Q, T]) -> Callable[Q, T]:

@@ -12,6 +12,7 @@ import xarray as xr
 from particles import checksum
 from particles.output import without_realization
 from particles.outside import refuse_outside
+from particles.parallel import FILES
 from tokenlaw.contents import DEPTH, OLD_NAMES, read
 from tokenlaw.tables import Table
 
@@ -39,6 +40,12 @@ WORTH_TELLING = (
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
     """Open a NetCDF file, a member's as if of a single run; ValueError where it, or something in it, cannot be read."""
+    with FILES, _opened(path) as dataset:
+        yield dataset
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[xr.Dataset]:
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     try:
