@@ -103,6 +103,11 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
                 f"pointwise density: unresolved from depth time {depth[lost[0]]:g} on" if lost.size
                 else "pointwise density: resolved throughout"
             )  # fmt: skip
+    if dataset.attrs.get("command") == "converge":
+        from tokenlaw import converge_files
+
+        if converge_files.holds(dataset):
+            lines += converge_files.lines(dataset)
     for name in sorted(dataset.attrs):
         if name.endswith("_version") or name in ("seed", "member", "command", "beta"):
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")

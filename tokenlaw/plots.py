@@ -92,6 +92,11 @@ def plot(dataset: xr.Dataset) -> Figure:
             from tokenlaw.predict import map_figure
 
             return map_figure(dataset)
+        if dataset.attrs.get("command") == "converge":
+            from tokenlaw import converge_files
+
+            if converge_files.holds(dataset):
+                return converge_files.figure(dataset)
     held = ", ".join(sorted(map(str, dataset.data_vars))) or "no variables"
     raise ValueError(
         "nothing in the file can be plotted; plots are made of density(depth_time, lat, lon) or (depth_time, lon), of "
