@@ -139,9 +139,20 @@ def converge(
     return _judged(key, observable, kind, together is not None, values, found, c)
 
 
+def inputs(path: Path, vary: str, overrides: Sequence[str] = ()) -> list[Path]:
+    """Files that a study reads."""
+    key, values = values_of(vary)
+    c = config.load(path, [*overrides, _assignment(key, values[-1])])
+    names = (getattr(section, "file", None) for section in (c.layers, c.initial, c.heads))
+    return [path, *(Path(name) for name in names if name)]
+
+
+def _assignment(key: str, value: float) -> str:
+    return f"{key}={int(value) if value == int(value) and abs(value) < 1e15 else repr(value)}"
+
+
 def _experiment(path: Path, overrides: Sequence[str], key: str, value: float, member: int) -> Experiment:
-    text = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-    return build(config.load(path, [*overrides, f"{key}={text}", f"noise.member={member}"]))
+    return build(config.load(path, [*overrides, _assignment(key, value), f"noise.member={member}"]))
 
 
 def _refuse_few(members: int, key: str, path: Path, overrides: Sequence[str]) -> None:

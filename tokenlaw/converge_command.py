@@ -45,10 +45,11 @@ def converge(
         from tokenlaw import converge_files as files
         from tokenlaw.tables import tell as say
 
+    overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
     written = None if out is None else files.names(out)
     if written is not None:
-        cli._check_outputs({"--out": written[0], "--out, picture": written[1]}, [config])
-    overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
+        read = study.inputs(config, vary, overrides)
+        cli._check_outputs({"--out": written[0], "--out, picture": written[1]}, read)
     key = vary.partition("=")[0].strip()
     tell = (lambda text: None) if quiet or json_ else (lambda text: typer.echo(f"{key}: {text} done", err=True))
     result = study.converge(config, vary, observable, members=members, overrides=overrides, progress=tell)

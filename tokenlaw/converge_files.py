@@ -86,7 +86,7 @@ def _attributes(text: str) -> dict[str, str]:
 def holds(dataset: xr.Dataset) -> bool:
     """Whether a dataset is the result of a study of convergence."""
     return dataset.attrs.get("command") == "converge" and all(
-        name in dataset.variables and dataset[name].dims == ("level",) for name in NEEDED
+        name in dataset.variables and dataset[name].dims == ("level",) and dataset[name].size for name in NEEDED
     )
 
 

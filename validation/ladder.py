@@ -4,7 +4,8 @@ Member r gives a number y_rk for rung k with mean C g_k(p) over members, p the o
 the rungs, sum_k w_k y_rk/g_k(p) or for positive y of log(mean y_rk)/g_k(p), has mean zero; the 95 percent interval
 holds the p that Student's t of the contrast over members does not refuse.  Members are independent; the rungs of one
 member need not be.  No finite ladder is asymptotic, so g_k (1 + sum_j b_j s_k^(jq)) is allowed for: s_k <= 1 is the
-ratio of value and first value, q = |p| between 1/2 and 1, b_j independent N(0, size^2), with the likeliest of NEXT.
+ratio of value and first value, q = |p| between 1/2 and 1, b_j independent normal of deviation size/2^(j-1), with the
+likeliest size of NEXT.
 """
 
 import math
@@ -22,7 +23,7 @@ NEXT = (0.2, 0.4, 0.6)  # sizes of the next terms beside the leading one, at the
 NEXT_TERMS = 3
 PRIOR = 0.3  # scale of the prior of that size
 STEEPEST = 30.0  # orders are looked for up to here
-EXACT = 1e-6  # relative error that is left to numbers that are not random
+EXACT = 1e-4  # relative error that is left to numbers that are not random
 SHIFT = 1e-4  # of p, for derivatives
 TINY = 1e-300
 
@@ -149,7 +150,8 @@ class Ladder:
     def _next_terms(self, p: float, mean: Array, spread: Array) -> tuple[float, Array]:
         """The level, and the covariance of the next terms."""
         scale = np.exp(-np.abs(np.log(self.values / self.values[0])) * np.clip(abs(p), 0.5, 1.0))
-        kernel = np.power.outer(np.multiply.outer(scale, scale), np.arange(1, NEXT_TERMS + 1)).sum(axis=-1)
+        pairs, terms = np.multiply.outer(scale, scale), np.arange(1, NEXT_TERMS + 1)
+        kernel = np.power.outer(pairs, terms) @ (0.25 ** (terms - 1))
         unit = 1.0 if self.positive else float(np.average(mean, weights=1 / spread))
         next_terms = (self.power * self.next_size * unit) ** 2 * kernel
         precision = np.linalg.inv(np.diag(spread) + next_terms)

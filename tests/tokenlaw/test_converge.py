@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from spde import DensityFlow
-from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call
+from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
 from tokenlaw.build import build
 from tokenlaw.config import load
 from tokenlaw.converge import converge
@@ -182,6 +182,11 @@ def test_file_and_picture(capsys):
     told = capsys.readouterr().out
     assert all(line in told for line in printed)
     assert call("plot", "f/a.nc", "--out", "c.png") == 0
+    tokens_file("t.nc")
+    assert call(*words, "--out", "t.nc", "--set", 'initial={kind = "tokens", file = "t.nc"}') == 2
+    assert "--out t.nc: is an input of this run" in capsys.readouterr().err
+    assert call("report", "b.nc", "--out", "b.html") == 2
+    capsys.readouterr()
     assert call(*words, "--out", "a.txt") == 2
     assert "--out a.txt: must end in .nc, or in one of jpeg" in capsys.readouterr().err
 
