@@ -15,8 +15,8 @@ from tokenlaw.build import Experiment, build
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.observables import NESTED, OBSERVABLES
+from validation.ladder import Order
 from validation.orders import order_of_distances, order_of_gaps, order_of_shifts, squares
-from validation.statistics import Slope
 
 MEMBERS = 8
 BENT = 4.0  # misfit from which a power law is doubted
@@ -52,8 +52,7 @@ class Convergence:
     ----------
     kind : "distance", "gap" or "shift": what the gaps are (`validation.orders`).
     coupled : all levels of a member meet the same noise.   members : how many.
-    slope : power law of the error in the value, None where there is none.
-    left : error at the last value by that law; None for distances.
+    slope : power law of the error in the value, with the error left at the last one; None where there is none.
     note : what a reader should know.   configuration : that of the last value.
     samples : (members, levels), the observable or its norm.
     """
@@ -64,8 +63,7 @@ class Convergence:
     coupled: bool
     members: int
     levels: tuple[Level, ...]
-    slope: Slope | None
-    left: float | None
+    slope: Order | None
     note: str
     configuration: Configuration = field(repr=False)
     samples: Array = field(repr=False)
@@ -203,9 +201,8 @@ def _judged(
             fit = order_of_gaps(used, gaps[:whole])
         else:
             fit = (order_of_distances if kind == "distance" else order_of_shifts)(used, rungs[:, :whole])
-    left = None if fit is None or kind == "distance" else _finite(fit.prefactor * values[-1] ** fit.value)
     note = _note(key, kind, rungs, whole, fit)
-    return Convergence(key, observable, kind, coupled, len(found), levels, fit, left, note, c, samples)
+    return Convergence(key, observable, kind, coupled, len(found), levels, fit, note, c, samples)
 
 
 def _padded(found: list[list[Last]]) -> list[list[Last]]:
@@ -243,7 +240,7 @@ def _before_zero(rungs: Array) -> int:
     return int(zero[0]) if zero.size else rungs.shape[1]
 
 
-def _note(key: str, kind: str, rungs: Array, whole: int, fit: Slope | None) -> str:
+def _note(key: str, kind: str, rungs: Array, whole: int, fit: Order | None) -> str:
     notes = []
     if whole == 0:
         return f"nothing changes with {key}"

@@ -19,7 +19,7 @@ from validation.verdict import Figure, Series
 
 NEEDED = ("gap", "key_value")
 GAPS = {"distance": "value", "gap": "gap to the next", "shift": "gap to the next"}
-FITTED = ("slope", "slope_low", "slope_high", "error_left")
+FITTED = ("slope", "slope_low", "slope_high", "error_left", "error_left_low", "error_left_high")
 COLUMNS = ("mean", "mean_error", "gap", "gap_error", "floor")
 
 
@@ -61,11 +61,12 @@ def as_dataset(result: Convergence) -> xr.Dataset:
         ("value", "slope of the error in the key"), ("error", "standard error of the slope"),
         ("low", "95 percent interval of the slope, lower end"), ("high", "95 percent interval of the slope, upper end"),
         ("prefactor", "c of the error c value^slope"), ("misfit", "chi^2 per degree of freedom"),
+        ("left", "error at the last value by the slope"), ("left_low", "the same, least over the interval"),
+        ("left_high", "the same, largest; infinite where errors do not fall"),
     ):  # fmt: skip
         number = np.nan if result.slope is None else getattr(result.slope, name)
-        data["slope" if name == "value" else f"slope_{name}"] = ((), number, _attributes(text))
-    left = np.nan if result.left is None else result.left
-    data["error_left"] = ((), left, _attributes("error at the last value by the slope"))
+        stored = {"value": "slope", "left": "error_left", "left_low": "error_left_low", "left_high": "error_left_high"}
+        data[stored.get(name, f"slope_{name}")] = ((), number, _attributes(text))
     c = result.configuration
     attributes = {
         "title": f"convergence of {result.observable} in {result.key}", "source": "tokenlaw converge",
@@ -128,9 +129,13 @@ def lines(dataset: xr.Dataset) -> list[str | Table]:
         told.append(
             f"slope {found['slope']:.3f}, 95 percent interval [{found['slope_low']:.3f}, {found['slope_high']:.3f}]"
         )
-        if np.isfinite(found["error_left"]):
-            last = dataset["key_value"].values[-1]
-            told.append(f"by this slope the error at {key} = {last:g} is {found['error_left']:.2g}")
+        if dataset.attrs.get("kind") != "distance" and np.isfinite(found["error_left"]):
+            low, high = found["error_left_low"], found["error_left_high"]
+            bound = f"to {high:.2g}" if np.isfinite(high) else "without an upper bound"
+            told.append(
+                f"by this slope the error at {key} = {dataset['key_value'].values[-1]:g} is {found['error_left']:.2g}, "
+                f"with the interval {low:.2g} {bound}"
+            )
     if dataset.attrs.get("note"):
         told.append(str(dataset.attrs["note"]))
     return told

@@ -29,19 +29,36 @@ TINY = 1e-300
 
 
 @dataclass(frozen=True)
+class Order(Slope):
+    """Power law error = prefactor value^p.
+
+    Attributes
+    ----------
+    left : error at the last value.   left_low, left_high : the same with the ends of the interval, and what the gaps
+        leave open of c; infinite where the errors do not fall towards the last value.
+    """
+
+    left: float
+    left_low: float
+    left_high: float
+
+
+@dataclass(frozen=True)
 class Contrast:
     """The contrast at one p.
 
     Attributes
     ----------
     mean, error : its mean over members and the standard error.   quantile : Student's, 97.5 percent.
-    level : the C of all rungs, its logarithm for positive samples.   misfit : chi^2 per degree of freedom.
+    level : the C of all rungs, its logarithm for positive samples.   level_error : relative standard error of C.
+    misfit : chi^2 per degree of freedom.
     """
 
     mean: float
     error: float
     quantile: float
     level: float
+    level_error: float
     misfit: float
 
     @property
@@ -56,21 +73,23 @@ class Ladder:
 
     Parameters
     ----------
-    values : (K,) positive, those of the rungs, coarse to fine.
+    values : (K,) positive, those of the rungs, coarse to fine.   last : the finest value, of a rung or not.
     samples : (R, K), with mean C shape(p); R = 1 where nothing is random.
-    shape : p -> g (K,), positive.
+    shape : p -> g (K,), positive.   prefactor : (p, C) -> c of the error c value^p.
     positive : the samples are: their logarithms are compared.   power : 2 where they are squares.
     next_size : size of the next terms.
     """
 
     values: Array
+    last: float
     samples: Array
     shape: Callable[[float], Array]
+    prefactor: Callable[[float, float], float]
     positive: bool = True
     power: int = 1
     next_size: float = NEXT[0]
 
-    def order(self) -> Slope | None:
+    def order(self) -> Order | None:
         """The order with its interval; None where the interval has no end."""
         p = self._root(self._rough())
         ladder = self
@@ -99,7 +118,8 @@ class Ladder:
         rest = mean - level
         misfit = float(rest @ precision @ rest) / (n_rungs - 2) if n_rungs > 2 else float("nan")
         quantile = float(special.stdtrit(min(freedom, 1e9), 0.975))
-        return Contrast(float(of_members.mean()), math.sqrt(variance), quantile, level, misfit)
+        level_error = precision.sum() ** -0.5 / (1.0 if self.positive else abs(level))
+        return Contrast(float(of_members.mean()), math.sqrt(variance), quantile, level, float(level_error), misfit)
 
     def _rows(self, p: float) -> Array:
         """Numbers of members with one mean on all rungs: y/g, or values of log(mean y/g)."""
@@ -171,7 +191,7 @@ class Ladder:
             costs.append(volume + float(rest @ precision @ rest) + (size / PRIOR) ** 2)
         return NEXT[int(np.argmin(costs))]
 
-    def _slope(self, p: float) -> Slope | None:
+    def _slope(self, p: float) -> Order | None:
         """The order p with its interval; a change of sign that is no zero is none."""
         if self.at(p).refused > 0:
             return None
@@ -182,14 +202,22 @@ class Ladder:
         low, high = (None if end is None else _zero(lambda q: self.at(q).refused, end) for end in ends)
         if low is None or high is None:
             return None
-        return Slope(p, error, low, high, self._level(p, best), best.misfit)
+        left = [self._prefactor(q) * self.last**q if self._falls(q) else math.inf for q in (p, low, high)]
+        open_ = math.exp(min(best.quantile * best.level_error / self.power, 700.0))
+        bounds = min(left) / open_, max(left) * open_
+        return Order(p, error, low, high, self._prefactor(p), best.misfit, left[0], *bounds)
 
-    def _level(self, p: float, best: Contrast) -> float:
-        """C, of the means as they are: the jackknife has made their logarithms a little larger."""
-        if not self.positive:
-            return best.level
-        plain = np.log(self.samples.mean(axis=0) / self.shape(p)) - self._rows(p).mean(axis=0)
-        return math.exp(best.level + float(plain.mean()))
+    def _falls(self, p: float) -> bool:
+        """Whether errors of order p fall towards the last value."""
+        return p * math.log(float(self.values[0]) / self.last) > 0
+
+    def _prefactor(self, p: float) -> float:
+        """c, of the means as they are: the jackknife has made their logarithms a little larger."""
+        level = self.at(p).level
+        if self.positive:
+            plain = np.log(self.samples.mean(axis=0) / self.shape(p)) - self._rows(p).mean(axis=0)
+            level = math.exp(level + float(plain.mean()))
+        return self.prefactor(p, level)
 
     def _root(self, p: float) -> float | None:
         """Where the contrast vanishes, looked for from p on; it falls as p rises."""

@@ -17,17 +17,15 @@ known order (tests/validation/test_orders.py::test_intervals_cover).
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.arrays import Array
-from validation.ladder import Ladder
-from validation.statistics import Slope
+from validation.ladder import Ladder, Order
 
 
-def order_of_distances(values: ArrayLike, distances: ArrayLike) -> Slope | None:
+def order_of_distances(values: ArrayLike, distances: ArrayLike) -> Order | None:
     """Order of numbers that go to zero themselves.
 
     Parameters
@@ -37,15 +35,16 @@ def order_of_distances(values: ArrayLike, distances: ArrayLike) -> Slope | None:
 
     Returns
     -------
-    Slope with prefactor c, distance = c value^slope; None where the interval has no end.
+    Order of distance = c value^p; None where the interval has no end.
     """
     v, samples = _checked(values, distances, 0)
     scale = _scale(v)
-    found = Ladder(v, samples, lambda p: (v / scale) ** p).order()
-    return None if found is None else replace(found, prefactor=found.prefactor * scale**-found.value)
+    return Ladder(
+        v, float(v[-1]), samples, lambda p: (v / scale) ** p, lambda p, level: level * math.exp(-p * math.log(scale))
+    ).order()
 
 
-def order_of_shifts(values: ArrayLike, shifts: ArrayLike) -> Slope | None:
+def order_of_shifts(values: ArrayLike, shifts: ArrayLike) -> Order | None:
     """Order of the mean error of a number, from its differences between neighbouring values.
 
     Parameters
@@ -55,18 +54,20 @@ def order_of_shifts(values: ArrayLike, shifts: ArrayLike) -> Slope | None:
 
     Returns
     -------
-    Slope with prefactor c, |mean error| = c value^slope; None where the interval has no end.
+    Order of |mean error| = c value^p; None where the interval has no end.
     """
     v, samples = _checked(values, shifts, 1)
     scale, sign = _scale(v), math.copysign(1.0, float(v[0] - v[1]))
-    found = Ladder(v[:-1], sign * samples, lambda p: sign * _common(v / scale, p), positive=False).order()
-    if found is None:
-        return None
-    prefactor = abs(found.prefactor / found.value) * scale**-found.value
-    return replace(found, prefactor=prefactor)
+
+    def prefactor(p: float, level: float) -> float:
+        return abs(level / p) * math.exp(-p * math.log(scale))
+
+    return Ladder(
+        v[:-1], float(v[-1]), sign * samples, lambda p: sign * _common(v / scale, p), prefactor, positive=False
+    ).order()
 
 
-def order_of_gaps(values: ArrayLike, gaps: Sequence[Array]) -> Slope | None:
+def order_of_gaps(values: ArrayLike, gaps: Sequence[Array]) -> Order | None:
     """Order of the root mean square error on one path, from differences between neighbouring values.
 
     Parameters
@@ -77,24 +78,24 @@ def order_of_gaps(values: ArrayLike, gaps: Sequence[Array]) -> Slope | None:
 
     Returns
     -------
-    Slope with prefactor c, root mean square error = c value^slope; None where the interval has no end.
+    Order of root mean square error = c value^p; None where the interval has no end.
     """
     v, samples = _checked(values, np.stack([squares(gap) for gap in gaps], axis=1), 1)
     scale, common = _scale(v), common_part(gaps)
+    units = v / scale
 
     def shape(p: float) -> Array:
-        smooth, rough = _common(v / scale, p) ** 2, np.abs(_common(v / scale, 2 * p))
+        smooth, rough = _common(units, p) ** 2, np.abs(_common(units, 2 * p))
         total: Array = common * smooth / _scale(smooth) + (1 - common) * rough / _scale(rough)
         return total
 
-    found = Ladder(v[:-1], samples, shape, power=2).order()
-    if found is None:
-        return None
-    first = found.prefactor * float(shape(found.value)[0])
-    p, units = found.value, v / scale
-    square = common * first / (p * _common(units, p)[0]) ** 2
-    square += (1 - common) * first / abs(2 * p * _common(units, 2 * p)[0])
-    return replace(found, prefactor=float(np.sqrt(square)) * scale**-p)
+    def prefactor(p: float, level: float) -> float:
+        first = level * float(shape(p)[0])  # the square of the first gap, and what its two parts say of the error
+        square = common * first / (p * _common(units, p)[0]) ** 2
+        square += (1 - common) * first / abs(2 * p * _common(units, 2 * p)[0])
+        return float(np.sqrt(square)) * math.exp(-p * math.log(scale))
+
+    return Ladder(v[:-1], float(v[-1]), samples, shape, prefactor, power=2).order()
 
 
 def squares(gap: Array) -> Array:

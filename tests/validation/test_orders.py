@@ -76,25 +76,29 @@ def to_the_last(problem, v, errors):
 
 def test_intervals_cover():
     """200 problems, 8 to 128 members with shared noise, a next term of up to 0.3 of the leading one."""
-    rng, inside, biased, known = np.random.default_rng(2), [], [], 0
+    rng, inside, bounded, biased, known = np.random.default_rng(2), [], [], [], 0
     for k in range(200):
         problem = (strong_half, strong_one, weak_one, nested_samples, sampling)[k % 5]
         v, errors, order = problem(rng, int(rng.choice([8, 32, 128])), rng.uniform(-0.3, 0.3))
         fit, old = found_order(problem, v, errors), to_the_last(problem, v, errors)
         if fit is not None:
             known += 1
+            if problem is not weak_one and problem is not sampling:
+                rms = np.sqrt((errors[..., -1] ** 2).sum(axis=1).mean())
+                bounded.append(fit.left_low < rms < fit.left_high)
             inside.append(fit.low <= order <= fit.high)
         if old is not None:
             biased.append(old.low <= order <= old.high)
     assert known > 180
     assert 0.90 <= np.mean(inside) <= 0.98
+    assert np.mean(bounded) > 0.95  # the error of the finest value, which nobody sees
     assert np.mean(biased) < 0.88  # with a finite reference, and intervals that are wider
 
 
 @pytest.mark.parametrize("v", [[4.0, 2.0, 1.0], [8.0, 4.0, 2.0, 1.0], [0.2, 0.1, 0.05, 0.00625], [1.0, 0.7, 0.3]])
 @pytest.mark.parametrize("p", [0.5, 1.0, 2.0, -0.5])
 def test_exact_powers(v, p):
-    """Gaps to the last of 8, 4, 2, 1 read order 1 as 1.16; those of three values have no slope at all."""
+    """Gaps to the last of 8, 4, 2, 1 read order 1 as 1.40; those of three values have no slope at all."""
     v = np.array(v)
     errors = np.random.default_rng(0).standard_normal((6, 2, 1)) * v**p
     fit = order_of_gaps(v, neighbours(errors))
@@ -121,6 +125,12 @@ def test_what_the_gaps_have_in_common():
     fit = order_of_gaps(v, neighbours(martingale(rng, 4000, 3, v)))
     assert abs(fit.value - 0.5) < 0.03
     assert fit.prefactor == pytest.approx(3**0.5, rel=0.1)
+    assert fit.left == pytest.approx((3 * v[-1]) ** 0.5, rel=0.15)
+    assert fit.left_low < (3 * v[-1]) ** 0.5 < fit.left_high
+    # an interval that reaches order 0 does not bound what is left
+    fit = order_of_gaps(v[:4], neighbours(martingale(rng, 4, 1, v[:4])))
+    assert fit.low < 0
+    assert fit.left_high == np.inf
 
 
 def test_noise_has_no_order():
