@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tokenlaw.converge_command import HELP, converge
 from tokenlaw.ensemble_command import ensemble
 from tokenlaw.predict_command import predict
 from tokenlaw.report_command import report
@@ -47,6 +48,7 @@ File = Annotated[Path, typer.Argument(metavar="F.nc", help="file of a run")]
 app.command()(predict)
 app.command()(ensemble)
 app.command()(report)
+app.command(help=HELP)(converge)
 
 
 def _version(wanted: bool) -> None:
@@ -155,30 +157,6 @@ def validate(
     studies.execute(
         claims or (), out, quick=quick, seed=seed, tell=lambda text: None if quiet else typer.echo(text, err=True)
     )
-
-
-@app.command()
-def converge(
-    config: Config,
-    vary: Annotated[str, typer.Option("--vary", metavar="KEY=A,B,C", help="key and its values, the finest last")],
-    observable: Annotated[str, typer.Option("--observable", metavar="NAME", help="what is looked at, at the end")],
-    members: Annotated[int, typer.Option("--members", metavar="N", help="realizations of the noise")] = 8,
-    json_: Annotated[bool, typer.Option("--json", help="print numbers as JSON")] = False,
-    seed: Seed = None,
-    quiet: Quiet = False,
-    set_: Set = None,
-) -> None:
-    """How an observable converges in one key: slope, interval, sampling floor."""
-    import json
-
-    with _heavy("dask"):
-        from tokenlaw import converge as study
-        from tokenlaw.tables import tell as say
-
-    overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
-    tell = (lambda value: None) if quiet or json_ else (lambda value: typer.echo(f"{vary}: {value:g} done", err=True))
-    result = study.converge(config, vary, observable, members=members, overrides=overrides, progress=tell)
-    say([json.dumps(result.as_json())] if json_ else study.table(result))
 
 
 @app.command("config")

@@ -1,33 +1,27 @@
-"""How an observable converges in one key of a configuration: slope, interval and sampling floor."""
+"""How an observable converges in one key of a configuration: slope, interval, what is left, sampling floor."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from particles import Homogenized, Recorder
-from particles.simulate import run
-from tokenlaw import config, memory, runs
+from particles.arrays import Array
+from tokenlaw import config
 from tokenlaw.build import Experiment, build
-from tokenlaw.config import ConfigError
-from tokenlaw.tables import Table
-from validation.statistics import Slope, slope
+from tokenlaw.config import ConfigError, Configuration
+from tokenlaw.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
+from tokenlaw.observables import NESTED, OBSERVABLES
+from validation.ladder import Order
+from validation.orders import order_of_distances, order_of_gaps, order_of_shifts, squares
 
-OBSERVABLES = {  # observable -> command whose file holds it
-    "mean_overlap": "simulate",
-    "mean_token": "simulate",
-    "coefficients": "solve",
-    "moment_defect": "solve",
-    "tail": "solve",
-    "coupled_rms": "compare",
-    "w2_chordal": "compare",
-    "w1_geodesic": "compare",
-}
-DISTANCES = ("coupled_rms", "w2_chordal", "w1_geodesic", "moment_defect", "tail")
-SAME_PATH = ("solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "heads.sigma", "output.")
+MEMBERS = 8
+BENT = 4.0  # misfit from which a power law is doubted
+FALLING = ("layers.dt", "solve.field_tol")  # keys whose finest value is the smallest
+MESHES = ("layers.refine", "layers.nodes", "solve.lmax", "simulate.tokens")  # whose finest value is the largest
 
 
 @dataclass(frozen=True)
@@ -37,14 +31,14 @@ class Level:
     Attributes
     ----------
     value : of the key.   mean, error : of the observable at the last depth over members (its norm, if not a number).
-    gap, gap_error : root mean square over members of the difference to the last value, or the observable itself where
-        it is a distance; for levels of unlike noise the difference of the means.
+    gap, gap_error : to the next value, None at the last: root mean square over members where they share their noise,
+        else the difference of the means; or the observable itself where it goes to zero.
     floor : what sampling alone shows: W_2 between two samples, or the standard error of a difference of means.
     """
 
     value: float
     mean: float
-    error: float
+    error: float | None
     gap: float | None
     gap_error: float | None
     floor: float | None
@@ -52,18 +46,35 @@ class Level:
 
 @dataclass(frozen=True)
 class Convergence:
-    """Levels of one key and the power law through their gaps; `coupled`: all levels meet the same noise."""
+    """Levels of one key and the power law of their errors.
+
+    Attributes
+    ----------
+    kind : "distance", "gap" or "shift": what the gaps are (`validation.orders`).
+    coupled : all levels of a member meet the same noise.   members : how many.
+    slope : power law of the error in the value, with the error left at the last one; None where there is none.
+    note : what a reader should know.   configuration : that of the last value.
+    samples : (members, levels), the observable or its norm.
+    """
 
     key: str
     observable: str
+    kind: str
     coupled: bool
+    members: int
     levels: tuple[Level, ...]
-    slope: Slope | None
+    slope: Order | None
     note: str
+    configuration: Configuration = field(repr=False)
+    samples: Array = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        return asdict(self)
+        plain = replace(self, configuration=None, samples=None)  # type: ignore[arg-type]
+        found = {name: value for name, value in asdict(plain).items() if name not in ("configuration", "samples")}
+        if self.slope is not None:
+            found["slope"] = {name: _finite(value) for name, value in found["slope"].items()}
+        return found
 
 
 def values_of(text: str) -> tuple[str, list[float]]:
@@ -88,139 +99,169 @@ def converge(
     vary: str,
     observable: str,
     *,
-    members: int = 8,
+    members: int | None = None,
     overrides: Sequence[str] = (),
-    progress: Callable[[float], None] = lambda value: None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> Convergence:
-    """Run a configuration at several values of one key, the last one being the reference.
+    """Run a configuration at several values of one key and fit the order in which an observable converges.
 
     Parameters
     ----------
-    path : configuration.   vary : "section.key=a,b,c", the value meant as finest last.
-    observable : one of OBSERVABLES, at the last depth.   members : realizations of the noise.
-    overrides : assignments as of --set.   progress : called with each value when it is done.
+    path : configuration.   vary : "section.key=a,b,c", coarse to fine; no value is taken for exact.
+    observable : one of OBSERVABLES, at the last depth.
+    members : realizations of the noise; by default 8, or 1 where nothing is random.
+    overrides : assignments as of --set.   progress : called with each member when it is done.
     """
     if observable not in OBSERVABLES:
         raise ConfigError(f"--observable {observable}: must be one of {', '.join(OBSERVABLES)}")
-    if members < 2:
-        raise ConfigError(f"--members {members}: must be at least 2")
     key, values = values_of(vary)
-    texts = [_write(value) for value in values]
-    experiments = [
-        [
-            build(config.load(path, [*overrides, f"{key}={text}", f"noise.member={member}"]))
-            for member in range(members)
-        ]
-        for text in texts
-    ]
-    coupled = key.startswith(SAME_PATH)
-    if key == "layers.dt" and (laws := _one_path(experiments, values)) is not None:
-        experiments, coupled = laws, True
-    samples, floors = [], []
-    for value, row in zip(values, experiments, strict=True):
-        found = [_last(experiment, observable) for experiment in row]
-        samples.append(np.array([pair[0] for pair in found]))
-        floors.append([pair[1] for pair in found])
-        progress(value)
-    levels = tuple(
-        _level(value, sample, samples[-1] if k < len(values) - 1 else None, floor, observable, coupled)
-        for k, (value, sample, floor) in enumerate(zip(values, samples, floors, strict=True))
+    if members is not None:
+        _refuse_few(members, key, path, overrides)
+    _refuse_order(vary, key, values)
+    _refuse_nothing(vary, key, observable)
+    rows = [[_experiment(path, overrides, key, value, 0)] for value in values]
+    c = rows[-1][0].configuration
+    count = members or (1 if nothing_random(c, OBSERVABLES[observable].command) else MEMBERS)
+    for value, row in zip(values, rows, strict=True):
+        row += [_experiment(path, overrides, key, value, member) for member in range(1, count)]
+    together = on_one_path(rows, key, values)
+    if together is None and observable == "nested_rms":
+        raise ConfigError(f"--observable nested_rms: needs values that share their noise, which {key} changes")
+    rows = rows if together is None else together
+    found = []
+    for member in range(count):
+        found.append(at_the_end([row[member] for row in rows], OBSERVABLES[observable], key))
+        progress(f"member {member + 1} of {count}")
+    kind = "distance" if key.startswith(OBSERVABLES[observable].vanishes or ("-",)) else "gap"
+    kind = "shift" if kind == "gap" and together is None else kind
+    return _judged(key, observable, kind, together is not None, values, found, c)
+
+
+def inputs(path: Path, vary: str, overrides: Sequence[str] = ()) -> list[Path]:
+    """Files that a study reads."""
+    key, values = values_of(vary)
+    c = config.load(path, [*overrides, _assignment(key, values[-1])])
+    names = (getattr(section, "file", None) for section in (c.layers, c.initial, c.heads))
+    return [path, *(Path(name) for name in names if name)]
+
+
+def _assignment(key: str, value: float) -> str:
+    return f"{key}={int(value) if value == int(value) and abs(value) < 1e15 else repr(value)}"
+
+
+def _experiment(path: Path, overrides: Sequence[str], key: str, value: float, member: int) -> Experiment:
+    return build(config.load(path, [*overrides, _assignment(key, value), f"noise.member={member}"]))
+
+
+def _refuse_few(members: int, key: str, path: Path, overrides: Sequence[str]) -> None:
+    """One member is enough where no noise is to be averaged."""
+    least = 1 if members == 1 and key != NESTED and pathwise(config.load(path, overrides)) else 2
+    if members < least:
+        raise ConfigError(f"--members {members}: must be at least 2; 1 will do for steps of layers without noise")
+
+
+def _refuse_order(vary: str, key: str, values: list[float]) -> None:
+    steps = np.diff(values)
+    if not (np.all(steps > 0) or np.all(steps < 0)):
+        raise ConfigError(f"--vary {vary}: must rise or fall throughout, the finest value last")
+    if (key in FALLING and steps[0] > 0) or (key in MESHES and steps[0] < 0):
+        way = "fall" if steps[0] > 0 else "rise"
+        raise ConfigError(f"--vary {vary}: the finest value comes last: {key} must {way}")
+
+
+def _refuse_nothing(vary: str, key: str, observable: str) -> None:
+    if OBSERVABLES[observable].command == "solve" and key.startswith("simulate."):
+        raise ConfigError(f"--vary {vary}: {observable} is the density's, which knows nothing of {key}")
+
+
+def _judged(
+    key: str, observable: str, kind: str, coupled: bool, values: list[float], found: list[list[Last]], c: Configuration
+) -> Convergence:
+    """Levels and fit of what the members end with."""
+    columns = [np.stack([last.value for last in column]) for column in zip(*_padded(found), strict=True)]
+    scale = [math.sqrt(column.shape[1]) for column in columns]  # of tokens: root mean square
+    samples = np.stack(
+        [np.linalg.norm(c.reshape(len(c), -1), axis=1) / s for c, s in zip(columns, scale, strict=True)], axis=1
     )
-    return _judged(key, observable, coupled, levels)
+    gaps = [one[:, : min(one.shape[1], two.shape[1])] - two[:, : one.shape[1]]
+            for one, two in pairwise(columns)]  # fmt: skip
+    floors = np.array([[last.floor for last in one] for one in found]).mean(axis=0)
+    if kind == "distance":
+        rungs = samples
+    elif kind == "gap":
+        rungs = np.stack([squares(gap) for gap in gaps], axis=1)
+    else:
+        rungs = samples[:, :-1] - samples[:, 1:]
+    levels = tuple(_level(k, value, samples, rungs, kind, floors) for k, value in enumerate(values))
+    whole = _before_zero(rungs)
+    fit = None
+    if whole >= 2:
+        used = values[: whole + (kind != "distance")]
+        if kind == "gap":
+            fit = order_of_gaps(used, gaps[:whole])
+        else:
+            fit = (order_of_distances if kind == "distance" else order_of_shifts)(used, rungs[:, :whole])
+    note = _note(key, kind, rungs, whole, fit)
+    return Convergence(key, observable, kind, coupled, len(found), levels, fit, note, c, samples)
 
 
-def _write(value: float) -> str:
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-
-
-def _one_path(experiments: list[list[Experiment]], values: list[float]) -> list[list[Experiment]] | None:
-    """Experiments in which a coarse path is the sum of the finest one, where fixed nodes allow it."""
-    finest = experiments[int(np.argmin(values))]
-    laws = [experiment.law for experiment in finest]
-    factors = [round(value / min(values)) for value in values]
-    whole = all(abs(value / min(values) - factor) < 1e-9 for value, factor in zip(values, factors, strict=True))
-    if not whole or not all(isinstance(law, Homogenized) and law.fixed for law in laws):
-        return None
+def _padded(found: list[list[Last]]) -> list[list[Last]]:
+    """Vectors of one length: coefficients of degrees that one value lacks are zero there."""
+    longest = max(last.value.shape[1] for last in found[0])
     return [
-        [replace(one, law=law.coarsen(factor)) for one, law in zip(row, laws, strict=True)]  # type: ignore[attr-defined]
-        for row, factor in zip(experiments, factors, strict=True)
+        [replace(last, value=np.pad(last.value, ((0, 0), (0, longest - last.value.shape[1])))) for last in one]
+        for one in found
     ]
 
 
-def _last(experiment: Experiment, observable: str) -> tuple[Any, float]:
-    """The observable at the last depth, and W_2 between two samples where the run has it."""
-    plan = replace(experiment.plan, save_steps=(0, experiment.plan.n_steps))
-    experiment = replace(experiment, plan=plan)
-    memory.refuse_run(OBSERVABLES[observable], experiment)
-    job = runs.JOBS[OBSERVABLES[observable]](experiment)
-    recorder = Recorder(static=job.static)
-    run(
-        job.start,
-        advance=lambda state, until: job.advance(state, until, None),
-        observe=job.observe,
-        save_steps=plan.save_steps,
-        recorder=recorder,
-    )
-    result = recorder.result()
-    floor = float(result["w2_floor"][-1]) if observable == "w2_chordal" else math.nan
-    return result[observable].values[-1], floor
+def _level(k: int, value: float, samples: Array, rungs: Array, kind: str, floors: Array) -> Level:
+    mean, error = _mean(samples[:, k])
+    gap = gap_error = floor = None
+    if k < rungs.shape[1]:
+        gap, gap_error = _mean(rungs[:, k])
+        if kind == "gap":
+            gap = math.sqrt(gap)
+            gap_error = None if gap_error is None else gap_error / (2 * gap) if gap > 0 else 0.0
+        if kind == "shift":
+            gap, floor = abs(gap), gap_error
+    if np.isfinite(floors[k]):
+        floor = float(floors[k])
+    return Level(value, mean, error, gap, gap_error, floor)
 
 
-def _level(
-    value: float, sample: Any, reference: Any, floors: list[float], observable: str, coupled: bool
-) -> Level:
-    n = len(sample)
-    sizes = np.linalg.norm(sample.reshape(n, -1), axis=1)
-    mean, error = float(sizes.mean()), float(sizes.std(ddof=1) / math.sqrt(n))
-    floor = None if math.isnan(floors[0]) else float(np.mean(floors))
-    if observable in DISTANCES:
-        return Level(value, mean, error, mean, error, floor)
-    if reference is None:
-        return Level(value, mean, error, None, None, floor)
-    if not coupled:
-        other = np.linalg.norm(reference.reshape(n, -1), axis=1)
-        spread = math.hypot(error, float(other.std(ddof=1) / math.sqrt(n)))
-        return Level(value, mean, error, abs(mean - float(other.mean())), spread, spread)
-    if sample.shape != reference.shape:
-        longest = max(sample.shape[1], reference.shape[1])  # coefficients by degree: those that lack are zero
-        sample, reference = (
-            np.pad(a, ((0, 0), (0, longest - a.shape[1]), (0, 0))) for a in (sample, reference)
-        )
-    squares = np.sum((sample - reference).reshape(n, -1) ** 2, axis=1)
-    rms = float(np.sqrt(squares.mean()))
-    spread = float(squares.std(ddof=1) / math.sqrt(n) / (2 * rms)) if rms > 0 else 0.0
-    return Level(value, mean, error, rms, spread, floor)
+def _mean(samples: Array) -> tuple[float, float | None]:
+    n = len(samples)
+    return float(samples.mean()), None if n < 2 else float(samples.std(ddof=1) / math.sqrt(n))
 
 
-def _judged(key: str, observable: str, coupled: bool, levels: tuple[Level, ...]) -> Convergence:
-    rows = [level for level in levels if level.gap is not None and level.gap_error is not None]
-    useful = [row for row in rows if row.gap and row.gap_error and row.gap > 2 * row.gap_error]
+def _before_zero(rungs: Array) -> int:
+    """Number of rungs before one where nothing is left to see."""
+    zero = np.flatnonzero(~np.any(rungs != 0, axis=0))
+    return int(zero[0]) if zero.size else rungs.shape[1]
+
+
+def _note(key: str, kind: str, rungs: Array, whole: int, fit: Order | None) -> str:
     notes = []
-    if len(useful) < len(rows):
-        notes.append(f"{len(rows) - len(useful)} of {len(rows)} gaps are within two standard errors of zero: left out")
-    if not coupled and observable not in DISTANCES:
-        notes.append("the values do not share their noise: gaps are differences of means; raise --members")
-    if len(useful) < 3:
-        notes.append("fewer than three gaps stand out of the sampling error: no slope")
-        return Convergence(key, observable, coupled, levels, None, "; ".join(notes))
-    x, gaps, errors = np.array([(row.value, row.gap, row.gap_error) for row in useful], dtype=float).T
-    fit = slope(x, gaps, errors)
-    return Convergence(key, observable, coupled, levels, fit, "; ".join(notes))
+    if whole == 0:
+        return f"nothing changes with {key}"
+    if whole < rungs.shape[1]:
+        notes.append(f"from value {whole + 1} on nothing changes: left out")
+    if kind == "shift":
+        notes.append(
+            "the values do not share their noise: gaps are differences of means; raise --members, or put the steps on "
+            "one path (layers.refine, or layers.dt with layers.nodes_fixed = true)"
+        )
+    if len(rungs) == 1:
+        notes.append("one member: the interval is that of the next terms")
+    if fit is None:
+        why = "fewer than two gaps" if whole < 2 else "the gaps do not stand out of the sampling error"
+        notes.append(f"no slope: {why}")
+    elif whole == 2:
+        notes.append("two gaps: nothing checks that they follow a power law")
+    elif fit.misfit > BENT:
+        notes.append(f"the gaps bend (chi^2 per degree of freedom {fit.misfit:.0f}): no power law over these values")
+    return "; ".join(notes)
 
 
-def table(result: Convergence) -> list[str | Table]:
-    """The result in a table and lines of text."""
-    what = "value" if result.observable in DISTANCES else "gap to the last"
-    rows = []
-    for level in result.levels:
-        cells = (level.gap, level.gap_error, level.floor)
-        gap, gap_error, floor = ("-" if cell is None else f"{cell:.3g}" for cell in cells)
-        rows.append((f"{level.value:g}", f"{level.mean:.6g}", f"{level.error:.2g}", gap, gap_error, floor))
-    head = (result.key, "mean", "error", what, "error", "floor")
-    lines: list[str | Table] = [Table((">16", ">15", ">11", ">17", ">11", ">11"), tuple(rows), head)]
-    if result.slope is not None:
-        fit = result.slope
-        lines.append(f"slope {fit.value:.3f}, 95 percent interval [{fit.low:.3f}, {fit.high:.3f}]")
-    if result.note:
-        lines.append(result.note)
-    return lines
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -165,6 +165,11 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
     if rows:
         lines.append(Table(("<28", ">12", ">12", ">12"), tuple(rows), ("", "first", "last", "largest")))
     lines += _resolution(dataset)
+    if dataset.attrs.get("command") == "converge":
+        from tokenlaw import converge_files
+
+        if converge_files.holds(dataset):
+            lines += converge_files.lines(dataset)
     for name in sorted(map(str, dataset.attrs)):
         if name.endswith("_version") or name in ("seed", "member", "command", "beta"):
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")

@@ -90,6 +90,12 @@ def plot(dataset: xr.Dataset) -> Figure:
             from tokenlaw.predict import map_figure
 
             return map_figure(dataset)
+        elif dataset.attrs.get("command") == "converge":
+            from tokenlaw import converge_files
+
+            if not converge_files.holds(dataset):
+                raise ValueError(_nothing(dataset, reasons))
+            return converge_files.figure(dataset)
         elif any(name in found for name in CURVES):
             figure = _plot_curves(found)
         else:
