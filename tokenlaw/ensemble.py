@@ -159,7 +159,8 @@ def _gather(
         try:
             future = ends.get(timeout=PATIENCE)
         except Empty:
-            if client.cluster is None and not client.scheduler_info()["workers"]:
+            # Not client.scheduler_info(): what it returns may just have been renewed without the workers.
+            if client.cluster is None and not client.nthreads():
                 told.note("the scheduler has no workers; waiting for them")
             continue
         if future.status in ("lost", "pending"):  # it ended, and its worker died before it was heard: done once more
