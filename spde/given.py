@@ -9,7 +9,7 @@ from particles.arrays import Array
 
 ROUNDING: Final = 1e-10  # of the mass of a narrow density: its exponent is as large as its concentration
 SINGLE: Final = 1e-6  # the same of values in single precision
-KNOWN: Final = 1e-2  # share by which the masses of two quadratures differ at most where one of them is believed
+KNOWN: Final = 0.1  # share by which the masses of three quadratures differ at most where the last is believed
 
 
 def density_at(law: Any, points: Array) -> tuple[Array, float]:
@@ -43,7 +43,7 @@ def density_at(law: Any, points: Array) -> tuple[Array, float]:
 def refuse_mass(masses: Sequence[float], n_nodes: int, volume: float) -> None:
     """ValueError for a density whose mass on finer and finer quadratures, the last of n_nodes, is not 1."""
     mass = masses[-1]
-    change = abs(mass - masses[-2]) if len(masses) > 1 else abs(mass)
+    change = max((abs(mass - before) for before in masses[-3:-1]), default=abs(mass))
     if not change <= KNOWN * abs(mass):
         raise ValueError(f"the initial density is too concentrated: {n_nodes} nodes give mass {mass:.6g}")
     if abs(mass - 1) > 3 * change:
