@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from particles.arrays import Array, as_array
+from particles.given import check_heads, check_values_apart
 from particles.heads import HeadLaw, ValuesApart
 from particles.pushes import AttentionPush, Push
 from particles.randomness import Noise, Stream, check_splits, refined
@@ -113,6 +114,7 @@ class RandomTransformer:
     def __post_init__(self) -> None:
         _positive(self.eta, "eta")
         _count(self.n_heads, "heads")
+        check_heads(self.heads, self.n_heads)
 
     @property
     def dt(self) -> float:
@@ -165,11 +167,10 @@ class Homogenized:
     splits: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.heads, ValuesApart):
-            raise TypeError(f"homogenized layers need values independent of A; {type(self.heads).__name__} has not")
         _positive(self.dt, "dt")
         _positive(self.noise_scale, "noise_scale")
         _count(self.nodes, "nodes")
+        check_values_apart(self.heads, self.nodes)
         _count(self.substeps, "substeps")
         check_splits(self.splits, "splits")
         if self.heads.mean_value.any() and not self.fixed:

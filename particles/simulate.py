@@ -12,11 +12,12 @@ from particles.arrays import Array, SolverError, unit
 from particles.attention import Attention, DirectField, FieldFactory, field_of
 from particles.buffers import reused
 from particles.euclidean import AnyTokens
+from particles.given import check_kernel
 from particles.layers import LayerLaw
 from particles.parallel import one_blas_thread
 from particles.pushes import AttentionPush, Field, FieldPush
 from particles.residual import PreNorm, start_points
-from particles.tokens import Cloud, mean_token, second_moment
+from particles.tokens import Cloud, WeightedPoints, mean_token, second_moment
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,6 +63,9 @@ def token_state(arrays: dict[str, Array]) -> TokenState:
 
 def schedule(n_steps: int, save_every: int) -> list[int]:
     """Steps to save: every `save_every`-th, the first and the last."""
+    for name, value in (("n_steps", n_steps), ("save_every", save_every)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"{name} must be a whole number of layers, got {value!r}")
     if n_steps < 0 or save_every < 1:
         raise ValueError(f"n_steps must be >= 0 and save_every >= 1, got {n_steps} and {save_every}")
     return sorted({*range(0, n_steps + 1, save_every), n_steps})
@@ -202,8 +206,11 @@ def simulate(
     >>> simulate(tokens, law, Softmax(2.0), n_steps=10, save_every=5).sizes["depth_time"]
     3
     """
+    if not isinstance(tokens, WeightedPoints):
+        raise TypeError(f"tokens must be Tokens(points), or EuclideanTokens in R^d, got {type(tokens).__name__}")
     if tokens.d != law.d:
         raise ValueError(f"tokens have dimension {tokens.d}, the layers {law.d}")
+    check_kernel(attention, law.d, itself=True)
     recorder = checkpoint if checkpoint is not None else output.Recorder(static=token_static(tokens.weights))
     run(
         TokenState(0, start_points(tokens, law, radius), tokens.weights),

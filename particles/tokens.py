@@ -57,6 +57,19 @@ def normalised(weights: Array, n: int) -> Array:
     return result
 
 
+def unit_lengths(points: Array, name: str) -> Array:
+    """Lengths (n,) of points (n, d), n >= 1; ValueError with the worst one unless all are 1 to 1e-6."""
+    # In chunks, because the temporaries of numpy's norm are twice the points.
+    with np.errstate(over="ignore"):  # an infinite length is told below
+        lengths = np.concatenate(by_chunks(lambda part: np.linalg.norm(points[part], axis=1), len(points)))
+    worst = int(np.argmax(np.abs(lengths - 1)))
+    if not abs(lengths[worst] - 1) <= 1e-6:
+        raise ValueError(
+            f"{name}s must be unit vectors; {name} {worst} has length {lengths[worst]:.6g}; divide each by its length"
+        )
+    return lengths
+
+
 class WeightedPoints:
     """Number, dimension and moments of points (n, d) with weights (n,) of sum 1."""
 
@@ -105,13 +118,5 @@ class Tokens(WeightedPoints):
         n, d = points.shape
         if n < 1 or d < 2:
             raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 2, got {points.shape}")
-        # In chunks, because the temporaries of numpy's norm are twice the points.
-        with np.errstate(over="ignore"):  # an infinite length is told below
-            norms = np.concatenate(by_chunks(lambda part: np.linalg.norm(points[part], axis=1), n))
-        worst = int(np.argmax(np.abs(norms - 1)))
-        if not abs(norms[worst] - 1) <= 1e-6:
-            raise ValueError(
-                f"tokens must be unit vectors; token {worst} has length {norms[worst]:.6g}; divide each by its length"
-            )
-        object.__setattr__(self, "points", points / norms[:, None])
+        object.__setattr__(self, "points", points / unit_lengths(points, "token")[:, None])
         object.__setattr__(self, "weights", normalised(self.weights, n))

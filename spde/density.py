@@ -15,10 +15,10 @@ from particles.harmonics import Coefficients
 from particles.initial import InitialDensity
 from particles.tokens import Cloud, Tokens, mean_token, second_moment
 from spde.domain import Domain
+from spde.given import ROUNDING, density_at, refuse_mass
 from spde.sphere import MAX_DEGREE, MIN_DEGREE
 
 MASS_TOLERANCE = 1e-13
-ROUNDING = 1e-10  # of the mass of a narrow density: its exponent is as large as its concentration
 NODE_MASS_TOLERANCE = 1e-6
 NEGATIVE = 1e-2  # a series below minus this share of its maximum is no density cut off at its degree
 
@@ -47,19 +47,20 @@ class Density:
         """Density of an initial law, with quadrature nodes carried beside it.
 
         carried: latitudes and longitudes of Gauss nodes; on the circle their product counts, of equispaced nodes.
-        Raises ValueError where the carried nodes do not integrate the density to 1e-6.
+        Raises ValueError where the carried nodes do not integrate the density to 1e-6, and TypeError or ValueError,
+        which name the cause, for a law without a density of mass 1 (tests/spde/test_given.py).
         """
-        before = math.inf
+        masses = [math.inf]
         for size in sphere.sizes(carried):
             points, area = sphere.quadrature(size)
-            values = law.pdf(points)
-            mass = float(area @ values)
-            settled = abs(mass - before) <= MASS_TOLERANCE and abs(mass - 1) <= ROUNDING
-            if abs(mass - 1) <= MASS_TOLERANCE or settled:
+            values, rounding = density_at(law, points)
+            masses.append(float(area @ values))
+            single = rounding > ROUNDING and abs(masses[-1] - 1) <= rounding
+            settled = abs(masses[-1] - masses[-2]) <= MASS_TOLERANCE and abs(masses[-1] - 1) <= ROUNDING
+            if abs(masses[-1] - 1) <= MASS_TOLERANCE or settled or single:
                 break
-            before = mass
-        if not abs(mass - 1) <= ROUNDING:
-            raise ValueError(f"the initial density is too concentrated: {len(area)} nodes give mass {mass:.6g}")
+        if not abs(masses[-1] - 1) <= rounding:
+            refuse_mass(masses[1:], len(area), sphere.volume)
         coefficients = sphere.project(values, size)
         coefficients[0] = 1 / math.sqrt(sphere.volume)
         return cls(sphere, coefficients, *_carry(law, sphere, carried, size))
@@ -79,7 +80,11 @@ class Density:
         cls, coefficients: Coefficients, sphere: Domain, carried: tuple[int, int] = (24, 48)
     ) -> "Density":
         """Density given by coefficients of any degree; it must be positive where the carried nodes are."""
-        law = SeriesLaw(coefficients, sphere)
+        law = SeriesLaw(_series(coefficients), sphere)
+        coefficients = law.coefficients
+        _ = sphere.degree_of(coefficients)  # refuses what is no number of coefficients
+        if not 0 < law.mass < math.inf:
+            raise ValueError(f"the mass of the density must be positive and finite, got {law.mass:g}")
         return cls(
             sphere,
             sphere.resized(coefficients / law.mass),
@@ -185,12 +190,22 @@ class SeriesLaw:
         return self.sphere.synthesis_at(self.coefficients / self.mass, points)
 
 
+def _series(coefficients: Coefficients) -> Coefficients:
+    """Coefficients as complex numbers; they may be given as real ones, or in a list."""
+    found = np.asarray(coefficients)
+    if found.dtype.kind not in "fiuc" or found.ndim != 1:
+        raise TypeError(f"coefficients must be numbers of shape (modes,), got {found.dtype} of shape {found.shape}")
+    if not np.isfinite(found).all():
+        raise ValueError("coefficients must be finite, got NaN or infinity")
+    return found.astype(np.complex128)
+
+
 def _carry(
     law: InitialDensity, sphere: Domain, carried: tuple[int, int], enough: tuple[int, int]
 ) -> tuple[Cloud, Array]:
     """Carried nodes of a law, and the log of its density there."""
     points, area = sphere.quadrature(carried)
-    values = law.pdf(points)
+    values, _ = density_at(law, points)
     if not values.min() >= -1e-10 * values.max():
         raise ValueError(f"the initial density is negative ({values.min():.3g}) where a carried node is")
     weights = area * values

@@ -10,18 +10,20 @@ from functools import partial
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from particles import output
 from particles.arrays import Array, SolverError, as_array
 from particles.attention import Attention, FieldFactory, field_of
 from particles.characteristics import Characteristics, tangent_move
+from particles.given import check_kernel
 from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
 from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import AttentionPush, Field, FieldPush
 from particles.residual import PreNorm
 from particles.simulate import Progress, run, schedule
-from particles.tokens import Cloud
+from particles.tokens import Cloud, WeightedPoints, unit_lengths
 from spde.density import Density
 from spde.diffusion import heat, nodes_anew
 from spde.domain import SPHERES, Domain
@@ -73,8 +75,9 @@ class DensityFlow:
         return isinstance(self.law, WithPrivateNoise) and self.law.nu > 0
 
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
-        """State at depth 0, with points (P, d) that ride on the flow."""
-        riders = np.zeros((0, self.sphere.d)) if passive is None else passive
+        """State at depth 0, with unit vectors (P, d) that ride on the flow; ValueError where they are none."""
+        check_kernel(self.attention, self.sphere.d)
+        riders = np.zeros((0, self.sphere.d)) if passive is None else _points(passive, self.sphere.d)
         along = None
         if self.characteristics:
             if density.node_log_density is None:
@@ -168,6 +171,15 @@ class DensityFlow:
         return static_of(self.sphere, nodes if self.characteristics else None)
 
 
+def _points(passive: ArrayLike, d: int) -> Array:
+    if isinstance(passive, WeightedPoints):
+        raise TypeError("passive points have no weights: give their positions, passive = tokens.points")
+    points = as_array(passive, "passive", (None, d))
+    if len(points):
+        unit_lengths(points, "passive point")
+    return points
+
+
 def solve(
     density: Density,
     law: LayerLaw,
@@ -195,7 +207,7 @@ def solve(
     field : factory of the velocity field.
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
         node_weight, entropy, area_defect, lyapunov and folds.
-    passive : (P, d) unit vectors that ride on the flow (twins of tokens, independent samples); saved as `passive`.
+    passive : (P, d) unit vectors (to 1e-6) that ride on the flow (twins of tokens, samples); saved as `passive`.
     remap_every, on_unresolved, carried : see `DensityFlow`.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
@@ -224,19 +236,16 @@ def solve(
     flow = DensityFlow(
         density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, carried
     )
-    riders = np.zeros((0, density.sphere.d)) if passive is None else as_array(
-        passive, "passive", (None, density.sphere.d)
-    )
     recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static(density.nodes))
 
     def observe(state: DensityState) -> xr.Dataset:
         found = flow.observe(state)
-        if len(riders):
+        if len(state.passive):
             found["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
         return found
 
     run(
-        flow.start(density, riders),
+        flow.start(density, passive),
         advance=partial(flow.advance, progress=progress),
         observe=observe,
         save_steps=schedule(n_steps, save_every),

@@ -12,7 +12,7 @@ import numpy as np
 from particles.arrays import Array
 from tokenlaw import config
 from tokenlaw.build import Experiment, build
-from tokenlaw.config import ConfigError, Configuration
+from tokenlaw.config import ConfigError
 from tokenlaw.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.observables import NESTED, OBSERVABLES
 from validation.ladder import Order
@@ -53,7 +53,7 @@ class Convergence:
     kind : "distance", "gap" or "shift": what the gaps are (`validation.orders`).
     coupled : all levels of a member meet the same noise.   members : how many.
     slope : power law of the error in the value, with the error left at the last one; None where there is none.
-    note : what a reader should know.   configuration : that of the last value.
+    note : what a reader should know.   experiment : that of the last value, of member 0.
     samples : (members, levels), the observable or its norm.
     """
 
@@ -65,13 +65,13 @@ class Convergence:
     levels: tuple[Level, ...]
     slope: Order | None
     note: str
-    configuration: Configuration = field(repr=False)
+    experiment: Experiment = field(repr=False)
     samples: Array = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        plain = replace(self, configuration=None, samples=None)  # type: ignore[arg-type]
-        found = {name: value for name, value in asdict(plain).items() if name not in ("configuration", "samples")}
+        plain = replace(self, experiment=None, samples=None)  # type: ignore[arg-type]
+        found = {name: value for name, value in asdict(plain).items() if name not in ("experiment", "samples")}
         if self.slope is not None:
             found["slope"] = {name: _finite(value) for name, value in found["slope"].items()}
         return found
@@ -134,7 +134,7 @@ def converge(
         progress(f"member {member + 1} of {count}")
     kind = "distance" if key.startswith(OBSERVABLES[observable].vanishes or ("-",)) else "gap"
     kind = "shift" if kind == "gap" and together is None else kind
-    return _judged(key, observable, kind, together is not None, values, found, c)
+    return _judged(key, observable, kind, together is not None, values, found, rows[-1][0])
 
 
 def inputs(path: Path, vary: str, overrides: Sequence[str] = ()) -> list[Path]:
@@ -175,7 +175,8 @@ def _refuse_nothing(vary: str, key: str, observable: str) -> None:
 
 
 def _judged(
-    key: str, observable: str, kind: str, coupled: bool, values: list[float], found: list[list[Last]], c: Configuration
+    key: str, observable: str, kind: str, coupled: bool, values: list[float], found: list[list[Last]],
+    experiment: Experiment,
 ) -> Convergence:
     """Levels and fit of what the members end with."""
     columns = [np.stack([last.value for last in column]) for column in zip(*_padded(found), strict=True)]
@@ -202,7 +203,7 @@ def _judged(
         else:
             fit = (order_of_distances if kind == "distance" else order_of_shifts)(used, rungs[:, :whole])
     note = _note(key, kind, rungs, whole, fit)
-    return Convergence(key, observable, kind, coupled, len(found), levels, fit, note, c, samples)
+    return Convergence(key, observable, kind, coupled, len(found), levels, fit, note, experiment, samples)
 
 
 def _padded(found: list[list[Last]]) -> list[list[Last]]:

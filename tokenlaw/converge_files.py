@@ -67,14 +67,14 @@ def as_dataset(result: Convergence) -> xr.Dataset:
         number = np.nan if result.slope is None else getattr(result.slope, name)
         stored = {"value": "slope", "left": "error_left", "left_low": "error_left_low", "left_high": "error_left_high"}
         data[stored.get(name, f"slope_{name}")] = ((), number, _attributes(text))
-    c = result.configuration
+    c = result.experiment.configuration
     attributes = {
         "title": f"convergence of {result.observable} in {result.key}", "source": "tokenlaw converge",
         "history": "written by tokenlaw converge", "command": "converge", "key": result.key,
         "observable": result.observable, "observable_text": OBSERVABLES[result.observable].text, "kind": result.kind,
         "coupled": int(result.coupled), "members": result.members, "note": result.note,
         "configuration": config.dumps(c), "seed": str(c.noise.seed), "Conventions": "CF-1.11",
-        **versions(), **input_sums(c),
+        **versions(), **input_sums(result.experiment),
     }  # fmt: skip
     values = ("level", [level.value for level in result.levels], _attributes(result.key))
     return xr.Dataset(data, {"key_value": values}, attributes)

@@ -188,7 +188,8 @@ class _Watch:
     def look(self, client: Client, files: Mapping[str, str]) -> Iterator[str]:
         """What is to be said; files: those of the members by the keys of their tasks."""
         workers = client.scheduler_info(n_workers=-1)["workers"]
-        if client.cluster is None and not workers:
+        # Not of these: what comes back may just have been renewed without the workers.
+        if client.cluster is None and not client.nthreads():
             yield "the scheduler has no workers; waiting for them"
         now = time.monotonic()
         for address, worker in workers.items():

@@ -16,7 +16,7 @@ from particles.arrays import Array, SolverError
 from particles.attention import FieldFactory
 from particles.euclidean import AnyTokens
 from particles.simulate import Progress, TokenState, advance_tokens, run, token_state, token_static, token_variables
-from particles.tokens import Cloud
+from particles.tokens import Cloud, unit_lengths
 from spde.density import Density
 from spde.records import node_weights
 from spde.solver import DensityFlow
@@ -66,6 +66,8 @@ class Comparison:
 
     def start(self, density: Density, tokens: AnyTokens, samples: tuple[Array, Array]) -> CompareState:
         """State at depth 0; samples are two independent draws (n, 3) of the density."""
+        for sample in samples:
+            unit_lengths(sample, "sampled point")
         passive = np.concatenate([tokens.points, *samples])
         return CompareState(self.flow.start(density, passive), TokenState(0, tokens.points, tokens.weights))
 

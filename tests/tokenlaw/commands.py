@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def start(*words):
     hear = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*COMMAND, *map(str, words)], preexec_fn=hear, **pipes)
+
+
+def until(condition, patience=300):
+    """Wait for what is bound to come; that it comes is the truth, the patience only ends a test that has failed."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def tokens_file(path, n=5, d=3, seed=1):

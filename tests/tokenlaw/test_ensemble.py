@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 from distributed import Client, Status
 
-from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
+from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start, until
 from tokenlaw import cli, cluster, config, ensemble, locks, members, runs
 from tokenlaw.build import build
 from tokenlaw.members import Outcome, Stopped, Task, run_member
@@ -319,13 +319,12 @@ def test_an_interrupted_ensemble_leaves_no_process(tmp_path):
     children = [int(word) for word in names.stdout.split()]
     assert len(children) >= 2
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (130, "", "interrupted; go on with --resume\n")
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{child}").exists() for child in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert {path.suffix for path in (tmp_path / "e").iterdir()} == {".nc", ".json"}
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    # Dask kills a worker that has not closed after four seconds: hidden files may be left, which --resume takes away.
+    kept = {path.suffix for path in (tmp_path / "e").iterdir() if not path.name.startswith(".")}
+    assert kept == {".nc", ".json"}
     began = [path.name for path in (tmp_path / "e").glob("*.nc")]
     with xr.open_dataset(tmp_path / "e" / began[0]) as dataset:
         last = int(dataset["step"][-1])

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from distributed import Client, LocalCluster
 
-from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, start, tokens_file
+from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, start, tokens_file, until
 from tokenlaw import cluster, config, ensemble, members, runs
 from tokenlaw.build import build
 from tokenlaw.locks import locked
@@ -99,12 +99,21 @@ def test_an_interrupted_ensemble_leaves_its_workers_free(scheduler):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == ("", "interrupted; go on with --resume\n")
+    assert process.communicate(timeout=300) == ("", "interrupted; go on with --resume\n")
     assert process.returncode == 130
+    until(lambda: not members.ledger(Path("e/member-00000.nc")).exists())  # it ends after its layer, however slow
     assert sorted(path.name for path in Path("e").iterdir()) == ["index.json", "member-00000.nc"]
     with xr.open_dataset("e/member-00000.nc") as dataset:
         assert int(dataset["step"][-1]) < 1000000
     assert call("ensemble", "c.toml", "--members", "1", "--out", "f", "--scheduler", scheduler) == 0
+
+
+def test_no_lack_of_workers_is_told_where_there_are_some(scheduler, monkeypatch, capsys):
+    """The client renews what it knows of the scheduler now and then, without the workers."""
+    monkeypatch.setattr(Client, "scheduler_info", lambda self, **_: {"workers": {}})
+    monkeypatch.setattr(ensemble, "PATIENCE", 1e-4)
+    assert call(*RUN, "1", "--scheduler", scheduler) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_worker_without_tokenlaw_is_named(serve, capsys):
