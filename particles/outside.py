@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from particles.interrupts import undisturbed
 from particles.parallel import serially
 
 # Numbers of HDF5's interface.
@@ -34,9 +35,8 @@ def refuse_outside(path: Path) -> None:
     if file < 0:  # of another format, or damaged; whoever opens it will say so
         return
     found: list[str] = []
-    try:
+    with undisturbed():  # what is raised inside a function that C calls is lost, and the rest of the file unseen
         library.visit(file, BY_NAME, NATIVE_ORDER, _visitor(library, file, found), None)
-    finally:
         library.H5Fclose(file)
     if found:
         raise ValueError(f"{path}: {found[0]}; a file must hold all its numbers itself")
