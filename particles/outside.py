@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from particles.interrupts import undisturbed
 from particles.parallel import serially
 
 # Numbers of HDF5's interface.
@@ -34,10 +35,11 @@ def refuse_outside(path: Path) -> None:
     if file < 0:  # of another format, or damaged; whoever opens it will say so
         return
     found: list[str] = []
-    try:
-        library.visit(file, BY_NAME, NATIVE_ORDER, _visitor(library, file, found), None)
-    finally:
+    with undisturbed():  # what is raised inside a function that C calls is lost, and the rest of the file unseen
+        ended = library.visit(file, BY_NAME, NATIVE_ORDER, _visitor(library, file, found), None)
         library.H5Fclose(file)
+    if ended < 0:
+        raise ValueError(f"{path}: not a readable NetCDF file (its links cannot be listed)")
     if found:
         raise ValueError(f"{path}: {found[0]}; a file must hold all its numbers itself")
 
@@ -59,13 +61,13 @@ def _data_outside(library: Any, file: int, name: bytes) -> str:
     """Where the data of an object stand, if it is a dataset and they are not in the file."""
     item = library.H5Oopen(file, name, DEFAULT)
     if item < 0:
-        return ""
+        return "cannot be opened"
     try:
         if library.H5Iget_type(item) != DATASET:
             return ""
         made = library.H5Dget_create_plist(item)
         if made < 0:
-            return ""
+            return "cannot be opened"
         try:
             if library.H5Pget_layout(made) == VIRTUAL:
                 return "is put together from other files"

@@ -7,7 +7,7 @@ import xarray as xr
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients
-from particles.input_files import arranged, last_record, numbers, open_input
+from particles.input_files import arranged, last_record, open_input
 from particles.output import without_realization
 from spde.density import SeriesLaw
 from spde.density_maps import read_map
@@ -27,7 +27,11 @@ def read_density(path: Path) -> SeriesLaw:
         for name in ("coefficients", "sh_degree", "sh_order"):
             if name not in dataset.variables:
                 raise ValueError(f"{path}: variable {name} is missing; a density file holds it")
-        dataset = _real_part_first(last_record(dataset, "coefficients", path), path)
+        dataset = last_record(dataset, "coefficients", path)
+        try:
+            dataset = real_part_first(dataset)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         pair = _real(arranged(dataset, "coefficients", path, ("mode", "part")), "coefficients", path)
         degree, order = (
             _whole(arranged(dataset, name, path, ("mode",)), name, path) for name in ("sh_degree", "sh_order")
@@ -65,17 +69,17 @@ def as_transforms_number(pair: Array, degree: "np.ndarray", order: "np.ndarray")
     return series
 
 
-def _real_part_first(dataset: xr.Dataset, path: Path) -> xr.Dataset:
-    """Real and imaginary part in this order, by their labels where the file has them."""
-    has = dataset.sizes.get("part")
-    if "part" in dataset.variables:
-        labels = [str(label) for label in np.ravel(numbers(dataset, "part", path))]
-        if sorted(labels) != ["imag", "real"]:
-            raise ValueError(f'{path}: part must be "real", "imag", got {", ".join(labels)[:60] or "nothing"}')
-        return dataset.isel(part=[labels.index("real"), labels.index("imag")])
-    if has != 2:
-        raise ValueError(f"{path}: coefficients must have the dimensions (mode, part = 2), got part = {has}")
-    return dataset
+def real_part_first(dataset: xr.Dataset) -> xr.Dataset:
+    """Real and imaginary part of coefficients in this order, by the labels of `part` where there are any."""
+    if "part" not in dataset["coefficients"].dims or dataset.sizes["part"] != 2:
+        dims = ", ".join(f"{dim} = {dataset.sizes[dim]}" for dim in dataset["coefficients"].dims)
+        raise ValueError(f"coefficients must have the dimensions (mode, part = 2), got ({dims})")
+    if "part" not in dataset.variables:
+        return dataset
+    labels = [str(label) for label in dataset["part"].values] if dataset["part"].dims == ("part",) else ["other axes"]
+    if sorted(labels) != ["imag", "real"]:
+        raise ValueError(f'part must be "real", "imag", got {", ".join(labels)[:60]}')
+    return dataset.isel(part=[labels.index("real"), labels.index("imag")])
 
 
 def _real(values: "np.ndarray", name: str, path: Path) -> Array:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from particles.arrays import Array, as_array
 from spde.circle import Circle
-from spde.density_files import as_transforms_number
+from spde.density_files import as_transforms_number, real_part_first
 from spde.domain import Domain
 from spde.sphere import MIN_DEGREE, Sphere
 
@@ -112,7 +112,7 @@ def _series(dataset: xr.Dataset) -> tuple[Domain, xr.DataArray]:
     degree, order = (np.asarray(dataset[name].values, dtype=np.int64) for name in COEFFICIENTS[1:])
     lmax = max(MIN_DEGREE, int(degree.max()))
     sphere: Domain = Circle(lmax) if np.array_equal(degree, order) else Sphere(lmax)
-    pair = dataset["coefficients"].transpose(..., "mode", "part")
+    pair = real_part_first(dataset)["coefficients"].transpose(..., "mode", "part")
     values = as_transforms_number(pair.values, degree, order)
     kept = {name: one for name, one in pair.coords.items() if not {"mode", "part"} & set(one.dims)}
     return sphere, xr.DataArray(values, kept, pair.dims[:-1])

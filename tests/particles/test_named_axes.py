@@ -11,6 +11,7 @@ from particles import Tokens
 from particles.closure_files import closure_from_file
 from particles.layer_files import read_heads, read_layers, read_tokens
 from spde.density_files import read_density
+from spde.fields import at_points
 
 RNG = np.random.default_rng(1)
 L, M, D, N = 3, 3, 3, 5  # equal, so that no shape tells one axis from another
@@ -89,6 +90,10 @@ def test_a_density_in_any_order_is_the_same_density(tmp_path):
     )  # fmt: skip
     law = read_density(saved(run, tmp_path / "a.nc"))
     turned = run.transpose("part", "mode", "depth_time").isel(mode=RNG.permutation(len(pairs)))
+    points = np.eye(3)
+    there = at_points(run, points).transpose("depth_time", "point")
+    for one in (turned, turned.sortby("part")):
+        assert np.abs(at_points(one, points).transpose("depth_time", "point") - there).max() < 1e-15
     for one in (turned, turned.sortby("part"), turned.sortby("depth_time", ascending=False)):
         assert np.array_equal(law.coefficients, read_density(saved(one, tmp_path / "b.nc")).coefficients)
     unlabelled = run.drop_vars("part")
@@ -96,8 +101,9 @@ def test_a_density_in_any_order_is_the_same_density(tmp_path):
     for one, told in (
         (run.assign_coords(part=["real", "real"]), 'part must be "real", "imag", got real, real'),
         (run.rename(mode="number"), "coefficients must have the dimensions (mode, part)"),
-        (run.isel(part=[0]), 'part must be "real", "imag", got real'),
-        (unlabelled.isel(part=[0]), "must have the dimensions (mode, part = 2), got part = 1"),
+        (run.isel(part=[0]), "must have the dimensions (mode, part = 2), got (mode = 10, part = 1)"),
+        (unlabelled.isel(part=[0]), "must have the dimensions (mode, part = 2), got (mode = 10, part = 1)"),
+        (unlabelled.rename(part="component"), "(mode, part = 2), got (mode = 10, component = 2)"),
     ):
         with pytest.raises(ValueError, match=re.escape(told)):
             read_density(saved(one, tmp_path / "c.nc"))
