@@ -62,6 +62,7 @@ faults: $(TEST_DONE) $(SHTNS_DONE) ## kill runs, fill disks, damage files, break
 
 fuzz: $(TEST_DONE) $(SHTNS_DONE) ## 20,000 inputs, most of them broken: is each taken, or refused in one line? (long)
 	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz --examples 20000
+	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz.worked --examples 3000
 
 cf: $(TEST_DONE) ## do the files keep to the CF conventions? (a checker in an environment of its own, .venv/cf)
 	@test -x $(VENV)/cf/bin/compliance-checker || { $(PY) -m venv $(VENV)/cf && $(VENV)/cf/bin/python -m pip --quiet \
