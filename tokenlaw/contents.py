@@ -92,7 +92,7 @@ def held(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, str]]:
         if given is not None:
             try:
                 found[name] = _in_form(name, dataset.variables[given].to_base_variable())
-            except NoUse as error:
+            except ValueError as error:  # no use, too large, or not to be read
                 reasons[name] = str(error)
     for name, reason in (*_misplaced(dataset, found), *_misfits(found)):
         reasons.setdefault(name, reason)
