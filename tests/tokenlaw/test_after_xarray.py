@@ -1,5 +1,6 @@
 """Files after ordinary xarray work: drawn and told as far as they go, or refused in a line; never a wrong picture."""
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -210,3 +211,40 @@ def test_numbers_with_units_of_time_stay_numbers(tmp_path):
     with opened(tmp_path / "f.nc") as dataset:
         assert "depth time: 0 to 0.1 in 2 records" in map(str, describe(dataset, tmp_path / "f.nc"))
         assert titles(plot(dataset)) == ["depth 0", "depth 0.1"]
+
+
+CONFIGURATIONS = (
+    "model = 5", '[model]\nd = "x"\nbeta = "y"', "[model]\nd = 3", "[layers]\nkind = 5\ndt = true", "a =", "[" * 3000,
+    "[model]\nd = 3\nbeta = nan", "x = " + "9" * 5000, "heads = [1, 2]\n[layers]\nkind = 1979-05-27", "\x00",
+    '[layers]\nkind = "recorded"\nprivate_noise = "x"', "[model]\nd = 3\nbeta = [1, 2]\nattention = {a = 1}",
+)  # fmt: skip
+
+
+def test_what_a_file_says_of_its_run_may_be_anything():
+    """Structure that no run writes: sections that are none, attributes of other kinds."""
+    tokens = worked.token_file(np.random.default_rng(0))
+    odd = [{"configuration": text} for text in CONFIGURATIONS]
+    odd += [{name: value} for name in ("title", "beta", "seed") for value in (np.arange(3), np.nan, "", b"x")]
+    with worked.small():
+        for attrs in odd:
+            for use in (worked.tell, worked.page):
+                assert worked.loss(use, tokens.assign_attrs(attrs))[0] == ""
+        for value in (np.arange(3), np.nan, "x"):
+            layers = worked.layers_file(np.random.default_rng(0)).assign_attrs(beta=value)
+            assert worked.loss(worked.draw, layers)[0] == ""
+
+
+def test_a_variable_that_cannot_be_read_is_left_out(tmp_path, capsys):
+    """Text where a factor should be; a value that a type cannot hold."""
+    file = tmp_path / "f.nc"
+    density_file(2, lat=LAT[::6], lon=LON[::6]).to_netcdf(file)
+    with netCDF4.Dataset(file, "a") as raw:
+        raw["mean_overlap"].setncattr("scale_factor", "x")
+        raw["moment_defect"].setncattr("units", "hours")
+    with opened(file) as dataset, worked.small():
+        figure = plot(dataset)
+        assert page(dataset, "f.nc")
+    assert len(titles(figure)) == 2
+    assert not [axes for axes in figure.axes if "overlap" in axes.get_ylabel()]
+    assert call("info", file) == 0
+    assert "variable mean_overlap cannot be read (" in capsys.readouterr().out
