@@ -62,6 +62,7 @@ faults: $(TEST_DONE) $(SHTNS_DONE) ## kill runs, fill disks, damage files, break
 
 fuzz: $(TEST_DONE) $(SHTNS_DONE) ## 20,000 inputs, most of them broken: is each taken, or refused in one line? (long)
 	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz --examples 20000
+	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz.worked --examples 3000
 
 lowest: $(TEST_DONE) ## run the tests with the lowest versions that pyproject.toml allows, in .venv/lowest
 	$(PY) tests/lowest.py >$(VENV)/lowest.txt

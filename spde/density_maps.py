@@ -1,13 +1,12 @@
 """Densities given as maps, rho(lat, lon) or rho(lon): coefficients by the quadrature that the coordinates stand for.
 
 a_lm = int rho conj(Y_lm) dS, exact for a density whose degree the grid resolves: on Gauss latitudes by their weights,
-on equiangular ones by resampling the meridians (ducc0.sht.analysis_2d); on the circle by the FFT.
+on equiangular ones by resampling the meridians (ducc0); on the circle by the FFT.
 """
 
 import math
 from pathlib import Path
 
-import ducc0
 import numpy as np
 import xarray as xr
 
@@ -17,6 +16,7 @@ from particles.input_files import numbers
 from spde.circle import Circle
 from spde.density import SeriesLaw
 from spde.sphere import MAX_DEGREE, MIN_DEGREE, Sphere
+from spde.transforms import analysis_of_map
 
 MASS_WITHIN = 1e-3  # a map whose mass is farther from 1 is not normalised, or its grid does not resolve it
 ON_GRID = 2e-3  # of the distance of neighbours: rounding of coordinates, in single precision or to three decimals
@@ -76,9 +76,7 @@ def _on_sphere(values: Array, axes: dict[str, Array], path: Path) -> SeriesLaw:
     lmax = min(_largest_degree(geometry, len(rows)), (values.shape[1] - 1) // 2, MAX_DEGREE)
     if lmax < 1:
         raise ValueError(f"{path}: density on {values.shape[0]} x {values.shape[1]} places resolves no degree; {HOW}")
-    series = ducc0.sht.analysis_2d(
-        map=np.ascontiguousarray(values)[None], spin=0, lmax=lmax, geometry=geometry, phi0=math.radians(first)
-    )[0]
+    series = analysis_of_map(values, lmax, geometry, math.radians(first))
     if mirrored:  # north and south exchanged: Y_lm takes the sign (-1)^(l + m)
         degrees, orders = mode_numbers(lmax)
         series = series * (1 - 2 * ((degrees + orders) % 2))

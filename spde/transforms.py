@@ -140,3 +140,16 @@ def plan(backend: str, lmax: int, nlat: int, nphi: int) -> Transforms:
     if backend == "shtns" and module is not None:
         return _ShtnsTransforms(module, lmax, nlat, nphi)
     return DuccTransforms(lmax, nlat, nphi)
+
+
+def analysis_of_map(values: Array, lmax: int, geometry: str, first: float) -> Coefficients:
+    """Coefficients up to lmax of a map (rings, longitudes), by the quadrature of its rings.
+
+    Parameters
+    ----------
+    values : north to south, eastward.   geometry : of the rings, as ducc0 names it.   first : longitude, radians.
+    """
+    found: Coefficients = ducc0.sht.analysis_2d(
+        map=np.ascontiguousarray(values)[None], spin=0, lmax=lmax, geometry=geometry, phi0=first
+    )[0]
+    return found

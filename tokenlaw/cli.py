@@ -130,7 +130,10 @@ def info(file: File) -> None:
         tell(describe_encoder(file))
         return
     with opened(file) as dataset:
-        text = describe(dataset, file)
+        try:
+            text = describe(dataset, file)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
     tell(text)
 
 

@@ -42,7 +42,7 @@ class Scale:
         What is not known has the code of 0, too; no place is drawn there.
         """
         field = np.where(np.isnan(field), 0.0, field)
-        share = np.clip(field / self.top, 0.0, 1.0) ** self.power
+        share = np.clip(np.clip(field, 0.0, self.top) / self.top, 0.0, 1.0) ** self.power
         codes = self.first + np.round((TABLE - self.first) * share)
         if self.first:
             codes = np.where(field < -NEGATIVE_SHARE * max(field.max(), 0.0), 0.0, codes)

@@ -92,10 +92,10 @@ def held(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, str]]:
         if given is not None:
             try:
                 found[name] = _in_form(name, dataset.variables[given].to_base_variable())
-            except NoUse as error:
+            except ValueError as error:  # no use, too large, or not to be read
                 reasons[name] = str(error)
     for name, reason in (*_misplaced(dataset, found), *_misfits(found)):
-        reasons[name] = reason
+        reasons.setdefault(name, reason)
         found.pop(name, None)
     over_depth = [v.sizes[DEPTH] for v in found.values() if DEPTH in v.dims]
     n = over_depth[0] if over_depth else 1
@@ -263,7 +263,7 @@ def _depth(dataset: xr.Dataset, n: int, found: dict[str, xr.Variable]) -> tuple[
     variable = dataset.variables.get(DEPTH)
     if variable is None or variable.dims not in ((DEPTH,), ()) or variable.size != n:
         initial = {"tokens", "weight"} >= set(found)  # tokens of a file of initial tokens are at depth 0
-        return DEPTH, np.arange(n, dtype=np.float64), {} if initial and n == 1 else {"counted": 1}
+        return (DEPTH, np.zeros(1), {}) if initial and n == 1 else (DEPTH, np.arange(1.0, n + 1), {"counted": 1})
     values = _numbers(DEPTH, variable).reshape(n) if variable.dtype.kind in "fiu" else np.full(n, np.nan)
     if not np.isfinite(values).all():
         raise ValueError(f"{DEPTH} must hold finite numbers")

@@ -17,6 +17,7 @@ from tokenlaw.contents import DEPTH, OLD_NAMES, read
 from tokenlaw.tables import Table
 
 Array = npt.NDArray[np.float64]
+Summary = tuple[str, str, tuple[float, float, float]]
 
 WORTH_TELLING = (
     ("mass", "mass"),
@@ -102,18 +103,24 @@ def describe_encoder(path: Path) -> list[str | Table]:
     return lines
 
 
-def summaries(dataset: xr.Dataset) -> Iterator[tuple[str, str, tuple[float, float, float]]]:
+def summaries(dataset: xr.Dataset, lost: list[str] | None = None) -> Iterator[Summary]:
     """Name, words, and first, last and largest value over the records of what is worth telling.
 
     Values are found by the name of their dimension depth_time: a number for each token becomes the root of its mean
-    square; of several realizations first and last are means over them, the largest is that of all.
+    square; of several realizations first and last are means over them, the largest is that of all.  A variable that
+    cannot be read is left out, and why goes to `lost`.
     """
     for name, text in WORTH_TELLING:
         given = next((one for one in (name, OLD_NAMES.get(name)) if one in dataset.variables), None)
         variable = None if given is None else dataset.variables[given]
         if variable is None or not _countable(variable):
             continue
-        found = _over_records(dataset, name, variable)
+        try:
+            found = _over_records(dataset, name, variable)
+        except ValueError as error:
+            if lost is not None:
+                lost.append(str(error))
+            continue
         known = np.isfinite(found)
         if known.any():
             known_at = known.any(axis=1)
@@ -161,10 +168,11 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
     depths = _depths(dataset)
     if len(depths):
         lines.append(f"depth time: {depths.min():g} to {depths.max():g} in {len(depths)} records")
-    rows = [(text, *(f"{value:.4g}" for value in numbers)) for _, text, numbers in summaries(dataset)]
+    lost: list[str] = []
+    rows = [(text, *(f"{value:.4g}" for value in numbers)) for _, text, numbers in summaries(dataset, lost)]
     if rows:
         lines.append(Table(("<28", ">12", ">12", ">12"), tuple(rows), ("", "first", "last", "largest")))
-    lines += _resolution(dataset)
+    lines += [*lost, *_resolution(dataset)]
     if dataset.attrs.get("command") == "converge":
         from tokenlaw import converge_files
 

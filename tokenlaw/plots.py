@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from tokenlaw.contents import (
     selected,
     values_of,
 )
-from tokenlaw.drawing import Axes, Figure, new_figure, own_style, written
+from tokenlaw.drawing import Axes, Figure, own_style, written
 from tokenlaw.globes import DOTS, density_globes, token_globes, top
+from tokenlaw.layout import bar, canvas, note
 from tokenlaw.report_words import depth_label
 from tokenlaw.rings import density_rings, token_rings
 from tokenlaw.tables import printable
@@ -34,11 +35,6 @@ Array = npt.NDArray[np.float64]
 __all__ = ["plot", "save"]
 
 RECORDS = 6  # spheres of a figure
-WIDTH = 7.2  # inches: two columns of a journal
-GLOBE = 2.15  # inches, height of a row of spheres with its titles
-PANEL = 1.95  # inches, height of the curves
-ROW_GAP = 0.55  # inches between two rows of curves
-BELOW = 0.78  # inches: axis labels and the footnote
 STYLE: Any = {  # the types of the keys differ between versions of matplotlib
     "font.size": 8.0,
     "axes.titlesize": 8.5,
@@ -96,20 +92,20 @@ def plot(dataset: xr.Dataset) -> Figure:
             if not converge_files.holds(dataset):
                 raise ValueError(_nothing(dataset, reasons))
             return converge_files.figure(dataset)
-        elif any(name in found for name in CURVES):
+        elif _fitting(found, *CURVES):
             figure = _plot_curves(found)
         else:
             raise ValueError(_nothing(dataset, reasons))
         lost = [f"{name} not drawn: it {reasons[name]}" for name in ("density", "tokens") if name in reasons]
         if lost:
-            _note(figure, "  ·  ".join(lost), line=1)
+            note(figure, "  ·  ".join(lost), line=1)
         return _over_depth(figure, found)
 
 
 def _nothing(dataset: xr.Dataset, reasons: Mapping[str, str]) -> str:
     """Why there is no picture: what it could be made of, what there is, and what is wrong with it."""
     there = ", ".join(sorted(printable(name) for name in dataset.data_vars)) or "no variables"
-    wrong = "".join(f"; {name} {reason}" for name, reason in reasons.items())
+    wrong = "".join(f"; {name} {reasons[name]}" for name in ("density", "tokens", "mixing") if name in reasons)
     return (
         f"nothing in the file can be plotted; plots are made of {forms_of('density')}, of {forms_of('tokens')}, of "
         f"both, of curves over depth_time, or of {forms_of('mixing')} and query_key, or query and key; "
@@ -149,7 +145,6 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
 
 PICTURES = {"jpeg", "jpg", "pdf", "png", "svg", "svgz", "tif", "tiff", "webp"}  # others lose transparency
 TOKENS = {2: token_rings, 3: token_globes}
-CURVES = ("mean_overlap", "tokens_mean_overlap", *panels.DISTANCES, "spectral_tail", "moment_defect")
 
 
 def _with_density(
@@ -157,9 +152,9 @@ def _with_density(
 ) -> tuple[Figure, list[Axes]]:
     """Figure with the density on S^2 or S^1 at the records shown, and the panels below, still empty."""
     on_sphere = "lat" in dataset["density"].dims
-    figure, places, below = _canvas(len(shown), n_panels, bar=0.7 if on_sphere else 0.0, n_below=n_below)
+    figure, places, below = canvas(len(shown), n_panels, beside=0.7 if on_sphere else 0.0, n_below=n_below)
     if on_sphere:
-        density_globes(figure, places, _bar(figure, places), dataset, shown)
+        density_globes(figure, places, bar(figure, places), dataset, shown)
     else:
         density_rings(figure, places, dataset, shown)
     return figure, below
@@ -170,77 +165,78 @@ def _plot_density(dataset: xr.Dataset) -> Figure:
     depth = _depth(dataset)
     shown = _records(depth)
     n = dataset.sizes["token"] if "tokens" in dataset else 0
-    curves = [draw for draw in (_overlap, _distances if n else _certificates) if draw(None, dataset)]
-    if not n:
-        curves.append(_extremes)
-    below = [draw for draw in (_entropy, _exponents, _node_densities) if draw(None, dataset)]
+    curves = _fitting(dataset, _overlap, *([_distances] if n else [_certificates, _extremes]))
+    below = _fitting(dataset, _entropy, _exponents, _node_densities)
     figure, axes = _with_density(dataset, shown, len(curves), len(below))
-    for draw, place_ in zip((*curves, *below), axes, strict=True):
-        draw(place_, dataset)
-    _note(figure, _certificate(dataset) + (f"  ·  {DOTS:,} tokens drawn" if n > DOTS else ""))
+    for draw, where in zip((*curves, *below), axes, strict=True):
+        draw(where, dataset)
+    note(figure, _certificate(dataset) + (f"  ·  {DOTS:,} tokens drawn" if n > DOTS else ""))
     return figure
 
 
 def _plot_curves(dataset: xr.Dataset) -> Figure:
     """The curves of a file without density and tokens."""
-    curves = [draw for draw in (_overlap, _distances, _certificates) if draw(None, dataset)]
-    figure, _, axes = _canvas(0, len(curves))
-    for draw, place_ in zip(curves, axes, strict=True):
-        draw(place_, dataset)
-    _note(figure, _certificate(dataset))
+    curves = _fitting(dataset, *CURVES)
+    figure, _, axes = canvas(0, len(curves))
+    for draw, where in zip(curves, axes, strict=True):
+        draw(where, dataset)
+    note(figure, _certificate(dataset))
     return figure
 
 
-# Each draws a panel where there are axes, and says whether the file has what it takes.
-
-
-def _overlap(axes: Axes | None, dataset: xr.Dataset) -> bool:
+def _overlap(axes: Axes, dataset: xr.Dataset) -> None:
     tokens = f"{dataset.sizes['token']:,} tokens" if "tokens" in dataset and not selected(dataset) else "tokens"
     names = {"mean_overlap": "density", "tokens_mean_overlap": tokens}
     curves = {label: dataset[name].values for name, label in names.items() if name in dataset}
-    if axes is not None:
-        panels.overlap(axes, _depth(dataset), curves)
-    return bool(curves)
+    panels.overlap(axes, _depth(dataset), curves)
 
 
-def _distances(axes: Axes | None, dataset: xr.Dataset) -> bool:
-    if axes is not None:
-        panels.distances(axes, _depth(dataset), dataset)
-    return any(name in dataset for name in panels.DISTANCES)
+def _distances(axes: Axes, dataset: xr.Dataset) -> None:
+    panels.distances(axes, _depth(dataset), dataset)
 
 
-def _certificates(axes: Axes | None, dataset: xr.Dataset) -> bool:
-    if axes is not None:
-        panels.certificates(axes, _depth(dataset), dataset)
-    return "spectral_tail" in dataset or "moment_defect" in dataset
+def _certificates(axes: Axes, dataset: xr.Dataset) -> None:
+    panels.certificates(axes, _depth(dataset), dataset)
 
 
-def _extremes(axes: Axes | None, dataset: xr.Dataset) -> bool:
-    if axes is not None:
-        extremes = _largest_and_smallest(dataset)
-        panels.extremes(axes, _depth(dataset), extremes[:, 0], extremes[:, 1], _unit(dataset))
-    return "density" in dataset
+def _extremes(axes: Axes, dataset: xr.Dataset) -> None:
+    extremes = _largest_and_smallest(dataset)
+    panels.extremes(axes, _depth(dataset), extremes[:, 0], extremes[:, 1], _unit(dataset))
 
 
-def _entropy(axes: Axes | None, dataset: xr.Dataset) -> bool:
-    if axes is not None:
-        d = 3 if "lat" in dataset["density"].dims else 2
-        panels.entropy(axes, _depth(dataset), dataset["entropy"].values, d)
-    return "entropy" in dataset
+def _entropy(axes: Axes, dataset: xr.Dataset) -> None:
+    d = 3 if "lat" in dataset["density"].dims else 2
+    panels.entropy(axes, _depth(dataset), dataset["entropy"].values, d)
 
 
-def _exponents(axes: Axes | None, dataset: xr.Dataset) -> bool:
-    if axes is not None:
-        panels.exponents(axes, _depth(dataset), dataset["lyapunov"].values)
-    return "lyapunov" in dataset
+def _exponents(axes: Axes, dataset: xr.Dataset) -> None:
+    panels.exponents(axes, _depth(dataset), dataset["lyapunov"].values)
 
 
-def _node_densities(axes: Axes | None, dataset: xr.Dataset) -> bool:
-    if axes is not None:
-        at_nodes, weights = values_of(dataset, "node_log_density"), dataset["node_weight"].values
-        on_grid = _largest_and_smallest(dataset)[:, 0]
-        panels.node_densities(axes, _depth(dataset), at_nodes, weights, on_grid, _unit(dataset))
-    return "node_log_density" in dataset and "node_weight" in dataset
+def _node_densities(axes: Axes, dataset: xr.Dataset) -> None:
+    at_nodes, weights = values_of(dataset, "node_log_density"), dataset["node_weight"].values
+    on_grid = _largest_and_smallest(dataset)[:, 0]
+    panels.node_densities(axes, _depth(dataset), at_nodes, weights, on_grid, _unit(dataset))
+
+
+Draw = Callable[[Axes, xr.Dataset], None]
+FILLED_BY: dict[Draw, tuple[set[str], ...]] = {  # sets of variables, of which one must be there
+    _overlap: ({"mean_overlap"}, {"tokens_mean_overlap"}),
+    _distances: tuple({name} for name in panels.DISTANCES),
+    _certificates: ({"spectral_tail"}, {"moment_defect"}),
+    _extremes: ({"density"},),
+    _entropy: ({"entropy"},),
+    _exponents: ({"lyapunov"},),
+    _node_densities: ({"node_log_density", "node_weight"},),
+}
+
+
+CURVES = (_overlap, _distances, _certificates)
+
+
+def _fitting(dataset: xr.Dataset, *panels_: Draw) -> list[Draw]:
+    """Those panels that the file can fill."""
+    return [draw for draw in panels_ if any(names <= set(dataset) for names in FILLED_BY[draw])]
 
 
 def _unit(dataset: xr.Dataset) -> str:
@@ -261,7 +257,7 @@ def _plot_tokens(dataset: xr.Dataset) -> Figure:
     n, d = dataset.sizes["token"], dataset.sizes["component"]
     unit = on_sphere(ends, dataset["tokens"].dtype)
     draw = TOKENS.get(d) if unit else None
-    figure, globes, (left, middle, right) = _canvas(len(shown) if draw else 0, 3, bar=0.0)
+    figure, globes, (left, middle, right) = canvas(len(shown) if draw else 0, 3, beside=0.0)
     mean, second = _token_moments(dataset)
     titles = [place(dataset, int(k)) for k in shown]
     if draw:
@@ -273,7 +269,7 @@ def _plot_tokens(dataset: xr.Dataset) -> Figure:
     if "radius" in dataset:
         radius = np.sqrt(np.mean(values_of(dataset, "radius") ** 2, axis=1))[[0, -1]]
         count += f", directions of a residual stream  ·  radius (r.m.s.) from {radius[0]:.3g} to {radius[1]:.3g}"
-    _note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and n > DOTS else ""))
+    note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and n > DOTS else ""))
     return figure
 
 
@@ -285,13 +281,13 @@ def on_sphere(tokens: Sequence[Array], kind: Any) -> bool:
 
 def _plot_layers(dataset: xr.Dataset) -> Figure:
     forms = "query_key" in dataset or {"query", "key"} <= set(dataset)
-    figure, _, axes = _canvas(0, ("mixing" in dataset) + forms)
+    figure, _, axes = canvas(0, ("mixing" in dataset) + forms)
     if "mixing" in dataset:
         panels.layer_mixing(axes[0], values_of(dataset, "mixing"))
     if forms:
         panels.layer_forms(axes[-1], dataset)
     n_layers, n_heads, d = (dataset.sizes[dim] for dim in ("layer", "head", "col"))
-    _note(figure, f"{n_layers} layers of {n_heads} heads in dimension {d}")
+    note(figure, f"{n_layers} layers of {n_heads} heads in dimension {d}")
     return figure
 
 
@@ -327,12 +323,6 @@ def _certificate(dataset: xr.Dataset) -> str:
     return "  ·  ".join(parts)
 
 
-def _note(figure: Figure, text: str, line: int = 0) -> None:
-    figure.text(
-        0.5, (0.1 + 0.12 * line) / figure.get_figheight(), text, ha="center", va="bottom", fontsize=7, color="#404040"
-    )
-
-
 def _depth(dataset: xr.Dataset) -> Array:
     return np.asarray(dataset["depth_time"].values, dtype=np.float64)
 
@@ -340,38 +330,3 @@ def _depth(dataset: xr.Dataset) -> Array:
 def _records(depth: Array) -> npt.NDArray[np.int64]:
     """Evenly spaced records, the first and the last among them."""
     return np.unique(np.linspace(0, len(depth) - 1, RECORDS).round().astype(np.int64))
-
-
-def _canvas(
-    n_globes: int, n_panels: int, bar: float = 0.7, n_below: int = 0
-) -> tuple[Figure, list[Axes], list[Axes]]:
-    """Rows of three spheres above a row of panels and, below it, another; in inches, so that nothing overlaps."""
-    rows, columns = -(-n_globes // 3), min(n_globes, 3)
-    above = 0.12 + GLOBE * rows
-    lowest = BELOW + (PANEL + ROW_GAP if n_below else 0.0)  # foot of the first row of panels
-    height = (lowest + PANEL if n_panels else lowest - ROW_GAP if n_below else BELOW) + above + (0.15 if rows else 0.0)
-    figure = new_figure(WIDTH, height)
-
-    def axes(left: float, bottom: float, width: float, tall: float) -> Axes:
-        return figure.add_axes((left / WIDTH, bottom / height, width / WIDTH, tall / height))
-
-    side = 2.05
-    margin = (WIDTH - bar - side * columns) / 2  # the colour bar takes `bar` on the right
-    globes = [
-        axes(margin + side * (k % 3), height - 0.12 - GLOBE * (k // 3 + 1) + 0.18, side, GLOBE - 0.4)
-        for k in range(n_globes)
-    ]
-    pad = 0.65
-    row_axes = []
-    for count, foot in ((n_panels, lowest), (n_below, BELOW)):
-        width = (WIDTH - 0.18) / max(count, 1) - pad
-        row_axes += [axes(pad + k * (width + pad), foot, width, PANEL) for k in range(count)]
-    return figure, globes, row_axes
-
-
-def _bar(figure: Figure, globes: list[Axes]) -> Axes:
-    """Axes of the colour bar, to the right of the spheres."""
-    boxes = [axes.get_position() for axes in globes]
-    bottom, top = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
-    middle, tall = (bottom + top) / 2, 0.72 * (top - bottom)
-    return figure.add_axes((max(box.x1 for box in boxes) + 0.012, middle - tall / 2, 0.014, tall))

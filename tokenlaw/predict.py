@@ -278,6 +278,7 @@ def map_figure(found: "xr.Dataset") -> "Figure":
     """The map, logarithmic in everything; grey where there is no collapse."""
     import numpy as np
 
+    from tokenlaw.contents import read
     from tokenlaw.drawing import LogNorm, StrMethodFormatter, new_figure, own_style
     from tokenlaw.tables import printable
 
@@ -285,7 +286,7 @@ def map_figure(found: "xr.Dataset") -> "Figure":
     if field.dtype.kind not in "fiu" or not field.size:
         raise ValueError(f"collapse_depth must hold numbers, got {field.size} of type {field.dtype}")
     y, x = field.dims
-    depth = np.asarray(field.values, dtype=np.float64)
+    depth = read("collapse_depth", field.variable)
     depth = np.where((depth > 0) & (depth < 1e150), depth, np.nan)
     finite = depth[np.isfinite(depth)]
     least, most = (max(1.0, finite.min()), max(2.0, finite.max())) if finite.size else (1.0, 2.0)

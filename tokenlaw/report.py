@@ -90,7 +90,7 @@ def _run_of(dataset: xr.Dataset) -> xr.Dataset:
     found, reasons = held(dataset)
     if "density" not in found and "tokens" not in found:
         there = ", ".join(sorted(printable(name) for name in dataset.data_vars)) or "no variables"
-        wrong = "".join(f"; {name} {reason}" for name, reason in reasons.items())
+        wrong = "".join(f"; {name} {reasons[name]}" for name in ("density", "tokens") if name in reasons)
         raise ValueError(
             f"a report is made of the file of a run: {forms_of('density')}, {forms_of('tokens')}, or both; "
             f"the file has {there}{wrong}"
