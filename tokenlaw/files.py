@@ -35,6 +35,7 @@ WORTH_TELLING = (
     ("w2_chordal", "W2, chordal"),
     ("w1_geodesic", "W1, geodesic"),
     ("w2_floor", "W2 between two samples"),
+    ("w1_floor", "W1 between two samples"),
 )
 
 

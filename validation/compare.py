@@ -2,7 +2,7 @@
 
 Three instruments.  coupled_rms: each token against its passive twin, which starts where the token starts and is
 carried by the density's flow; it is the mean-field error itself and has no sampling floor.  W2 and W1 between the
-tokens and an independent sample of the density.  w2_floor: W2 between two such samples, what W2 shows at least.
+tokens and an independent sample of the density.  w2_floor, w1_floor: between two such samples, what they show at least.
 """
 
 from collections.abc import Sequence
@@ -96,11 +96,12 @@ class Comparison:
         twins, first, second = (state.density.passive[k * n : (k + 1) * n] for k in range(3))
         gap = tokens.points - twins
         coupled = np.sqrt(tokens.weights @ np.einsum("ij,ij->i", gap, gap))
-        w2 = w1 = floor = np.nan
+        w2 = w1 = floor = w1_floor = np.nan
         if state.step in self.distance_steps:
             w2 = w2_chordal(tokens.points, first, tokens.weights)
             w1 = w1_geodesic(tokens.points, first, tokens.weights)
             floor = w2_chordal(first, second)
+            w1_floor = w1_geodesic(first, second)
         none: tuple[str, ...] = ()
         return found.merge(
             output.record(
@@ -113,6 +114,7 @@ class Comparison:
                     "w2_chordal": (none, w2, "W2, chordal cost, tokens to an independent sample of the density"),
                     "w1_geodesic": (none, w1, "W1, geodesic cost, tokens to an independent sample of the density"),
                     "w2_floor": (none, floor, "W2, chordal cost, between two independent samples of the density"),
+                    "w1_floor": (none, w1_floor, "W1, geodesic cost, between two independent samples of the density"),
                 },
             ),
             compat="no_conflicts",

@@ -16,12 +16,16 @@ import numpy as np
 
 from particles.arrays import Array
 from validation.distances import Estimate
-from validation.statistics import replica_mean
 from validation.verdict import Figure, Series
 
 MOST_LEVELS = 32
 FEWEST = 10  # samples of a level
 PILOTS = 0.25  # for a sample
+UNSEEN = 2  # samples that are thought of beside those that were drawn, as far from the mean as the farthest of these
+ALIKE = 100  # times the first pilots are drawn before a ladder whose values are all alike is given up
+FASTEST = 8  # how much a variance may fall from one level to the next to be believed
+ROUNDING = 1e-12  # of the values: samples no farther apart are alike
+TOO_LARGE = 1.1  # times the standard error that was asked for: more samples are drawn then
 
 
 class Coupled(Protocol):
@@ -47,7 +51,11 @@ class LevelSum:
     ----------
     samples : N_l.   mean, variance : of P_l - P_{l-1} (of P_0 at level 0).   fine_variance : of P_l.
     cost, fine_cost : of one difference, and of one P_l alone.
-    pilots : samples that chose N_l: part of the cost, not of the mean.
+    pilots : samples that chose N_l: part of the cost, and of the variance, not of the mean.
+    farthest : largest distance of a sample from the mean.
+    alike : all samples were equal; `farthest` is that of another level then, infinite where there is none.
+
+    What is said of the variance in an `Expectation` includes samples that were not seen, see `believed`.
     """
 
     samples: int
@@ -57,6 +65,8 @@ class LevelSum:
     cost: float
     fine_cost: float
     pilots: int = 0
+    farthest: float = 0.0
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,9 @@ class Expectation:
     Attributes
     ----------
     value : sum of the means.   error : standard error of `value`.   bias : estimate of |E P_L - E P|.
+        Both are infinite where all values of all levels were alike: nothing is known of their spread then.
     target : root mean square error asked for.   levels : from the coarsest on.
-    reached : False where the levels came to their end with a bias beyond its share, or where `error` is more than
-        half as much again as its own, because the pilots had seen too little of the variance.
+    reached : False where the levels came to their end with a bias beyond its share, or where nothing is known.
     share : of target^2 that was left to the bias.
     """
 
@@ -79,6 +89,11 @@ class Expectation:
     levels: tuple[LevelSum, ...]
     reached: bool
     share: float = 0.5
+
+    @property
+    def known(self) -> bool:
+        """Whether values differed anywhere; where not, an event may have been missed: give more pilots (`start`)."""
+        return math.isfinite(self.error)
 
     @property
     def cost(self) -> float:
@@ -108,7 +123,8 @@ def multilevel(
     ----------
     coupled : the ladder.   error : target.   start : pilots of each level at least; there are a quarter of N_l, and
         their variance chooses N_l.  The value is the mean of others: a number of samples that depends on them biases
-        their mean where differences are rare.
+        their mean where differences are rare.  More are drawn where these show a variance beyond that of the pilots.
+        Where all values are alike there are up to a hundred times as many pilots, until one differs.
     levels, most : number of levels at the beginning and at the end at most.
     weak : order of the bias, which falls like 2^(-weak l).   share : of the squared error that is left to the bias.
 
@@ -137,31 +153,90 @@ def multilevel(
     pilots, drawn = _Samples(coupled, 0), _Samples(coupled, 1)
     for level in range(levels):
         pilots.extend(level, start)
+    _until_values_differ(pilots, start)
+    budget = (1 - share) * error**2
     while True:
-        sums = pilots.sums()
-        wanted = allocation(sums, (1 - share) * error**2)
-        few = [level for level, n in enumerate(wanted) if sums[level].samples < PILOTS * n]
-        if few:  # a variance seen in few samples is no guide to many
-            for level in few:
-                pilots.extend(level, math.ceil(PILOTS * wanted[level]))
-            continue
+        wanted = _wanted(pilots, budget)
         for level, n in enumerate(wanted):
             drawn.extend(level, max(n, FEWEST))
-        bias = bias_of(pilots.with_those_of(drawn), weak)
+        _until_the_error_is_small(pilots, drawn, budget)
+        both = believed(pilots.with_those_of(drawn))
+        bias = bias_of(both, weak)
         small = bias <= math.sqrt(share) * error
-        if small or len(wanted) == most:
-            kept = tuple(replace(one, pilots=first.samples) for one, first in zip(drawn.sums(), sums, strict=True))
-            spread = math.sqrt(sum(level.variance / level.samples for level in kept))
-            reached = small and spread <= 1.5 * math.sqrt(1 - share) * error
+        if small or len(wanted) == most or not math.isfinite(bias):
+            kept = tuple(
+                replace(all_, samples=one.samples, mean=one.mean, pilots=all_.samples - one.samples)
+                for all_, one in zip(both, drawn.sums(), strict=True)
+            )
+            spread = _spread(kept)
+            reached = small and math.isfinite(spread)
             return Expectation(sum(level.mean for level in kept), spread, bias, error, kept, reached, share)
         pilots.extend(len(wanted), start)
+
+
+def _until_values_differ(pilots: "_Samples", start: int) -> None:
+    """Double the pilots of all levels, at like cost, while all values of all levels are alike."""
+    costs, n = [one.cost for one in pilots.sums()], start
+    while n < ALIKE * start and all(one.alike for one in pilots.sums()):
+        n = min(2 * n, ALIKE * start)
+        for level, cost in enumerate(costs):
+            pilots.extend(level, math.ceil(n * costs[0] / cost))
+
+
+def _wanted(pilots: "_Samples", budget: float) -> list[int]:
+    """Numbers of samples by pilots, of which more are drawn where a variance seen in few is no guide to many."""
+    while True:
+        sums = believed(pilots.sums())
+        if not all(math.isfinite(one.variance) for one in sums):
+            return [FEWEST] * len(sums)
+        wanted = allocation(sums, budget)
+        few = [level for level, n in enumerate(wanted) if sums[level].samples < PILOTS * n]
+        if not few:
+            return wanted
+        for level in few:  # by doubling: a far sample weighs less among more
+            pilots.extend(level, min(math.ceil(PILOTS * wanted[level]), 2 * sums[level].samples))
+
+
+def _until_the_error_is_small(pilots: "_Samples", drawn: "_Samples", budget: float) -> None:
+    """Draw more while the variance of pilots and samples together says that there are too few."""
+    while True:
+        both, have = believed(pilots.with_those_of(drawn)), [one.samples for one in drawn.sums()]
+        square = sum(one.variance / n for one, n in zip(both, have, strict=True))
+        if not TOO_LARGE**2 * budget < square < math.inf:
+            return
+        for level, n in enumerate(allocation(both, budget)):
+            drawn.extend(level, min(max(n, have[level]), 2 * have[level]))
+
+
+def _spread(levels: Sequence[LevelSum]) -> float:
+    return math.sqrt(sum(level.variance / level.samples for level in levels))
+
+
+def believed(levels: Sequence[LevelSum]) -> tuple[LevelSum, ...]:
+    """The levels with variances that count what may not have been seen.
+
+    To the N samples two are thought of that lie as far from the mean as the farthest does, one on each side: of a
+    smooth difference they add 2 (4/sqrt N)^2 of the variance or so, of one with heavy tails as much as these weigh, and
+    of an event that was seen k times 2/k.  Where all samples are alike the farthest of the level below stands for their
+    own: an event that was not seen in N samples has a probability of the order of 1/N (rule of three).  From level 2 on
+    a variance is at least an eighth of the one below.
+    """
+    known = [level.farthest for level in levels if not level.alike]
+    size, found = (known[0] if known else math.inf), list[LevelSum]()
+    for level in levels:
+        size = size if level.alike else level.farthest
+        variance = level.variance + UNSEEN * size**2 / level.samples
+        if len(found) > 1:
+            variance = max(variance, found[-1].variance / FASTEST)
+        found.append(replace(level, variance=variance, farthest=size))
+    return tuple(found)
 
 
 def allocation(levels: Sequence[LevelSum], variance: float) -> list[int]:
     """Samples of each level that bring the variance of the sum to `variance` at the least cost."""
     spread = [level.variance for level in levels]
     for level in range(2, len(spread)):  # few samples may all be alike where rare ones differ
-        spread[level] = max(spread[level], spread[level - 1] / 8)
+        spread[level] = max(spread[level], spread[level - 1] / FASTEST)
     total = sum(math.sqrt(v * level.cost) for v, level in zip(spread, levels, strict=True))
     return [
         math.ceil(math.sqrt(v / level.cost) * total / variance) for v, level in zip(spread, levels, strict=True)
@@ -169,9 +244,9 @@ def allocation(levels: Sequence[LevelSum], variance: float) -> list[int]:
 
 
 def bias_of(levels: Sequence[LevelSum], weak: float) -> float:
-    """|E P - E P_L| from the last two differences, which fall like 2^(-weak l)."""
-    last, before = levels[-1].mean, levels[-2].mean if len(levels) > 2 else 0.0
-    return max(abs(last), abs(before) / 2**weak) / (2**weak - 1)
+    """|E P - E P_L| from the last two differences, which fall like 2^(-weak l), and a sample that was not seen."""
+    last, before = (abs(level.mean) + level.farthest / level.samples for level in (levels[-1], levels[-2]))
+    return max(last, before / 2**weak if len(levels) > 2 else 0.0) / (2**weak - 1)
 
 
 class _Samples:
@@ -205,13 +280,18 @@ class _Samples:
 def _sum(coupled: Coupled, level: int, values: Array) -> LevelSum:
     gap = values[:, 0] - values[:, 1]
     fine, coarse = coupled.cost(level)
-    both = fine + (coarse if level else 0.0)
-    return LevelSum(len(gap), float(gap.mean()), float(gap.var(ddof=1)), float(values[:, 0].var(ddof=1)), both, fine)
+    both, mean = fine + (coarse if level else 0.0), float(gap.mean())
+    return LevelSum(
+        len(gap), mean, float(gap.var(ddof=1)), float(values[:, 0].var(ddof=1)), both, fine,
+        farthest=float(np.abs(gap - mean).max()), alike=bool(np.ptp(gap) <= ROUNDING * np.abs(values).max()),
+    )  # fmt: skip
 
 
 def plain(coupled: Coupled, level: int, samples: int) -> Estimate:
-    """Plain Monte Carlo on one level, with the same members as `multilevel` has there."""
-    return replica_mean(coupled.pairs(level, range(samples))[:, 0])
+    """Plain Monte Carlo on one level, with the same members as `multilevel` has there, and its view of the error."""
+    fine = coupled.pairs(level, range(samples))[:, 0]
+    (found,) = believed([_sum(coupled, level, np.stack([fine, 0 * fine], axis=1))])
+    return Estimate(found.mean, _spread([found]))
 
 
 def figure(found: Sequence[Expectation], unit: str) -> Figure:

@@ -17,6 +17,17 @@ def replica_mean(samples: ArrayLike) -> Estimate:
     return Estimate(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
 
 
+def share(hits: ArrayLike) -> Estimate:
+    """Share of hits among (R,) trues and falses, with a standard error that is not 0 where none or all are hits.
+
+    The error is that of two hits and two misses more (Agresti and Coull 1998, The American Statistician 52:119).
+    """
+    array = _samples(hits)
+    n = len(array) + 4
+    believed = float(array.sum() + 2) / n
+    return Estimate(float(array.mean()), float(np.sqrt(believed * (1 - believed) / n)))
+
+
 def antithetic_mean(samples: ArrayLike, mirrored: ArrayLike) -> Estimate:
     """Mean over pairs (f(W) + f(-W))/2: samples and their mirrored partners, both (R,)."""
     return replica_mean((_samples(samples) + _samples(mirrored)) / 2)
@@ -100,16 +111,16 @@ def until(
     Returns
     -------
     The estimate, and whether the target was reached.  At least two batches are drawn, so that a lucky first one does
-    not end it.
+    not end it.  Samples that are all alike say nothing of their spread: drawing goes on then, and ends unreached.
     """
     if not target > 0:
         raise ValueError(f"target must be positive, got {target}")
     drawn = np.concatenate([draw(0), draw(1)])
     number = 2
-    while (found := replica_mean(drawn)).error > target and len(drawn) + batch <= most:
+    while ((found := replica_mean(drawn)).error > target or not np.ptp(drawn)) and len(drawn) + batch <= most:
         drawn = np.concatenate([drawn, draw(number)])
         number += 1
-    return found, found.error <= target
+    return found, bool(found.error <= target and np.ptp(drawn))
 
 
 def same_law(samples: ArrayLike, other: ArrayLike | Callable[[Array], Array]) -> float:

@@ -100,6 +100,8 @@ def _layers(draw: Any, space: str) -> Document:
         layers["retraction"] = "geodesic"
     elif rare == 5 and kind == "homogenized":
         layers["nodes_fixed"] = True
+    elif rare == 6 and kind != "transformer":
+        layers["refine"] = 2
     return layers
 
 

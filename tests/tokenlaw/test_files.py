@@ -53,7 +53,9 @@ COMPARE = DENSITY | {
     "w2_chordal": RECORD,
     "w1_geodesic": RECORD,
     "w2_floor": RECORD,
+    "w1_floor": RECORD,
 }
+DISTANCES = ("w2_chordal", "w1_geodesic", "w2_floor", "w1_floor")
 WANTED = {"solve": DENSITY, "simulate": TOKENS, "compare": COMPARE, "solve_transformer": DENSITY}
 
 
@@ -181,7 +183,7 @@ def test_compare_holds_nodes_and_distances(files, dataset):
     np.testing.assert_allclose(np.einsum("tni,n->ti", nodes, weight), dataset["mean_token"], atol=1e-14)
     assert float(dataset["coupled_rms"][0]) == 0
     assert float(dataset["coupled_rms"][-1]) > 0
-    for name in ("w2_chordal", "w1_geodesic", "w2_floor"):
+    for name in DISTANCES:
         assert (dataset[name] > 0).all()
     with xr.open_dataset(files / "solve.nc") as alone:
         for name in DENSITY:
@@ -199,8 +201,8 @@ def test_distances_are_computed_at_the_depths_asked_for(files, tmp_path):
     out = tmp_path / "out.nc"
     call("compare", files / "homogenized.toml", "--out", out, "-q", output__save_every=0.02, output__distances=3)
     with xr.open_dataset(out) as dataset:
-        computed = [np.flatnonzero(np.isfinite(dataset[n])) for n in ("w2_chordal", "w1_geodesic", "w2_floor")]
-        assert [list(found) for found in computed] == [[0, 3, 6]] * 3
+        computed = [np.flatnonzero(np.isfinite(dataset[n])) for n in DISTANCES]
+        assert [list(found) for found in computed] == [[0, 3, 6]] * 4
         assert np.isfinite(dataset["coupled_rms"]).all()
 
 

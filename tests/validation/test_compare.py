@@ -74,6 +74,8 @@ def test_instruments():
     assert run.w2_chordal.values[-1] == w2_chordal(x, first)
     assert run.w1_geodesic.values[-1] == w1_geodesic(x, first)
     assert run.w2_floor.values[-1] == w2_chordal(first, second)
+    assert run.w1_floor.values[-1] == w1_geodesic(first, second)
+    assert run.w1_geodesic.values[-1] < 3 * run.w1_floor.values[-1]
     assert abs(run.coupled_rms.values[-1] - np.sqrt(np.mean(np.sum((x - twins) ** 2, axis=1)))) < 1e-15
     assert w2_chordal(x, twins) <= run.coupled_rms.values[-1] * (1 + 1e-12)  # one coupling among all
     assert run.w2_chordal.values[-1] < 3 * run.w2_floor.values[-1]

@@ -12,9 +12,10 @@ from validation.distances import (
     sinkhorn_divergence,
     sliced_w2,
     sobolev,
+    sobolev_floor,
     sobolev_tail,
 )
-from validation.wasserstein import TransportError, transport, w2_chordal
+from validation.wasserstein import TransportError, transport, w1_geodesic, w2_chordal
 
 
 def cloud(points, weights=None):
@@ -86,12 +87,50 @@ def test_nested_distance_sees_common_noise():
     first, second = rng.standard_normal((40, 1)), rng.standard_normal((40, 1)) + 2
     sets = [[np.array([[v]]) for v in side[:, 0]] for side in (first, second)]
     want = np.sqrt(np.mean((np.sort(first[:, 0]) - np.sort(second[:, 0])) ** 2))
-    assert nested(*sets) == pytest.approx(want, rel=1e-12)
-    assert nested(sets[0], sets[0][::-1]) == 0
+    assert nested(*sets).value == pytest.approx(want, rel=1e-12)
+    assert nested(sets[0], sets[0][::-1]).value == 0
     # the mean measures agree, the laws of the measures do not
     frozen = [rng.standard_normal((60, 1)) for _ in range(20)]
     moving = [np.full((60, 1), v) for v in rng.standard_normal(20)]
-    assert nested(frozen, moving) > 0.7
+    found = nested(frozen, moving)
+    assert found.value > 0.7
+    assert found.p_value < 0.01
+    assert found.value > 1.5 * found.floor
+
+
+def test_nested_distance_of_equal_laws_is_at_its_floor():
+    """Measures of 20 points around random centres: the value is far from 0, value^2 - floor^2 is not."""
+    found = []
+    for k in range(40):
+        rng = np.random.default_rng(k)
+        sets = [[c + 0.7 * rng.standard_normal((20, 1)) for c in rng.standard_normal(10)] for _ in (0, 1)]
+        found.append(nested(*sets, relabellings=30))
+    assert min(one.value for one in found) > 0.2
+    excess = np.array([one.excess for one in found])
+    assert abs(excess.mean()) < 4 * excess.std() / np.sqrt(len(found))
+    assert excess.std() / np.sqrt(len(found)) < 0.1 * np.mean([one.value**2 for one in found])  # power
+    assert 0.2 < np.mean([one.p_value for one in found]) < 0.8
+
+
+def test_every_distance_of_samples_has_its_floor():
+    def sample(rng, n):
+        return Uniform(3).sample(rng, n)
+
+    for distance in (w1_geodesic, lambda x, y: sliced_w2(cloud(x), cloud(y)).value):
+        floor = sampling_floor(sample, 60, distance=distance)
+        again = [distance(*(sample(np.random.default_rng(100 + 2 * k + j), 60) for j in (0, 1))) for k in range(8)]
+        assert floor.value > 8 * floor.error
+        assert abs(floor.value - np.mean(again)) < 4 * np.hypot(floor.error, np.std(again) / np.sqrt(8))
+
+
+def test_the_floor_of_the_sobolev_norm_is_exact():
+    law = VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [2.0])
+    density, n = Density.from_law(law, Sphere(16)).coefficients, 50
+    clouds = [coefficients_of(cloud(law.sample(np.random.default_rng(k), n)), 16) for k in range(200)]
+    squares = np.array([sobolev(one, density) ** 2 for one in clouds])
+    want = sobolev_floor(density, n) ** 2
+    assert abs(squares.mean() - want) < 4 * squares.std() / np.sqrt(200)
+    assert abs(squares.mean() - sobolev_floor(0 * density, n) ** 2) > 4 * squares.std() / np.sqrt(200)
 
 
 def test_sampling_floor_falls_with_the_number_of_points():
@@ -110,6 +149,8 @@ def test_wrong_input_is_refused():
         (lambda: sobolev_tail(5, 1.0), "s must be above 1"),
         (lambda: sinkhorn_divergence(x, x, 0.0), "regularisation must be positive"),
         (lambda: nested([np.eye(3)], []), "equally many replicas"),
+        (lambda: nested([np.eye(3)], [np.eye(3)], relabellings=0), "relabellings must be at least 1"),
+        (lambda: sobolev_floor(np.zeros(3, dtype=complex), 0), "n must be at least 1"),
         (lambda: sampling_floor(lambda rng, n: np.eye(3), 3, replicas=1), "replicas must be at least 2"),
     ):
         with pytest.raises(ValueError, match=text):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from validation.statistics import antithetic_mean, control_mean, replica_mean, same_law, slope, until
+from validation.statistics import antithetic_mean, control_mean, replica_mean, same_law, share, slope, until
 
 
 def test_standard_errors_cover():
@@ -72,8 +72,24 @@ def test_sequential_stopping():
     assert abs(found.value) < 4 * 0.05
     found, reached = until(draw, target=1e-6, batch=64, most=256)
     assert not reached
+    drawn = []
+    found, reached = until(lambda k: drawn.append(k) or np.zeros(64), target=0.05, batch=64, most=512)
+    assert (found.value, reached, len(drawn)) == (0.0, False, 8)  # nothing is known of their spread
+    rare = lambda k: (np.random.default_rng(k).random(64) < 0.01).astype(float)  # noqa: E731
+    ends = [until(lambda k, seed=seed: rare((seed, k)), target=0.02, batch=64)[0] for seed in range(20)]
+    assert all(end.error > 0 for end in ends)
     with pytest.raises(ValueError, match="target must be positive"):
         until(draw, target=0.0)
+
+
+def test_shares_without_a_hit_have_an_error():
+    assert share(np.zeros(100)).value == 0
+    assert share(np.zeros(100)).error == pytest.approx(np.sqrt(2 / 104 * 102 / 104 / 104))
+    assert share(np.ones(100)).error == pytest.approx(share(np.zeros(100)).error)
+    rng = np.random.default_rng(2)
+    found = [share(rng.random(200) < 0.01) for _ in range(400)]
+    assert 0.93 < np.mean([abs(one.value - 0.01) < 2 * one.error for one in found]) <= 1
+    assert np.mean([one.error for one in found]) == pytest.approx(np.sqrt(0.01 * 0.99 / 200), rel=0.5)
 
 
 def test_laws_are_told_apart():

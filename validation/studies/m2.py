@@ -10,7 +10,7 @@ import numpy as np
 from particles.arrays import Array
 from particles.reduced import IsotropicNoise
 from validation.distances import Estimate
-from validation.statistics import replica_mean
+from validation.statistics import share
 from validation.studies.lines import columns
 from validation.studies.mlp_pairs import Block
 from validation.verdict import Figure, Findings, Part, Series
@@ -32,7 +32,7 @@ def endings(rng: np.random.Generator, block: Block, start: float, pairs: int, st
 def fractions(gap: Array) -> tuple[Estimate, Estimate]:
     """Arrived at |R| = 1, and nearer to the opposite end."""
     arrived = np.minimum(gap, 2 - gap) < ARRIVED
-    return replica_mean(arrived.astype(float)), replica_mean((gap > 1).astype(float))
+    return share(arrived), share(gap > 1)
 
 
 def study(quick: bool, seed: int) -> Findings:
