@@ -16,7 +16,7 @@ import dask
 
 from particles import netcdf
 from particles.output import versions
-from tokenlaw import config, locks, resume, runs
+from tokenlaw import config, locks, memory, resume, runs
 from tokenlaw.build import build
 from tokenlaw.config import ConfigError
 from tokenlaw.config_io import show, write_value
@@ -38,13 +38,14 @@ class Member:
     Attributes
     ----------
     file : name of its file in the folder of the ensemble.   number : noise.member.
-    point : swept keys and their values.   configuration : whole, as TOML text.
+    point : swept keys and their values.   configuration : whole, as TOML text.   need : bytes of memory, about.
     """
 
     file: str
     number: int
     point: Mapping[str, Any]
     configuration: str
+    need: float = 0.0
 
 
 class Task(NamedTuple):
@@ -118,12 +119,18 @@ def folder(point: Mapping[str, Any], number: int) -> str:
 
 
 def plan(
-    path: Path, command: str, members: int, sweeps: Sequence[str] = (), overrides: Sequence[str] = ()
+    path: Path,
+    command: str,
+    members: int,
+    sweeps: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    *,
+    elsewhere: bool = False,
 ) -> tuple[list[Member], tuple[str, ...]]:
     """All runs of an ensemble, checked, with what is to be said about them once.
 
     Members are numbered from noise.member on.  At every point of the grid the first one is made ready to start, so that
-    a configuration that cannot run is refused before any work.
+    a configuration that cannot run is refused before any work; one too large for this machine unless it runs elsewhere.
 
     Raises
     ------
@@ -139,15 +146,18 @@ def plan(
         try:
             first = config.load(path, assigned)
             experiment = build(first)
+            if not elsewhere:
+                memory.refuse_run(command, experiment)
             job = runs.JOBS[command](experiment)
         except ConfigError as error:
             words = ", ".join(f"{key}={show(value)}" for key, value in point.items())
             raise ConfigError(f"--sweep {words}: {error}" if words else str(error)) from None
         notes |= dict.fromkeys((*experiment.plan.notes, *job.notes))
         where = f"{folder(point, number)}/" if point else ""
+        need = sum(term.need for term in memory.run_terms(command, experiment))
         for member in range(first.noise.member, first.noise.member + members):
             c = config.load(path, [*assigned, f"noise.member={member}"])
-            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c)))
+            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), need))
     return found, tuple(notes)
 
 
