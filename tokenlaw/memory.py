@@ -1,7 +1,7 @@
 """The memory a run will need, from its configuration, and a refusal before anything is allocated.
 
 A term of the estimate is a number of doubles that one key makes large.  The factors are counts of the arrays alive at
-once, as docs/measure_memory.py measures them: the estimate is between 0.7 and 1.6 times what a run takes.
+once, as docs/measure_memory.py measures them: the estimate is between 0.9 and 1.8 times what a run takes.
 """
 
 import math
@@ -21,11 +21,11 @@ from validation.wasserstein import MAX_POINTS
 if TYPE_CHECKING:
     from tokenlaw.build import Experiment
 
-TOKENS: Final = 7  # arrays (n, d): state, velocity, moved points
+TOKENS: Final = 6  # arrays (n, d): state, velocity, moved points
 BESIDE_TOKENS: Final = 6  # arrays (n,): angles, weights, lengths
 PASSIVE: Final = 3  # arrays (n, d) of each of three sets of passive points of a comparison
 HEADS: Final = 1.5  # arrays of each matrix of a head
-GRID: Final = 24  # arrays (grid points,)
+GRID: Final = 17  # arrays (grid points,)
 NODES: Final = 36  # arrays (carried nodes,)
 ALONG: Final = 60  # arrays (carried nodes,) more for characteristics: frames, derivatives
 COSTS: Final = 4.5  # arrays (n, n) of exact transport

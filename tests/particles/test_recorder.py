@@ -148,7 +148,7 @@ def test_a_journal_that_was_cut_or_damaged_gives_what_is_whole(tmp_path, clock):
         path.write_bytes(before)
         kept = recover(path)
         found.add(kept)
-        attrs, steps, state = run_files.read_end(path)
+        _attrs, steps, state = run_files.read_end(path)
         assert steps == list(range(kept + 1))
         assert int(state["step"]) == kept
         np.testing.assert_array_equal(state["tokens"], one(kept)[0]["tokens"][0])
@@ -222,7 +222,7 @@ def test_going_on_does_not_load_the_file(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 << 20
-    attrs, steps, state = run_files.read_end(path)
+    attrs, steps, _state = run_files.read_end(path)
     assert attrs["configuration"] == "longer"
     assert steps == [*range(32), 40]
 
