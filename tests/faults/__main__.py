@@ -57,11 +57,12 @@ def main() -> int:
     system.preload(*sys.argv[1:])
     warnings.simplefilter("ignore", DeprecationWarning)  # a fork, where a library has threads
     print(f"{'fault':52s}{'tries':>6s}{'losses':>8s}{'s':>8s}  outcomes")
+    faults = FAULTS if given.only != "system.few" else ((system.few, 1),)
     lost = 0
     fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a process that dies needs no disk for that
     with tempfile.TemporaryDirectory(prefix="faults-", dir=fast) as folder:
         bench = Bench(Path(folder))
-        for fault, tries in FAULTS:
+        for fault, tries in faults:
             if given.only not in f"{fault.__module__}.{fault.__name__}":
                 continue
             random, begin = Random(f"{given.seed} {fault.__name__}"), time.monotonic()

@@ -94,18 +94,28 @@ class Disk:
         self.kept: dict[str, int] = {}
         self.files: dict[int, bytes] = {}
         self.flushed: dict[int, bytes] = {}
+        self.numbers: dict[int, int] = {}  # of the system, which gives them again -> ours
+        self.count = 0
 
     def see(self, kind: str, inode: int, names: dict[str, int], files: dict[int, bytes]) -> None:
         """Take one entry of the log."""
-        self.names, self.files = names, self.files | files
+        gone = self.numbers.keys() - set(names.values())
+        self.numbers = {found: number for found, number in self.numbers.items() if found not in gone}
+        for found in names.values():
+            if found not in self.numbers:
+                self.count += 1
+                self.numbers[found] = self.count
+        self.names = {name: self.numbers[found] for name, found in names.items()}
+        self.files |= {self.numbers[found]: data for found, data in files.items() if found in self.numbers}
         if kind == "flushed":
-            if inode in files:
-                self.flushed[inode] = files[inode]
+            number = self.numbers.get(inode, 0)
+            if number in self.files:
+                self.flushed[number] = self.files[number]
             else:
-                folder = next((name for name, found in names.items() if found == inode), "")
-                inside = {name for name in names | self.kept if os.path.dirname(name) == folder}
+                folder = next((name for name, found in self.names.items() if found == number), "")
+                inside = {name for name in self.names | self.kept if os.path.dirname(name) == folder}
                 self.kept = {name: found for name, found in self.kept.items() if name not in inside}
-                self.kept |= {name: names[name] for name in inside if name in names}
+                self.kept |= {name: self.names[name] for name in inside if name in self.names}
 
     def lost(self, random: Random, into: Path) -> None:
         """A disk as it may be found."""
