@@ -48,6 +48,12 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "compare, 2000 tokens": ("compare", ["simulate.tokens=2000", "output.distances=2"]),
     "compare, 4000 tokens": ("compare", ["simulate.tokens=4000", "output.distances=2", "layers.t_end=0.02"]),
     "compare, 300000 tokens": ("compare", ["simulate.tokens=300000", "output.distances=2", "layers.t_end=0.04"]),
+    "500,000 tokens, 30 records": ("simulate", ["simulate.tokens=500000", "layers.t_end=0.58", "layers.nodes=2"]),
+    "100,000 tokens, 100 records": ("simulate", ["simulate.tokens=100000", "layers.t_end=1.98", "layers.nodes=2"]),
+    "6 tokens, 3,000 records": ("simulate", ["simulate.tokens=6", "layers.t_end=59.98", "layers.nodes=2"]),
+    "lmax 255, 60 records": ("solve", ["solve.lmax=255", "layers.t_end=1.18", "layers.nodes=2"]),
+    "compare, 100,000 tokens, 40 records": (
+        "compare", ["simulate.tokens=100000", "output.distances=2", "layers.t_end=0.78", "layers.nodes=2"]),
     "recorded, 300 layers": (
         "record", ["model.d=64", "simulate.tokens=16", 'layers={kind="transformer", eta=0.1, heads=16, depth=300}']),
 }  # fmt: skip
@@ -70,9 +76,7 @@ def child(name: str) -> None:
         experiment = build(c)
         if command == "record":
             command, layers = "simulate", Path(folder) / "layers.nc"
-        found = memory.terms(command, c)
-        if layers is not None:
-            found += memory.record_terms(c, experiment.plan.n_steps)
+        found = memory.run_terms(command, experiment, layers)
         runs.execute(command, experiment, Path(folder) / "f.nc", layers=layers)
     print(json.dumps([sum(term.need for term in found), before, peak()]))
 

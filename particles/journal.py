@@ -41,12 +41,23 @@ class Entry:
     records: Mapping[str, tuple[int, np.dtype[Any], tuple[int, ...]]]
     state: Mapping[str, tuple[int, np.dtype[Any], tuple[int, ...]]]
 
-    def arrays(self, which: str) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Names and arrays of "records" or "state", read one at a time."""
-        for name, (place, kind, shape) in getattr(self, which).items():
-            self.file.seek(place)
-            found = np.fromfile(self.file, kind, int(np.prod(shape)))
-            yield name, found.reshape(shape)
+    def pieces(self, most: int) -> Iterator[tuple[str, int, NDArray[Any]]]:
+        """The records in pieces of about so many bytes: name, number of the first record in the entry, array."""
+        for name, (place, kind, shape) in self.records.items():
+            row = int(np.prod(shape[1:]))
+            many = max(1, most // max(1, row * kind.itemsize))
+            for begin in range(0, shape[0], many):
+                yield name, begin, self._read(
+                    place + begin * row * kind.itemsize, kind, (min(many, shape[0] - begin), *shape[1:])
+                )
+
+    def last(self) -> dict[str, NDArray[Any]]:
+        """The state after the records: name -> array."""
+        return {name: self._read(*where) for name, where in self.state.items()}
+
+    def _read(self, place: int, kind: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        self.file.seek(place)
+        return np.fromfile(self.file, kind, int(np.prod(shape))).reshape(shape)
 
 
 class _Writer:

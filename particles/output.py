@@ -34,7 +34,6 @@ else:
     from particles import late_xarray as xr
 
 WAITING: Final = 1 << 26  # bytes of records in memory beyond which they are written at once
-PIECE: Final = 1 << 22  # bytes of small records that are written together
 CHUNK: Final = 1 << 12  # bytes of a chunk of small records
 SHARE: Final = 10  # a file is copied at most once in so many times the seconds that this takes
 REALIZATION = "realization"
@@ -245,7 +244,7 @@ class Recorder:
     def _batches(self) -> Iterator[dict[str, Array]]:
         """What waits in memory, in pieces: name -> array with the records along its first axis."""
         names = [str(name) for name in self._pending[0].variables] if self._pending else []
-        many = max(1, int(PIECE * len(self._pending) / max(self._waiting, 1)))
+        many = max(1, int(run_files.PIECE * len(self._pending) / max(self._waiting, 1)))
         for begin in range(0, len(self._pending), many):
             few = self._pending[begin : begin + many]
             yield {name: np.concatenate([new.variables[name].values for new in few]) for name in names}

@@ -17,6 +17,7 @@ from particles.parallel import serially
 from particles.placing import Aside, put_in_place
 
 AXIS: Final = "depth_time"
+PIECE: Final = 1 << 22  # bytes of small records that are written together
 LITTLE_ROOM = 1 << 20  # bytes on the disk below which a message speaks of them
 
 
@@ -89,11 +90,11 @@ def from_journal(file: netCDF4.Dataset, aside: Aside, start: int) -> int:
     with open(aside.journal, "rb") as found:
         last = None
         for entry in journal.entries(found):
-            for name, values in entry.arrays("records"):
-                extend(file, start + count, {name: values})
+            for name, begin, values in entry.pieces(PIECE):
+                extend(file, start + count + begin, {name: values})
             count, last = count + entry.count, entry
         if last is not None:
-            write_state(file, dict(last.arrays("state")))
+            write_state(file, last.last())
     return count
 
 

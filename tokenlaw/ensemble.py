@@ -15,8 +15,10 @@ from dask.system import CPU_COUNT
 from distributed import Client, Future
 from distributed.protocol.pickle import dumps
 
+from particles.memory import available, size
 from particles.output import make_folder
 from tokenlaw import index as indices
+from tokenlaw import memory
 from tokenlaw.cluster import workers
 from tokenlaw.config import ConfigError
 from tokenlaw.index import Entry, Index
@@ -118,7 +120,7 @@ def run(
     with locked(index.folder / indices.NAME):
         if waiting:
             try:
-                with workers(scheduler, min(n_workers or CPU_COUNT, len(waiting))) as client:
+                with workers(scheduler, _workers(waiting, n_workers, scheduler is not None, told)) as client:
                     try:
                         _gather(client, index, waiting, told, work)
                     finally:
@@ -135,6 +137,19 @@ def run(
             f"{len(failed)} of {len(index.entries)} members failed and are named in {index.folder / indices.NAME}; "
             f"the first is {failed[0].file}: {failed[0].error}"
         )
+
+
+def _workers(waiting: Sequence[Member], wanted: int | None, elsewhere: bool, told: Told) -> int:
+    """Number of processes: those that are wanted, or as many as fit into memory; the others wait for their turn."""
+    number, need = min(wanted or CPU_COUNT, len(waiting)), max(member.need for member in waiting)
+    fits = memory.at_a_time(need)
+    if elsewhere or fits >= number:
+        return number
+    told.note(
+        f"{max(fits, 1)} of {number} workers at a time: a run needs about {size(need)} of memory, "
+        f"{size(available())} are available"
+    )
+    return max(fits, 1)
 
 
 def _gather(

@@ -52,7 +52,9 @@ def ensemble(
 
         overrides = [*(set_ or ()), *([] if seed is None else [f"noise.seed={seed}"])]
         sweeps = sweep or ()
-        planned, notes = runs.plan(config, str(run), members, sweeps, overrides)
+        planned, notes = runs.plan(
+            config, str(run), members, sweeps, overrides, elsewhere=scheduler is not None
+        )
         index, waiting = ensembles.prepare(out, str(run), sweeps, planned, resume=resume)
 
         said: set[str] = set()

@@ -95,12 +95,16 @@ def _take(path: Path, out: Path) -> int:
 
 
 def _is_lock(handle: int) -> bool:
-    """Whether an open file is a lock of ours: a plain file without a second name, empty or with what we write there."""
+    """Whether an open file is a lock of ours: a plain file without a second name, with what we write there or less.
+
+    After a loss of power there may be less, or zeros.
+    """
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         return False
     text = os.pread(handle, LONGEST + 1, 0)
-    return not text or (len(text) <= LONGEST and text.startswith(f"{MARK} ".encode()))
+    begin = text.replace(b"\0", b"")[: len(MARK)]
+    return len(text) <= LONGEST and MARK.encode().startswith(begin)
 
 
 def _foreign(path: Path, out: Path) -> ConfigError:

@@ -16,7 +16,7 @@ import dask
 
 from particles import netcdf
 from particles.output import versions
-from tokenlaw import config, locks, resume, runs
+from tokenlaw import config, locks, memory, resume, runs
 from tokenlaw.build import build
 from tokenlaw.config import ConfigError
 from tokenlaw.config_io import show, write_value
@@ -39,7 +39,7 @@ class Member:
     ----------
     file : name of its file in the folder of the ensemble.   number : noise.member.
     point : swept keys and their values.   configuration : whole, as TOML text.
-    inputs : SHA-256 of the input files, as `tokenlaw.resume.input_sums` names them.
+    inputs : SHA-256 of the input files, as `tokenlaw.resume.input_sums` names them.   need : bytes of memory, about.
     """
 
     file: str
@@ -47,6 +47,7 @@ class Member:
     point: Mapping[str, Any]
     configuration: str
     inputs: Mapping[str, str]
+    need: float = 0.0
 
 
 class Task(NamedTuple):
@@ -121,12 +122,18 @@ def folder(point: Mapping[str, Any], number: int) -> str:
 
 
 def plan(
-    path: Path, command: str, members: int, sweeps: Sequence[str] = (), overrides: Sequence[str] = ()
+    path: Path,
+    command: str,
+    members: int,
+    sweeps: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    *,
+    elsewhere: bool = False,
 ) -> tuple[list[Member], tuple[str, ...]]:
     """All runs of an ensemble, checked, with what is to be said about them once.
 
     Members are numbered from noise.member on.  At every point of the grid the first one is made ready to start, so that
-    a configuration that cannot run is refused before any work.
+    a configuration that cannot run is refused before any work; one too large for this machine unless it runs elsewhere.
 
     Raises
     ------
@@ -142,6 +149,8 @@ def plan(
         try:
             first = config.load(path, assigned)
             experiment = build(first)
+            if not elsewhere:
+                memory.refuse_run(command, experiment)
             job = runs.JOBS[command](experiment)
         except ConfigError as error:
             words = ", ".join(f"{key}={show(value)}" for key, value in point.items())
@@ -149,9 +158,10 @@ def plan(
         inputs = resume.input_sums(experiment)
         notes |= dict.fromkeys((*experiment.plan.notes, *job.notes))
         where = f"{folder(point, number)}/" if point else ""
+        need = sum(term.need for term in memory.run_terms(command, experiment))
         for member in range(first.noise.member, first.noise.member + members):
             c = config.load(path, [*assigned, f"noise.member={member}"])
-            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), inputs))
+            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), inputs, need))
     return found, tuple(notes)
 
 

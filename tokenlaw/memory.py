@@ -1,7 +1,7 @@
 """The memory a run will need, from its configuration, and a refusal before anything is allocated.
 
 A term of the estimate is a number of doubles that one key makes large.  The factors are counts of the arrays alive at
-once, as docs/measure_memory.py measures them: the estimate is between 0.9 and 2 times what a run takes.
+once, as docs/measure_memory.py measures them: the estimate is between 0.9 and 1.8 times what a run takes.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from particles import Empirical, memory
 from particles.memory import NUMBER, size
+from particles.output import WAITING
 from spde.domain import SPHERES
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.config_models import SmoothHeads
@@ -20,16 +21,21 @@ from validation.wasserstein import MAX_POINTS
 if TYPE_CHECKING:
     from tokenlaw.build import Experiment
 
-TOKENS: Final = 8  # arrays (n, d): state, velocity, moved points, records that wait for the file
+TOKENS: Final = 6  # arrays (n, d): state, velocity, moved points
 BESIDE_TOKENS: Final = 6  # arrays (n,): angles, weights, lengths
 PASSIVE: Final = 3  # arrays (n, d) of each of three sets of passive points of a comparison
 HEADS: Final = 1.5  # arrays of each matrix of a head
-GRID: Final = 24  # arrays (grid points,)
+GRID: Final = 17  # arrays (grid points,)
 NODES: Final = 36  # arrays (carried nodes,)
 ALONG: Final = 60  # arrays (carried nodes,) more for characteristics: frames, derivatives
 COSTS: Final = 4.5  # arrays (n, n) of exact transport
 JOINT: Final = 7  # arrays (n, n) of a limit field drawn jointly
 STORED: Final = 1 << 24  # entries of a Sinkhorn kernel that are kept
+CACHE: Final = 1 << 24  # bytes of chunks that the library of the file keeps
+BESIDE_A_RECORD: Final = 4096  # bytes of a record that waits beside its numbers
+IN_A_SECOND: Final = 1000  # records, at most
+PROCESS: Final = 250 << 20  # bytes of a worker of an ensemble before its run
+MARGIN: Final = 1.4  # of the runs of an ensemble, whose workers do not see what the others are about to take
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,28 @@ def record_terms(c: Configuration, n_steps: int) -> Iterator[Term]:
     yield Term(key, f"{n_steps} layers", 2.0 * NUMBER * n_steps * count * entries)
 
 
-def terms(command: str, c: Configuration, n_tokens: int | None = None) -> list[Term]:
-    """All terms of a command, "solve", "simulate" or "compare"."""
+def record_size(command: str, c: Configuration, n_tokens: int | None = None) -> float:
+    """Bytes of a record of a command, about."""
+    d, n, count = c.model.d, c.simulate.tokens if n_tokens is None else n_tokens, 0.0
+    if command != "solve":
+        count += n * (d + 1.0) + d * d
+    if command != "simulate":
+        modes = c.solve.lmax + 1.0
+        nodes = math.prod(c.solve.carried_nodes) * ((d if command == "compare" else 0) + 4 * c.solve.characteristics)
+        count += 5.5 * modes**2 if d == 3 else 5 * modes
+        count += nodes + d * d
+    return NUMBER * count
+
+
+def waiting_terms(size: float, n_records: int) -> Iterator[Term]:
+    """Memory of records that wait for the file: all but the last, which is part of the state, and a copy of one."""
+    most = max(0, min(n_records, math.ceil(WAITING / size)) - 1)
+    need = size * (most + 1) + min(float(CACHE), n_records * size) + BESIDE_A_RECORD * min(n_records, IN_A_SECOND)
+    yield Term("output.save_every", f"{n_records} records", need)
+
+
+def terms(command: str, c: Configuration, n_tokens: int | None = None, n_records: int = 1) -> list[Term]:
+    """All terms of a command, "solve", "simulate" or "compare", that writes so many records."""
     found = [*layer_terms(c)]
     if command != "solve":
         found += token_terms(c, n_tokens)
@@ -117,7 +143,7 @@ def terms(command: str, c: Configuration, n_tokens: int | None = None) -> list[T
         found += density_terms(c)
     if command == "compare":
         found += compare_terms(c, n_tokens)
-    return found
+    return [*found, *waiting_terms(record_size(command, c, n_tokens), n_records)]
 
 
 def refuse_too_large(found: list[Term]) -> None:
@@ -132,10 +158,19 @@ def refuse_too_large(found: list[Term]) -> None:
     )
 
 
+def run_terms(command: str, experiment: "Experiment", layers: Path | None = None) -> list[Term]:
+    """All terms of a run; `layers`: file that its layers are to be recorded in."""
+    c, initial = experiment.configuration, experiment.initial
+    n_tokens = len(initial.tokens) if isinstance(initial, Empirical) else None
+    found = terms(command, c, n_tokens, len(experiment.plan.save_steps))
+    return found if layers is None else [*found, *record_terms(c, experiment.plan.n_steps)]
+
+
 def refuse_run(command: str, experiment: "Experiment", layers: Path | None = None) -> None:
     """Refuse a run that does not fit; `layers`: file that its layers are to be recorded in."""
-    c, initial = experiment.configuration, experiment.initial
-    found = terms(command, c, len(initial.tokens) if isinstance(initial, Empirical) else None)
-    if layers is not None:
-        found += record_terms(c, experiment.plan.n_steps)
-    refuse_too_large(found)
+    refuse_too_large(run_terms(command, experiment, layers))
+
+
+def at_a_time(need: float) -> int:
+    """How many runs that need so many bytes each, in processes of their own, fit at the same time."""
+    return int(memory.available() // (MARGIN * need + PROCESS))

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from random import Random
 
-from tests.faults import damage, disks, kills, numbers
+from tests.faults import crashes, damage, disks, kills, links, numbers, system
 from tests.faults.runs import Bench, Tally
 
 FAULTS = (
@@ -18,11 +18,18 @@ FAULTS = (
     (kills.killed_at_the_worst, 6),
     (kills.interrupted, 9),
     (kills.two_at_a_time, 9),
+    (kills.heavy, 6),
+    (crashes.power_lost, 600),
+    (system.failing, 60),
+    (system.failing_products, 12),
+    (system.without_locks, 9),
+    (links.planted, 1),
     (disks.full, 20),
     (disks.full_at_last, 9),
     (disks.removed, 12),
     (disks.not_writable, 1),
     (damage.damaged, 40),
+    (damage.turned_between_writes, 60),
     (damage.seen_by_readers, 20),
     (damage.of_others, 1),
     (numbers.broken_layers, 12),
@@ -47,13 +54,15 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="WORD", help="faults whose function has this in its name")
     given = parser.parse_args()
     disks.own_mounts()
+    system.preload(*sys.argv[1:])
     warnings.simplefilter("ignore", DeprecationWarning)  # a fork, where a library has threads
     print(f"{'fault':52s}{'tries':>6s}{'losses':>8s}{'s':>8s}  outcomes")
+    faults = FAULTS if given.only != "system.few" else ((system.few, 1),)
     lost = 0
     fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a process that dies needs no disk for that
     with tempfile.TemporaryDirectory(prefix="faults-", dir=fast) as folder:
         bench = Bench(Path(folder))
-        for fault, tries in FAULTS:
+        for fault, tries in faults:
             if given.only not in f"{fault.__module__}.{fault.__name__}":
                 continue
             random, begin = Random(f"{given.seed} {fault.__name__}"), time.monotonic()

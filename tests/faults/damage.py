@@ -7,7 +7,7 @@ from random import Random
 
 import netCDF4
 
-from particles import checksum
+from particles import checksum, output, placing
 from tests.faults.runs import COMMANDS, SETTINGS, Bench, Tally, one_line, run, words
 from tests.tokenlaw.test_resume import seal_again
 
@@ -64,6 +64,52 @@ def damaged(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
             else:
                 tally.add(f"LOSS: {command}: {code}: {said[:3]}")
         yield tally
+
+
+def turned_between_writes(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
+    """A bit of the file, or of the journal, that turns while a run goes on: it is never given a right checksum."""
+    for journals in (False, True):
+        tally = Tally(f"one bit of the {'journal' if journals else 'file'} turned between two writes")
+        for k in range(tries):
+            command, out = COMMANDS[k % 3], bench.fresh("turned")
+            code, said = run(
+                *words(command, bench.config, out), prepare=_turning(out, random.randrange(1, 7), random, journals)
+            )
+            if code == 0:
+                tally.add(bench.judged(command, out))  # the journal was not there yet
+            elif not one_line(code, said, codes=(3,)) or "has changed since" not in said[0]:
+                tally.add(f"LOSS: {command}: {code}: {said[-2:]}")
+            elif journals:
+                tally.add(bench.judged(command, out))  # what is whole of the journal is taken up
+            else:
+                sealed = checksum.intact(out)
+                tally.add(f"LOSS: {command}: was sealed" if sealed else "one line, not sealed")
+                shutil.rmtree(out.parent)
+        yield tally
+
+
+def _turning(out: Path, call: int, random: Random, journals: bool) -> Callable[[], object]:
+    """Before the given record, a bit is turned."""
+    place, bit = random.random(), 1 << random.randrange(8)
+
+    def arm() -> None:
+        real, calls = output.Recorder.append, []
+        if journals:
+            output.SHARE, output.Recorder.__init__.__defaults__ = 10**9, (None, None, None, 1e-9)
+        path = placing.folder(out) / "tokenlaw.journal" if journals else out
+
+        def append(self: output.Recorder, *arguments: object) -> None:
+            calls.append(None)
+            if len(calls) > call and path.exists():
+                data = bytearray(path.read_bytes())
+                data[int(place * (len(data) - (0 if journals else checksum.LENGTH)))] ^= bit
+                path.write_bytes(data)
+                output.Recorder.append = real
+            real(self, *arguments)
+
+        output.Recorder.append = append
+
+    return arm
 
 
 def seen_by_readers(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:

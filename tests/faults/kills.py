@@ -1,28 +1,27 @@
 """Processes that are killed or asked to end, at random moments and at the worst ones; two at a time on one output."""
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 
-import xarray as xr
-
-from particles import output
+from particles import checksum, netcdf, output, run_files
 from tests.faults.runs import COMMANDS, Bench, Tally, dying, one_line, run, start, words
+from tests.tokenlaw.commands import contents
 
 WORST = (
-    ("while the state is written", "_write_state", output.Recorder, False),
-    ("before the copy is flushed", "_replace", output.Recorder, False),
+    ("while the state is written", "write_state", run_files, False),
+    ("before the copy is flushed", "put_in_place", run_files, False),
     ("before the rename", "replace", os, False),
     ("after the rename", "replace", os, True),
-    ("while the file is copied", "copyfile", shutil, False),
-    ("after the file is copied", "copyfile", shutil, True),
-    ("before records are added", "_extend", output.Recorder, False),
-    ("after records are added", "_extend", output.Recorder, True),
-    ("while the old file is read", "open_dataset", xr, True),
-    ("before the state is there", "to_netcdf", xr.Dataset, True),
+    ("while the file is copied", "copy_contents", checksum, False),
+    ("after the file is copied", "copy_contents", checksum, True),
+    ("before records are added", "extend", run_files, False),
+    ("after records are added", "extend", run_files, True),
+    ("while the old file is read", "read_end", run_files, True),
+    ("before the state is there", "put", netcdf, True),
 )
 
 
@@ -74,6 +73,53 @@ def killed_at_the_worst(bench: Bench, random: Random, tries: int) -> Iterator[Ta
             code, said = process.finish()
             tally.add(bench.judged(command, out) if code in (0, -9) and not said else f"LOSS: {code}: {said}")
         yield tally
+
+
+HEAVY = ("layers.t_end=16.0", "output.save_every=0.02", "output.distances=2")
+BOUND = 2.0  # seconds of work that may be lost
+
+
+def heavy(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
+    """kill -9 of runs that record every step, with a file that is not copied again: two seconds are lost at most."""
+    tally = Tally("kill -9 of a run that records every step")
+    for _ in range(tries):
+        out, times = bench.fresh("heavy"), bench.fresh("times")
+        line = words("simulate", bench.config, out, settings=HEAVY)
+        process = start(*line, prepare=_timed(times), every_record=False)
+        _wait(out.exists)
+        time.sleep(random.uniform(0.1, 0.8) * bench.duration("simulate", HEAVY))
+        process.signal(signal.SIGKILL)
+        code, said = process.finish()
+        if code != -9 or said:
+            tally.add(f"LOSS: {code}: {said}" if code or said else "ended before")
+            continue
+        made = [float(text) for text in times.read_text().split("\n")[:-1]]
+        run_files.recover(out)
+        kept = len(run_files.read_end(out)[1])
+        lost = made[-1] - made[min(kept, len(made)) - 1]
+        code, said = run(*words("simulate", bench.config, out, "--resume", settings=HEAVY), every_record=False)
+        same = (code, said) == (0, []) and contents(out) == contents(bench.reference("simulate", HEAVY))
+        left = [path.name for path in out.parent.iterdir() if path != out]
+        good = same and not left and lost <= BOUND
+        tally.add("resumed" if good else f"LOSS: {kept} of {len(made)} kept, {lost:.2f} s lost, {code}: {said}, {left}")
+    yield tally
+
+
+def _timed(times: Path) -> Callable[[], object]:
+    """When each record was made; the file counts as one that takes for ever to copy."""
+
+    def arm() -> None:
+        real = output.Recorder.append
+        output.SHARE = 10**9
+
+        def append(self: output.Recorder, *arguments: object) -> None:
+            with open(times, "a") as file:
+                file.write(f"{time.monotonic()}\n")
+            real(self, *arguments)
+
+        output.Recorder.append = append
+
+    return arm
 
 
 def interrupted(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:

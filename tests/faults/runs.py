@@ -103,9 +103,11 @@ def start(*words: object, prepare: Callable[[], object] = lambda: None, every_re
         os._exit(code)
 
 
-def run(*words: object, prepare: Callable[[], object] = lambda: None) -> tuple[int, list[str]]:
+def run(
+    *words: object, prepare: Callable[[], object] = lambda: None, every_record: bool = True
+) -> tuple[int, list[str]]:
     """A command from beginning to end: exit code and lines."""
-    return start(*words, prepare=prepare).finish()
+    return start(*words, prepare=prepare, every_record=every_record).finish()
 
 
 def words(command: str, config: Path, out: Path, *more: str, settings: tuple[str, ...] = SETTINGS) -> list[object]:
@@ -140,16 +142,16 @@ class Bench:
         """File of a run that nothing happened to; tables it needs are then there for every child."""
         assert cli.run([*map(str, words(command, self.config, self.fresh("warm"), settings=settings))]) == 0
         out = self.folder / f"reference-{command}-{abs(hash(settings))}.nc"
-        code, said = run(*words(command, self.config, out, settings=settings))
+        code, said = run(*words(command, self.config, out, settings=settings), every_record=False)
         assert (code, said) == (0, []), said
         return out
 
     @cache  # noqa: B019
-    def duration(self, command: str) -> float:
+    def duration(self, command: str, settings: tuple[str, ...] = SETTINGS) -> float:
         """Seconds that a run takes."""
-        self.reference(command)
+        self.reference(command, settings)
         begin = time.monotonic()
-        code, said = run(*words(command, self.config, self.fresh("timed")))
+        code, said = run(*words(command, self.config, self.fresh("timed"), settings=settings))
         assert code == 0, said
         return time.monotonic() - begin
 

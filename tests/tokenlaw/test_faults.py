@@ -3,8 +3,12 @@
 import errno
 import fcntl
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
@@ -15,7 +19,7 @@ import xarray as xr
 
 from particles import checksum, output, run_files
 from particles.placing import Aside
-from tests.faults import damage, disks, kills, numbers
+from tests.faults import crashes, damage, disks, kills, numbers
 from tests.faults.runs import Bench
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, contents, tokens_file
 from tests.tokenlaw.test_resume import seal_again
@@ -24,7 +28,7 @@ from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 
 FEW = ((kills.killed, 3), (kills.two_at_a_time, 1), (disks.full_at_last, 2), (damage.damaged, 2),
-       (numbers.broken_layers, 3))  # fmt: skip
+       (numbers.broken_layers, 3), (crashes.power_lost, 30), (damage.turned_between_writes, 2))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -354,3 +358,92 @@ def test_an_interrupt_waits_until_the_file_is_whole(number, folder, monkeypatch)
     assert call("solve", "c.toml", "--out", "a.nc", "-q", "--resume") == 0
     assert call("solve", "c.toml", "--out", "b.nc", "-q") == 0
     assert_same("b.nc", "a.nc")
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "text", "folder", "pipe"])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_has_the_name_of_the_lock_is_left_alone(kind, resumed, folder, capsys):
+    """It was emptied, written to and removed, or followed to another file."""
+    if resumed:
+        assert call("simulate", "c.toml", "--out", "a.nc", "-q") == 0
+    foreign, lock = Path("foreign"), Path(".a.nc.lock")
+    foreign.write_text("process 1 of someone else")
+    {
+        "symbolic link": lambda: lock.symlink_to(foreign),
+        "hard link": lambda: lock.hardlink_to(foreign),
+        "text": lambda: lock.write_text("a text of the user"),
+        "folder": lock.mkdir,
+        "pipe": lambda: os.mkfifo(lock),
+    }[kind]()
+    before = lock.lstat()
+    said = refusal(capsys, "simulate", "c.toml", "--out", "a.nc", *(["--resume"] if resumed else []))
+    assert ".a.nc.lock beside it is no lock of tokenlaw; rename or remove that" in said
+    assert os.path.samestat(before, lock.lstat())
+    assert foreign.read_text() == "process 1 of someone else"
+    assert kind != "text" or lock.read_text() == "a text of the user"
+
+
+def test_a_file_with_the_old_name_of_the_copy_is_left_alone(folder):
+    for name in (".a.nc.part", ".a.png.part"):
+        Path(name).write_text("a text of the user")
+    assert call("simulate", "c.toml", "--out", "a.nc", "-q") == 0
+    assert call("plot", "a.nc", "--out", "a.png") == 0
+    assert Path(".a.nc.part").read_text() == Path(".a.png.part").read_text() == "a text of the user"
+
+
+@pytest.mark.parametrize("left", [b"", bytes(30), b"proc", b"process 1 on another\n"])
+def test_a_lock_of_which_little_is_left_is_one(left, folder):
+    """After a loss of power."""
+    Path(".a.nc.lock").write_bytes(left)
+    with locked(Path("a.nc")):
+        pass
+    assert not Path(".a.nc.lock").exists()
+
+
+def test_a_lock_that_cannot_be_closed_ends_nothing(folder, monkeypatch):
+    """The run has ended well, and its file is in place."""
+    real = os.close
+
+    def close(handle):
+        name = os.readlink(f"/proc/self/fd/{handle}")
+        real(handle)
+        if ".lock" in name:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "close", close)
+    assert call("simulate", "c.toml", "--out", "a.nc", "-q") == 0
+
+
+def test_what_a_killed_run_had_not_put_into_its_file_is_taken_up(folder, monkeypatch, capsys):
+    """Its journal: records are there again, nothing is computed twice, and the end is that of a run in one piece."""
+    monkeypatch.setattr(output, "SHARE", 1e9)
+    monkeypatch.setattr(output.Recorder.__init__, "__defaults__", (None, None, None, 1e-9))
+    run = ["simulate", "c.toml", "-q", "--set", "output.save_every=0.02", "--set", "layers.t_end=0.4", "--out"]
+    with monkeypatch.context() as patch:
+        real = output.Recorder.flush
+        patch.setattr(output.Recorder, "flush", lambda self: None if self._written else real(self))
+        assert call(*run, "a.nc") == 0
+    with xr.open_dataset("a.nc") as dataset:
+        assert list(dataset["step"].values) == [0]
+    assert Path(".a.nc.writing/tokenlaw.journal").exists()
+    steps = []
+    monkeypatch.setattr(cli, "_progress", lambda *_: nullcontext(steps.append))
+    assert call(*run, "a.nc", "--resume") == 0
+    assert steps == []  # all of it was in the journal
+    assert call(*run, "b.nc") == 0
+    assert_same("b.nc", "a.nc")
+    assert sorted(path.name for path in folder.iterdir()) == ["a.nc", "b.nc", "c.toml"]
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a compiler")
+def test_calls_of_the_system_that_fail():
+    """Every close and write of a run fails once, in turn: one line, exit code 2 or 3, the old file or the new one.
+
+    The library of NetCDF ends the process where it cannot close a file; disks without locks end in a warning.
+    """
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.faults", "--only", "system.few"], capture_output=True, text=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "losses: none" in said.stdout
