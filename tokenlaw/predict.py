@@ -1,7 +1,7 @@
 """`tokenlaw predict`: how the overlap of tokens grows through a random transformer of a given size.
 
-The forecast is `particles.reduced.forecast`, published architectures are in `tokenlaw.presets`; here are the advice, the
-words and the maps.
+The forecast is `particles.reduced.forecast`, published architectures are in `tokenlaw.presets`; here are the advice,
+the words and the maps.
 Numerical packages are imported where they are used, so that the command starts at once.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from particles.reduced.forecast import Architecture, Forecast
+    from particles.reduced import Architecture, Forecast
 
 LARGEST: Final = 1e6  # of a scale: beyond it numbers leave their range, and no network is there
 LIMITS: Final[dict[str, tuple[float, float]]] = {
@@ -36,7 +36,7 @@ MAPS: Final = {
 def architecture(settings: Mapping[str, Any]) -> "Architecture":
     """The architecture of a set of options; defaults: sigma_v = d^-1/2, sigma_a = 1, beta = head_dim^-1/2."""
     from particles import ACTIVATIONS
-    from particles.reduced.forecast import Architecture, MLPKernel
+    from particles.reduced import Architecture, MLPKernel
 
     for key, (least, most) in LIMITS.items():
         value = settings.get(key)
@@ -126,7 +126,7 @@ def _course(found: "Forecast") -> str:
 
 def omissions(preset: Preset | None, settings: Mapping[str, Any]) -> list[str]:
     """What of the architecture asked for is not in the forecast."""
-    told = []
+    told: list[str] = []
     if preset is not None:
         told += preset.not_included
         told += preset.start_not_included if settings.get("overlap0") is None else ()

@@ -114,7 +114,8 @@ PRESETS: Final = {
     "transformer-base": Preset(
         "Transformer base, encoder", "Vaswani et al., arXiv 1706.03762; Xavier's variances, as in tensor2tensor",
         512, 8, 6, 512, False, "relu", None, sinusoidal=True,
-        start_not_included=("order of the positions (near ones start more alike than the mean)",),
+        start_not_included=("order of the positions (near ones start more alike than the mean)",
+                            "length of the embeddings in the first layer, 1.22 times that of later tokens"),
     ),
     "vit-base": Preset(
         "ViT-B/16", "Dosovitskiy et al., arXiv 2010.11929; Xavier's variances, patches of mean square 1",

@@ -10,8 +10,9 @@ averaged.  What the tokens deviate from it is moved independently of that.  So o
     P = w + 2 sqrt(w k) Z + k (Z^2 + Q^2)                                         is the squared length of the mean,
     D = 1 - g + (a - c) d +- [(4 (a - c)(1 - g) + 2 (a - c)^2 d)/(n - 1)]^1/2     half the mean square distance of two,
 
-Z normal (along x) and Q chi of d - 1 degrees, all independent; N = P - D/n is the mean of <y_i, y_j>, p = N + D that of
-|y_i|^2.  Against n = infinity the noise 2 sqrt(k w) Z has gained the variance 4 k (1 - g)/n, which is all of it at g = 0.
+Z normal (along x) and Q chi of d - 1 degrees, all independent; N = P - D/n is the mean of <y_i, y_j> over pairs and
+p = N + D that of |y_i|^2.  Against n = infinity the noise 2 sqrt(w k) Z has 4 k (1 - g)/n more variance, at g = 0 all
+of it: the tokens' own directions, averaged over n of them.
 Normalised, with v the variance of |y_i|^2 over the tokens and up to third order in its fluctuations, of order d^-1/2,
 
     g' = [N F^2 - 2 F (1 - g) k Q^2/((d - 1) p)]/p,    F = 1 + 3 v/(8 p^2) - (a - c)/p,
@@ -19,174 +20,24 @@ Normalised, with v the variance of |y_i|^2 over the tokens and up to third order
 
 For small steps the mean of g' - g is the exact drift of the simplex, (d - 2 + g^2) c - (d - 1) g a.
 
-Attention: a = H (eta/H)^2 sigma_v^2 (g + (1 - g) f) and c the same with h, where f and h are those of `Simplex`,
-averaged over the tokens of a head and drawn for each head.  MLP block: a = s^2 k(1), c = s^2 k(g).
+Variances a and covariances c are those of `architecture`: of attention with random weights, then of the MLP block.
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaincinv, ndtri
 
 from particles.arrays import Array
-from particles.kernels import WIDEST, Activation, pair_mean
-from particles.reduced.overlap import check_heads
+from particles.reduced.architecture import Architecture, AttentionTable
 
-KNOTS = 12  # overlaps at which the statistics of attention are drawn
-READERS = (16, 64)  # tokens over which those of one head are averaged, at least and at most
 INDISTINGUISHABLE = 0.99  # overlap beyond which tokens count as one
 DRAWS = 1024  # of one layer, stratified, for its mean change and its exponent
 ENDLESS = 1e9  # variance of a step beside which the unit tokens before it vanish
 BAND = (5.0, 95.0)  # percentiles over realizations of the weights
 
 
-@dataclass(frozen=True)
-class MLPKernel:
-    """k(u) = E[act(gain X) act(gain Y)], X, Y normal with correlation u: a wide block without biases.
-
-    Parameters
-    ----------
-    activation : one of `particles.ACTIVATIONS`.   gain : standard deviation of an input of the activation.
-
-    Accuracy: 1e-5 of k(1), from a table over u in [-1, 1] (tests/particles/test_forecast.py).
-    """
-
-    activation: Activation
-    gain: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.gain <= WIDEST:  # written so that NaN is caught
-            raise ValueError(f"gain must lie in (0, {WIDEST:g}], got {self.gain}")
-
-    def value(self, u: Array) -> Array:
-        """k at overlaps u in [-1, 1]."""
-        found: Array = np.interp(np.sqrt(np.clip(1 - np.asarray(u), 0, 2)), *self._table)
-        return found
-
-    @cached_property
-    def _table(self) -> tuple[Array, Array]:
-        root = np.linspace(0, math.sqrt(2), 363)  # of 1 - u: kernels of activations with a corner have a root there
-        return root, pair_mean(self.activation, np.maximum(1 - root**2, -1), self.gain)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A random transformer x -> nrm(x + (eta/H) sum_h V_h m_h(x)), or its pre-norm stream.
-
-    Parameters
-    ----------
-    d : dimension of the tokens.   heads, head_dim : H heads a layer, of inner dimension head_dim <= d.
-    context : number of tokens n.   layers : number of layers.
-    eta : residual scale.   sigma_v, sigma_a : standard deviations of the entries of V and of W, W' in A = W W'^T.
-    beta : inverse temperature.
-    mlp : kernel of an MLP block behind each attention block, or None.   mlp_scale : factor s before it.
-    pre_norm : blocks read nrm(x) and add to x, whose length grows from `radius`; else tokens stay on the sphere.
-    radius : length of the tokens at the start, used where pre_norm.
-    """
-
-    d: int
-    heads: int
-    head_dim: int
-    context: int
-    layers: int
-    eta: float
-    sigma_v: float
-    sigma_a: float
-    beta: float
-    mlp: MLPKernel | None = None
-    mlp_scale: float = 0.0
-    pre_norm: bool = False
-    radius: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_heads(self.d, self.beta, self.sigma_a, self.head_dim)
-        for name, least in (("d", 3), ("heads", 1), ("context", 2), ("layers", 1)):
-            if not getattr(self, name) >= least:  # written so that NaN is caught
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("eta", "sigma_v", "mlp_scale"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {getattr(self, name)}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius must be positive and finite, got {self.radius}")
-
-    @property
-    def attention_step(self) -> float:
-        """Variance that a layer of attention adds to a coordinate of a token at s_ii = 1: eta^2 sigma_v^2/H."""
-        return self.eta**2 * self.sigma_v**2 / self.heads
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionTable:
-    """f and h over the overlap g, s_ii = g + (1 - g) f and s_ij = g + (1 - g) h: mean and covariance of single heads.
-
-    Attributes
-    ----------
-    root_gap : (K,) of (1 - g)^1/2, ascending.   mean : (K, 2) of f, h.   root : (K, 2, 2) of their covariance.
-    """
-
-    root_gap: Array
-    mean: Array
-    root: Array
-
-    @classmethod
-    def of(cls, architecture: Architecture, samples: int | None = None, seed: int = 0) -> "AttentionTable":
-        """Drawn through head_dim-dimensional Gaussians, on KNOTS overlaps.
-
-        `samples` heads for each overlap; default as many as make 2^20 logits, 32 to 256.
-        """
-        a = architecture
-        tokens = min(a.context, max(READERS[0], min(READERS[1], (1 << 15) // a.context)))
-        count = max(32, min(256, (1 << 20) // (tokens * a.context))) if samples is None else samples
-        if not count >= 3:
-            raise ValueError(f"samples must be at least 3, got {samples}")
-        knots = np.linspace(0, 1, KNOTS)  # attention changes with (1 - g)^1/2
-        mean, root = np.empty((KNOTS, 2)), np.empty((KNOTS, 2, 2))
-        for row, apart in enumerate(knots):
-            rng = np.random.default_rng([seed, 0])  # the same numbers at every knot: a smooth table
-            pair = np.stack([one_head(a, 1 - float(apart) ** 2, tokens, rng) for _ in range(count)], axis=1)
-            mean[row] = pair.mean(axis=1)
-            values, vectors = np.linalg.eigh(np.cov(pair))
-            root[row] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-        return cls(knots, mean, root)
-
-    def draw(self, gap: Array, heads: int, normal: Array) -> tuple[Array, Array]:
-        """s_ii and s_ij averaged over the heads of a layer, (R,) each, from gaps 1 - g (R,) and normals (2, R)."""
-        where = np.sqrt(gap)
-        mean = np.stack([np.interp(where, self.root_gap, column) for column in self.mean.T])
-        root = np.array([[np.interp(where, self.root_gap, self.root[:, i, j]) for j in (0, 1)] for i in (0, 1)])
-        f, h = mean + np.einsum("ijr,jr->ir", root, normal) / math.sqrt(heads)
-        return 1 - gap * (1 - np.clip(f, 0, 1)), 1 - gap * (1 - np.clip(h, 0, np.clip(f, 0, 1)))
-
-
-def one_head(architecture: Architecture, overlap: float, tokens: int, rng: np.random.Generator) -> Array:
-    """f and h of one head, (2,): means over `tokens` tokens and their pairs, all keys random.
-
-    The common part of the keys cancels in a softmax; the logits of the rest have the covariance of the queries.
-    """
-    a, apart = architecture, 1 - overlap
-    queries = math.sqrt(overlap) * rng.standard_normal((a.head_dim, 1))
-    queries = queries + math.sqrt(apart) * rng.standard_normal((a.head_dim, tokens))
-    if tokens < a.head_dim:
-        queries = np.asarray(np.linalg.qr(queries, mode="r"), dtype=np.float64)
-    keys = rng.standard_normal((len(queries), a.context))
-    logits = (a.beta * a.sigma_a**2 * math.sqrt(apart)) * queries.T @ keys
-    logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits, out=logits)
-    weights /= weights.sum(axis=1, keepdims=True)
-    squares = weights * weights
-    own, total = squares.sum(axis=0), weights.sum(axis=0)
-    common = total * total - own
-    seen, length = weights @ keys.T, np.einsum("ij,ij->j", keys, keys)
-    along = np.vdot(seen, seen)
-    share = SPREAD[0]/a.d
-    square = own.sum() + share*(along - own @ length)
-    both = common.sum() + share*(np.sum(seen.sum(axis=0)**2) - along - common @ length)
-    return np.array([square / tokens, both / (tokens * (tokens - 1))])
-
-
-SPREAD=[1.0]
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """Overlap over layers.
@@ -239,7 +90,7 @@ class Forecast:
 
     def resting_overlap(self) -> float | None:
         """Least overlap at which the drift changes from rising to falling, above that of the start, or None."""
-        grid = np.linspace(max(0.0, float(self.mean[0])), INDISTINGUISHABLE, 100)
+        grid = np.linspace(max(0.0, float(self.mean[0])), INDISTINGUISHABLE, 64)
         drift = self.drift(grid)
         turns = np.flatnonzero((drift[:-1] > 0) & (drift[1:] <= 0))
         if not turns.size:
@@ -250,7 +101,7 @@ class Forecast:
 
 @dataclass(frozen=True, eq=False)
 class LayerNoise:
-    """Random numbers of a block, (R,) each: Z, Q^2 and that of the distances D (formulas at the head of this module)."""
+    """Random numbers of a block, (R,) each: Z, Q^2 and that of the distances D, as at the head of this module."""
 
     along: Array
     across_square: Array
