@@ -108,7 +108,7 @@ def rows():
     """Lines of the three tables."""
     for model, tokens, overlap in SETTINGS:
         exact, found, inside = setting(model, tokens, overlap)
-        m, (value, bar) = model, exponent(model, found.radius[-1], NETWORKS)
+        m, (value, bar) = model, exponent(model, found.radius[-1], 3 * NETWORKS)
         scores, block = m.beta * m.head_dim**0.5, f"{m.mlp or 'none'}{', pre-norm' if m.pre_norm else ''}"
         yield (
             f"| {m.d} | {m.heads} × {m.head_dim} | {m.context} | {m.eta:g} | {scores:.2g} | {block} | "

@@ -72,8 +72,8 @@ class Forecast:
 
     def drift(self, overlap: Array) -> Array:
         """Mean change of the overlap in one layer at given overlaps (K,), at the length tokens end with."""
-        change = [1 - g - self._after(1 - float(g)).mean() for g in np.atleast_1d(overlap)]
-        return np.array(change)
+        gaps = [1 - float(g) for g in np.atleast_1d(overlap)]
+        return np.array([(gap - self._after(gap)).mean() for gap in gaps])
 
     def exponent(self, overlap: float = INDISTINGUISHABLE) -> float:
         """Rate of E log(1 - overlap) per layer there: negative, tokens go on to meet; positive, they part.
