@@ -1,25 +1,26 @@
 """`tokenlaw predict`: how the overlap of tokens grows through a random transformer of a given size.
 
-The forecast is `particles.reduced.forecast`; here are the published architectures, the advice, and the maps.
+The forecast is `particles.reduced.forecast`, published architectures are in `tokenlaw.presets`; here are the advice,
+the words and the maps.
 Numerical packages are imported where they are used, so that the command starts at once.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tokenlaw.presets import PRESETS, Preset
 from tokenlaw.tables import Table
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from particles.reduced.forecast import Architecture, Forecast
+    from particles.reduced import Architecture, Forecast
     from tokenlaw.drawing import Figure
 
-NORMAL: Final = 0.02  # standard deviation of the weights of GPT-2 and BERT at their initialisation
 LARGEST: Final = 1e6  # of a scale: beyond it numbers leave their range, and no network is there
 LIMITS: Final[dict[str, tuple[float, float]]] = {
     "d_model": (3, 65536), "heads": (1, 65536), "head_dim": (1, 65536), "context": (2, 10**9), "layers": (1, 10_000),
@@ -32,78 +33,10 @@ MAPS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A published architecture at its initialisation.
-
-    Attributes
-    ----------
-    title, source : what it is, and where its sizes stand.
-    d_model, heads, layers, context : sizes; head_dim = d_model/heads.
-    pre_norm : normalisation before each block (the stream grows from the length of its embeddings), or behind it.
-    deviation : standard deviation of the weights, None for d_model^-1/2.
-    branch : factor of the last matrix of each block.
-    activation : of the MLP, of width 4 d_model.
-    """
-
-    title: str
-    source: str
-    d_model: int
-    heads: int
-    layers: int
-    context: int
-    pre_norm: bool
-    activation: str
-    deviation: float | None = NORMAL
-    branch: float = 1.0
-
-    def settings(self) -> dict[str, Any]:
-        """The options of `tokenlaw predict` that this architecture stands for.
-
-        Tokens enter a block with length d^1/2, so a matrix with entries of deviation s is one of deviation s d^1/2
-        on the unit sphere; values and outputs together have s^2 head_dim^1/2 d^1/2 before the residual stream, which
-        is measured in its length at the start: d^1/2 behind a normalisation, that of the embeddings before one.
-        """
-        d, head_dim = self.d_model, self.d_model // self.heads
-        if head_dim * self.heads != d:
-            raise ValueError(f"--d-model: must be a multiple of the {self.heads} heads of {self.title}, got {d}")
-        s = d**-0.5 if self.deviation is None else self.deviation
-        inner = s * math.sqrt(d)
-        length = s * math.sqrt(2 * d) if self.pre_norm else math.sqrt(d)  # token and position embeddings
-        return {
-            "d_model": d, "heads": self.heads, "head_dim": head_dim, "layers": self.layers, "context": self.context,
-            "residual_scale": float(self.heads),  # blocks add the heads, they do not average them
-            "sigma_v": self.branch * s**2 * math.sqrt(head_dim) * math.sqrt(d) / length,
-            "sigma_a": inner, "beta": head_dim**-0.5,
-            "mlp": self.activation, "mlp_gain": inner,
-            "mlp_scale": self.branch * s * math.sqrt(4 * d) / length, "pre_norm": self.pre_norm,
-        }  # fmt: skip
-
-
-def _gpt2(title: str, d: int, heads: int, layers: int) -> Preset:
-    return Preset(title, "Radford et al. 2019", d, heads, layers, 1024, True, "gelu", NORMAL, (2 * layers) ** -0.5)
-
-
-PRESETS: Final = {
-    "gpt2": _gpt2("GPT-2 small", 768, 12, 12),
-    "gpt2-medium": _gpt2("GPT-2 medium", 1024, 16, 24),
-    "gpt2-large": _gpt2("GPT-2 large", 1280, 20, 36),
-    "gpt2-xl": _gpt2("GPT-2 XL", 1600, 25, 48),
-    "bert-base": Preset("BERT base", "Devlin et al., arXiv 1810.04805", 768, 12, 12, 512, False, "gelu"),
-    "bert-large": Preset("BERT large", "Devlin et al., arXiv 1810.04805", 1024, 16, 24, 512, False, "gelu"),
-    "transformer-base": Preset(
-        "Transformer base, encoder", "Vaswani et al., arXiv 1706.03762", 512, 8, 6, 512, False, "relu", None
-    ),
-    "vit-base": Preset(
-        "ViT-B/16", "Dosovitskiy et al., arXiv 2010.11929", 768, 12, 12, 197, True, "gelu", None
-    ),
-}
-
-
 def architecture(settings: Mapping[str, Any]) -> "Architecture":
     """The architecture of a set of options; defaults: sigma_v = d^-1/2, sigma_a = 1, beta = head_dim^-1/2."""
     from particles import ACTIVATIONS
-    from particles.reduced.forecast import Architecture, MLPKernel
+    from particles.reduced import Architecture, MLPKernel
 
     for key, (least, most) in LIMITS.items():
         value = settings.get(key)
@@ -139,6 +72,13 @@ def architecture(settings: Mapping[str, Any]) -> "Architecture":
     )  # fmt: skip
 
 
+def beginning(preset: Preset | None, settings: Mapping[str, Any]) -> tuple[float, bool]:
+    """Mean overlap before the first layer, and whether tokens are drawn, so that it varies: not where it is given."""
+    if settings.get("overlap0") is not None:
+        return float(settings["overlap0"]), False
+    return (0.0, True) if preset is None else (preset.start(), not preset.sinusoidal)
+
+
 def regime(found: "Forecast") -> str:
     """The course of the overlap in a word.
 
@@ -155,7 +95,7 @@ def regime(found: "Forecast") -> str:
     return "collapsing" if found.drift(found.mean[-1:])[0] > 0 else "spreading"
 
 
-def advice(found: "Forecast", start: float, seed: int) -> list[str]:
+def advice(found: "Forecast", start: float, seed: int, drawn: bool = False) -> list[str]:
     """What one change at a time would do to the collapse, each forecast anew."""
     from particles.reduced.forecast import forecast
 
@@ -171,7 +111,7 @@ def advice(found: "Forecast", start: float, seed: int) -> list[str]:
     }
     told = []
     for words, other in changes.items():
-        changed = forecast(other, start, realizations=100, seed=seed)
+        changed = forecast(other, start, realizations=100, seed=seed, drawn=drawn)
         told.append(f"{words}: {_course(changed)}, exponent {changed.exponent() + 0.0:+.3g} per layer")
     return told
 
@@ -184,17 +124,29 @@ def _course(found: "Forecast") -> str:
     )  # fmt: skip
 
 
-def as_json(found: "Forecast", told: list[str]) -> str:
+def omissions(preset: Preset | None, settings: Mapping[str, Any]) -> list[str]:
+    """What of the architecture asked for is not in the forecast."""
+    told: list[str] = []
+    if preset is not None:
+        told += preset.not_included
+        told += preset.start_not_included if settings.get("overlap0") is None else ()
+    if settings.get("mlp") == "silu":
+        told.append("gates of a gated MLP (SwiGLU is not silu)")
+    return told
+
+
+def as_json(found: "Forecast", told: list[str], omitted: list[str]) -> str:
     """One JSON object, as docs/forecast.md explains it."""
     low, high = found.band
     return json.dumps({
         "overlap": {"mean": found.mean.tolist(), "low": low.tolist(), "high": high.tolist()},
         "collapse_layer": found.collapse_layer, "regime": regime(found), "exponent": found.exponent(),
         "resting_overlap": found.resting_overlap(), "radius": found.radius.tolist(), "advice": told,
+        "not_included": omitted,
     })  # fmt: skip
 
 
-def as_text(found: "Forecast", told: list[str]) -> list[str | Table]:
+def as_text(found: "Forecast", told: list[str], omitted: list[str]) -> list[str | Table]:
     """A table of at most a dozen layers, then what it means."""
     a, (low, high) = found.architecture, found.band
     layers = sorted({round(x * a.layers / 11) for x in range(12)})
@@ -219,7 +171,11 @@ def as_text(found: "Forecast", told: list[str]) -> list[str | Table]:
         meaning[kind],
         f"exponent of log(1 - overlap) at 0.99: {exponent:+.3g} per layer (tokens that are close {close})",
     ]
-    return [*lines, *(f"  with {words}" for words in told)]
+    return [*lines, *_left_out(omitted), *(f"  with {words}" for words in told)]
+
+
+def _left_out(omitted: list[str]) -> list[str]:
+    return [f"not in this forecast: {', '.join(omitted)}"] if omitted else []
 
 
 def course(found: "Forecast", title: str) -> "Figure":
@@ -239,7 +195,9 @@ def course(found: "Forecast", title: str) -> "Figure":
     return canvas
 
 
-def collapse_map(kind: str, base: "Architecture", start: float, seed: int, deepest: int = 4096) -> "xr.Dataset":
+def collapse_map(
+    kind: str, base: "Architecture", start: float, seed: int, deepest: int = 4096, drawn: bool = False
+) -> "xr.Dataset":
     """Collapse depth over two sizes, NaN where the tokens stay distinguishable for `deepest` layers.
 
     kind : "head-dim,beta" or "context,d-model"; the other sizes are those of `base`, sigma_v follows d^-1/2.
@@ -262,7 +220,7 @@ def collapse_map(kind: str, base: "Architecture", start: float, seed: int, deepe
     for row, line in enumerate(cases):
         for column, one in enumerate(line):
             deep = replace(one, layers=deepest)
-            found = forecast(deep, start, realizations=50, seed=seed, samples=32, until_collapse=True)
+            found = forecast(deep, start, realizations=50, seed=seed, samples=32, until_collapse=True, drawn=drawn)
             depth[row, column] = np.nan if found.collapse_layer is None else found.collapse_layer
     x, y = (name.replace("-", "_") for name in kind.split(","))
     labels = dict(zip((x, y), MAPS[kind], strict=True))
@@ -326,33 +284,35 @@ def answer(
     if kind is not None and as_numbers:
         raise ValueError("--json: not with --map, whose numbers go to --out F.nc")
     changes = {name: value for name, value in given.items() if value is not None}
-    sizes = {name: changes[name] for name in ("d_model", "heads", "layers", "context") if name in changes}
-    settings = ({} if preset is None else replace(PRESETS[preset], **sizes).settings()) | changes
+    sizes = {name: changes[name] for name in ("d_model", "heads", "layers", "context", "head_dim") if name in changes}
+    published = None if preset is None else replace(PRESETS[preset], **sizes)
+    settings = ({} if published is None else published.settings()) | changes
     missing = [name for name in ("d_model", "heads", "layers", "context") if name not in settings]
     if missing:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         raise ValueError(f"predict needs {options}, or --preset with one of {', '.join(PRESETS)}")
-    base, start = architecture(settings), float(given["overlap0"])
+    base, omitted = architecture(settings), omissions(published, settings)
+    start, drawn = beginning(published, settings)
     if out is not None:
         from tokenlaw import plots
 
         out.parent.mkdir(parents=True, exist_ok=True)
     if kind is not None and out is not None:
-        found_map = collapse_map(kind, base, start, seed)
+        found_map = collapse_map(kind, base, start, seed, drawn=drawn)
         if out.suffix == ".nc":
             _save_map(found_map, out)
         else:
             plots.save(map_figure(found_map), out, dpi=150)
-        return [f"{out}: collapse depth over {kind}"]
+        return [f"{out}: collapse depth over {kind}", *_left_out(omitted)]
 
     from particles.reduced.forecast import forecast
 
-    found = forecast(base, start, seed=seed)
-    told = advice(found, start, seed)
+    found = forecast(base, start, seed=seed, drawn=drawn)
+    told = advice(found, start, seed, drawn)
     if out is not None:
         title = PRESETS[preset].title if preset else f"d = {base.d}, {base.heads} heads"
         plots.save(course(found, title), out, dpi=150)
-    return [as_json(found, told)] if as_numbers else as_text(found, told)
+    return [as_json(found, told, omitted)] if as_numbers else as_text(found, told, omitted)
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:

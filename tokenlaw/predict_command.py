@@ -29,7 +29,9 @@ def predict(
     sigma_v: Annotated[float | None, _number("--sigma-v", "deviation of the entries of V  [default: D^-1/2]")] = None,
     sigma_a: Annotated[float | None, _number("--sigma-a", "of those of W and W', A = W W'^T  [default: 1]")] = None,
     beta: Annotated[float | None, _number("--beta", "inverse temperature  [default: K^-1/2]")] = None,
-    overlap0: Annotated[float, _number("--overlap0", "overlap before the first layer")] = 0.0,
+    overlap0: Annotated[
+        float | None, _number("--overlap0", "overlap before the first layer  [default: of random tokens]")
+    ] = None,
     mlp: Annotated[
         str | None, typer.Option("--mlp", metavar="ACTIVATION", help="an MLP block in each layer; none: without")
     ] = None,

@@ -1,5 +1,6 @@
 """Exact one-dimensional and closed-form laws of random transformers.  mathematics, sections 4 and 5."""
 
+from particles.reduced.architecture import Architecture, MLPKernel
 from particles.reduced.exact import (
     angular_gaussian,
     angular_gaussian_second_moment,
@@ -9,7 +10,7 @@ from particles.reduced.exact import (
     equiangular_rate,
     linear_step,
 )
-from particles.reduced.forecast import Architecture, Forecast, MLPKernel, forecast
+from particles.reduced.forecast import Forecast, forecast
 from particles.reduced.frozen import FrozenUniform, frozen_uniform
 from particles.reduced.isotropic import IsotropicNoise, Kernel, angle_exponent, mean_exponent
 from particles.reduced.low_temperature import (

@@ -1,169 +1,41 @@
 """Overlap of the tokens of a random transformer, layer by layer, without its matrices.  mathematics, section 4.
 
-The tokens are held as exchangeable with one overlap g between any two: x_i = sqrt(g) e + sqrt(1 - g) f_i.  Given the
-attention weights, a layer adds U_i with independent Gaussian rows of variance a at a token and covariance c between
-two.  So U_i = sqrt(c) X + sqrt(a - c) X_i with X common to all tokens, and given X the mean overlap of two tokens is
+The n tokens are held as exchangeable with one overlap g between any two, and g is the mean over their pairs: a random
+number of the network, at finite n too.  Given the attention weights, a layer adds U_i with independent Gaussian rows of
+variance a at a token and covariance c between two: U_i = sqrt(c) X + sqrt(a - c) X_i with X common to all tokens.
 
-    g' = [(sqrt(g) + sqrt(c) Z)^2 F^2 + c Q^2 (F^2 - 2 F (1 - g)/((d - 1) p))]/p,
-    F = 1 + 3 v/(8 p^2) - (a - c)/p,    p = E|x + U|^2 = 1 + 2 sqrt(g c) Z + c (Z^2 + Q^2) + (a - c) d,
-    v = Var|x + U|^2 = 4 (1 - g) c Q^2/(d - 1) + 4 (a - c)(1 + 2 sqrt(g c) Z + c (Z^2 + Q^2)) + 2 (a - c)^2 d,
+The mean token x has |x|^2 = w = g + (1 - g)/n, not g: it is moved by sqrt(k) X' with k = c + (a - c)/n, the X_i being
+averaged.  What the tokens deviate from it is moved independently of that.  So of y_i = x_i + U_i
 
-Z = <e, X> normal and Q = |X - Z e| chi of d - 1 degrees, up to third order in the fluctuations of |x + U|^2, which are
-of order d^-1/2.  For small steps the mean of g' - g is the exact drift of the simplex, (d - 2 + g^2) c - (d - 1) g a.
+    P = w + 2 sqrt(w k) Z + k (Z^2 + Q^2)                                         is the squared length of the mean,
+    D = 1 - g + (a - c) d +- [(4 (a - c)(1 - g) + 2 (a - c)^2 d)/(n - 1)]^1/2     half the mean square distance of two,
 
-Attention: a = H (eta/H)^2 sigma_v^2 (g + (1 - g) f) and c the same with h, where f and h are those of `Simplex`,
-averaged over the tokens of a head and drawn for each head.  MLP block: a = s^2 k(1), c = s^2 k(g).
+Z normal (along x) and Q chi of d - 1 degrees, all independent; N = P - D/n is the mean of <y_i, y_j> over pairs and
+p = N + D that of |y_i|^2.  Against n = infinity the noise 2 sqrt(w k) Z has 4 k (1 - g)/n more variance, at g = 0 all
+of it: the tokens' own directions, averaged over n of them.
+Normalised, with v the variance of |y_i|^2 over the tokens and up to third order in its fluctuations, of order d^-1/2,
+
+    g' = [N F^2 - 2 F (1 - g) k Q^2/((d - 1) p)]/p,    F = 1 + 3 v/(8 p^2) - (a - c)/p,
+    v = 4 (1 - g) k Q^2/(d - 1) + 4 (a - c)(p - (a - c) d) + 2 (a - c)^2 d.
+
+For small steps the mean of g' - g is the exact drift of the simplex, (d - 2 + g^2) c - (d - 1) g a.
+
+Variances a and covariances c are those of `architecture`: of attention with random weights, then of the MLP block.
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
+from scipy.special import gammaincinv, ndtri
 
 from particles.arrays import Array
-from particles.kernels import WIDEST, Activation, pair_mean
-from particles.reduced.overlap import check_heads, overlap_drift
+from particles.reduced.architecture import Architecture, AttentionTable
 
-KNOTS = 12  # overlaps at which the statistics of attention are drawn
-READERS = 16  # tokens over which those of one head are averaged
 INDISTINGUISHABLE = 0.99  # overlap beyond which tokens count as one
+DRAWS = 1024  # of one layer, stratified, for its mean change and its exponent
+ENDLESS = 1e9  # variance of a step beside which the unit tokens before it vanish
 BAND = (5.0, 95.0)  # percentiles over realizations of the weights
-
-
-@dataclass(frozen=True)
-class MLPKernel:
-    """k(u) = E[act(gain X) act(gain Y)], X, Y normal with correlation u: a wide block without biases.
-
-    Parameters
-    ----------
-    activation : one of `particles.ACTIVATIONS`.   gain : standard deviation of an input of the activation.
-
-    Accuracy: 1e-5 of k(1), from a table over u in [0, 1] (tests/particles/test_forecast.py).
-    """
-
-    activation: Activation
-    gain: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.gain <= WIDEST:  # written so that NaN is caught
-            raise ValueError(f"gain must lie in (0, {WIDEST:g}], got {self.gain}")
-
-    def value(self, u: Array) -> Array:
-        """k at overlaps u in [0, 1]."""
-        found: Array = np.interp(np.sqrt(np.clip(1 - np.asarray(u), 0, 1)), *self._table)
-        return found
-
-    @cached_property
-    def _table(self) -> tuple[Array, Array]:
-        root = np.linspace(0, 1, 257)  # of 1 - u: kernels of activations with a corner have a root there
-        return root, pair_mean(self.activation, 1 - root**2, self.gain)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A random transformer x -> nrm(x + (eta/H) sum_h V_h m_h(x)), or its pre-norm stream.
-
-    Parameters
-    ----------
-    d : dimension of the tokens.   heads, head_dim : H heads a layer, of inner dimension head_dim <= d.
-    context : number of tokens n.   layers : number of layers.
-    eta : residual scale.   sigma_v, sigma_a : standard deviations of the entries of V and of W, W' in A = W W'^T.
-    beta : inverse temperature.
-    mlp : kernel of an MLP block behind each attention block, or None.   mlp_scale : factor s before it.
-    pre_norm : blocks read nrm(x) and add to x, whose length grows from `radius`; else tokens stay on the sphere.
-    radius : length of the tokens at the start, used where pre_norm.
-    """
-
-    d: int
-    heads: int
-    head_dim: int
-    context: int
-    layers: int
-    eta: float
-    sigma_v: float
-    sigma_a: float
-    beta: float
-    mlp: MLPKernel | None = None
-    mlp_scale: float = 0.0
-    pre_norm: bool = False
-    radius: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_heads(self.d, self.beta, self.sigma_a, self.head_dim)
-        for name, least in (("d", 3), ("heads", 1), ("context", 2), ("layers", 1)):
-            if not getattr(self, name) >= least:  # written so that NaN is caught
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("eta", "sigma_v", "mlp_scale"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {getattr(self, name)}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius must be positive and finite, got {self.radius}")
-
-    @property
-    def attention_step(self) -> float:
-        """Variance that a layer of attention adds to a coordinate of a token at s_ii = 1: eta^2 sigma_v^2/H."""
-        return self.eta**2 * self.sigma_v**2 / self.heads
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionTable:
-    """s_ii = g + (1 - g) f and s_ij = g + (1 - g) h over the overlap g: mean and covariance over single heads.
-
-    Attributes
-    ----------
-    overlap : (K,) ascending, from 0 to 1.   mean : (K, 2) of s_ii, s_ij.   root : (K, 2, 2) of their covariance.
-    """
-
-    overlap: Array
-    mean: Array
-    root: Array
-
-    @classmethod
-    def of(cls, architecture: Architecture, samples: int | None = None, seed: int = 0) -> "AttentionTable":
-        """Drawn through head_dim-dimensional Gaussians, on KNOTS overlaps.
-
-        `samples` heads for each overlap; default as many as make 2^20 logits, 32 to 256.
-        """
-        a = architecture
-        tokens = min(a.context, READERS)
-        count = max(32, min(256, (1 << 20) // (tokens * a.context))) if samples is None else samples
-        if not count >= 3:
-            raise ValueError(f"samples must be at least 3, got {samples}")
-        knots = 1 - np.linspace(1, 0, KNOTS) ** 2  # attention changes with sqrt(1 - g)
-        mean, root = np.empty((KNOTS, 2)), np.empty((KNOTS, 2, 2))
-        for row, g in enumerate(knots):
-            rng = np.random.default_rng([seed, 0])  # the same numbers at every knot: a smooth table
-            pair = np.stack([one_head(a, float(g), tokens, rng) for _ in range(count)], axis=1)
-            mean[row] = pair.mean(axis=1)
-            values, vectors = np.linalg.eigh(np.cov(pair))
-            root[row] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-        return cls(knots, mean, root)
-
-    def at(self, overlap: Array) -> tuple[Array, Array, Array]:
-        """Mean s_ii and s_ij, (R,) each, and the root (R, 2, 2) of the covariance of one head."""
-        s_ii, s_ij = (np.interp(overlap, self.overlap, column) for column in self.mean.T)
-        root = np.stack([np.interp(overlap, self.overlap, self.root[:, i, j]) for i in (0, 1) for j in (0, 1)], axis=-1)
-        return s_ii, s_ij, root.reshape(*np.shape(overlap), 2, 2)
-
-
-def one_head(architecture: Architecture, overlap: float, tokens: int, rng: np.random.Generator) -> Array:
-    """s_ii and s_ij of one head, (2,): means over `tokens` tokens and their pairs, all keys random.
-
-    The common part of the keys cancels in a softmax; the logits of the rest have the covariance of the queries.
-    """
-    a, apart = architecture, 1 - overlap
-    queries = math.sqrt(overlap) * rng.standard_normal((a.head_dim, 1))
-    queries = queries + math.sqrt(apart) * rng.standard_normal((a.head_dim, tokens))
-    if tokens < a.head_dim:
-        queries = np.asarray(np.linalg.qr(queries, mode="r"), dtype=np.float64)
-    logits = (a.beta * a.sigma_a**2 * math.sqrt(apart)) * queries.T @ rng.standard_normal((len(queries), a.context))
-    logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits, out=logits)
-    weights /= weights.sum(axis=1, keepdims=True)
-    square, total = float(np.vdot(weights, weights)), weights.sum(axis=0)
-    f, h = square / tokens, (float(total @ total) - square) / (tokens * (tokens - 1))
-    return overlap + apart * np.array([f, h])
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,30 +71,26 @@ class Forecast:
         return int(above[0]) if above.size else None
 
     def drift(self, overlap: Array) -> Array:
-        """Change of the mean overlap per layer at given overlaps, to first order, at the length tokens end with."""
-        a, g = self.architecture, np.asarray(overlap, dtype=np.float64)
-        s_ii, s_ij, _ = self.table.at(g)
-        change = a.attention_step * a.d * overlap_drift(a.d, g, s_ij, s_ii, s_ii)
-        if a.mlp is not None:
-            k, own = a.mlp.value(g), a.mlp.value(np.ones(1))
-            change = change + a.mlp_scale**2 * a.d * overlap_drift(a.d, g, k, own, own)
-        found: Array = change / self.radius[-1] ** 2
-        return found
+        """Mean change of the overlap in one layer at given overlaps (K,), at the length tokens end with."""
+        gaps = [1 - float(g) for g in np.atleast_1d(overlap)]
+        return np.array([(gap - self._after(gap)).mean() for gap in gaps])
 
     def exponent(self, overlap: float = INDISTINGUISHABLE) -> float:
         """Rate of E log(1 - overlap) per layer there: negative, tokens go on to meet; positive, they part.
 
-        -drift/(1 - g) - 2 g c, the second term from the common noise, whose variance is 4 g c (1 - g)^2 a layer.
+        One layer is taken as it is, at the length tokens end with, and averaged over its weights.  For small steps
+        this is -drift/(1 - g) - 2 g c, the second term from the common noise.
         """
-        a, g = self.architecture, np.array([overlap])
-        c = a.attention_step * self.table.at(g)[1]
-        if a.mlp is not None:
-            c = c + a.mlp_scale**2 * a.mlp.value(g)
-        return float((-self.drift(g) / (1 - g) - 2 * g * c / self.radius[-1] ** 2)[0])
+        return float(np.log(self._after(1 - overlap) / (1 - overlap)).mean())
+
+    def _after(self, gap: float) -> Array:
+        """Gaps 1 - g after one more layer, (DRAWS,): always of the same draws."""
+        rng, full = np.random.default_rng([0, 2]), np.ones(DRAWS)
+        return next_layer(self.architecture, self.table, gap * full, self.radius[-1] * full, rng)[0]
 
     def resting_overlap(self) -> float | None:
         """Least overlap at which the drift changes from rising to falling, above that of the start, or None."""
-        grid = np.linspace(max(0.0, float(self.mean[0])), INDISTINGUISHABLE, 400)
+        grid = np.linspace(max(0.0, float(self.mean[0])), INDISTINGUISHABLE, 64)
         drift = self.drift(grid)
         turns = np.flatnonzero((drift[:-1] > 0) & (drift[1:] <= 0))
         if not turns.size:
@@ -231,22 +99,74 @@ class Forecast:
         return float(grid[k] + (grid[k + 1] - grid[k]) * drift[k] / (drift[k] - drift[k + 1]))
 
 
-def next_overlap(d: int, g: Array, own: Array, shared: Array, z: Array, q_square: Array) -> tuple[Array, Array]:
-    """One layer: g' and the mean p of |x + U|^2, the formulas at the head of this module.
+@dataclass(frozen=True, eq=False)
+class LayerNoise:
+    """Random numbers of a block, (R,) each: Z, Q^2 and that of the distances D, as at the head of this module."""
+
+    along: Array
+    across_square: Array
+    apart: Array
+
+    @classmethod
+    def draw(cls, d: int, count: int, rng: np.random.Generator) -> "LayerNoise":
+        """Drawn for `count` networks."""
+        first, second, third = stratified(rng, 3, count)
+        return cls(ndtri(first), 2 * gammaincinv((d - 1) / 2, second), ndtri(third))
+
+
+def stratified(rng: np.random.Generator, rows: int, count: int) -> Array:
+    """Uniform numbers in (0, 1), (rows, count): one in each count-th of the interval, in random order, row by row."""
+    places = rng.permuted(np.tile(np.arange(count, dtype=np.float64), (rows, 1)), axis=1)
+    found: Array = (places + np.maximum(rng.random((rows, count)), 1e-12)) / count
+    return found
+
+
+def next_gap(d: int, tokens: float, gap: Array, own: Array, shared: Array, noise: LayerNoise) -> tuple[Array, Array]:
+    """One block: 1 - g' and the mean p of |x + U|^2, the formulas at the head of this module.
+
+    The gap 1 - g is carried because it keeps its digits where tokens meet.
 
     Parameters
     ----------
-    d : dimension.   g : overlaps >= 0 (R,).   own, shared : a >= c >= 0, (R,).   z, q_square : Z and Q^2, (R,).
+    d, tokens : dimension, and number of tokens n >= 2 (inf: many).   gap : 1 - g in [0, n/(n - 1)], (R,).
+    own, shared : a >= c >= 0, (R,).   noise : that of the block.
     """
-    apart = np.maximum(own - shared, 0)
-    e, x = np.sqrt(g), np.sqrt(shared)
-    centre = 1 + 2 * e * x * z + shared * (z * z + q_square)
-    p = centre + apart * d
-    v = 4 * (1 - g) * shared * q_square / (d - 1) + 4 * apart * centre + 2 * apart**2 * d
-    factor = 1 + 3 * v / (8 * p * p) - apart / p
-    along = (e + x * z) ** 2 * factor**2
-    across = shared * q_square * (factor**2 - 2 * factor * (1 - g) / ((d - 1) * p))
-    return np.clip((along + across) / p, 0.0, 1.0), p
+    z, q_square, apart = noise.along, noise.across_square, own - shared
+    mean_square = np.maximum(1 - gap * (1 - 1 / tokens), 0)  # |x|^2
+    step = shared + apart / tokens
+    centre = mean_square + 2 * np.sqrt(mean_square * step) * z + step * (z * z + q_square)
+    distance = gap + apart * d
+    relative = np.sqrt(4 * apart * gap + 2 * apart**2 * d) / np.where(distance > 0, distance, 1) / math.sqrt(tokens - 1)
+    width = np.sqrt(np.log1p(relative**2))  # a log-normal law of that mean and variance: distances are positive
+    distance = distance * np.exp(width * noise.apart - width**2 / 2)
+    product = centre - distance / tokens
+    p = product + distance
+    v = 4 * gap * step * q_square / (d - 1) + 4 * apart * (p - apart * d) + 2 * apart**2 * d
+    excess = 3 * v / (8 * p * p) - apart / p  # F - 1
+    turned = 2 * (1 + excess) * gap * step * q_square / ((d - 1) * p)
+    new = (distance + turned - product * excess * (2 + excess)) / p
+    return np.clip(new, 0.0, tokens / (tokens - 1) if tokens < math.inf else 1.0), p
+
+
+def next_layer(
+    architecture: Architecture, table: AttentionTable, gap: Array, radius: Array, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """One layer, attention and MLP: new gaps 1 - g and lengths of the tokens, (R,) each, random weights."""
+    a, count = architecture, len(gap)
+
+    def block(gap: Array, own: Array, shared: Array, radius: Array) -> tuple[Array, Array]:
+        noise, scale = LayerNoise.draw(a.d, count, rng), radius**2
+        gap, p = next_gap(a.d, a.context, gap, own / scale, np.clip(shared, 0, own) / scale, noise)
+        return gap, radius * np.sqrt(p) if a.pre_norm else radius
+
+    s_ii, s_ij = table.draw(gap, a.heads, ndtri(stratified(rng, 2, count)))
+    gap, radius = block(gap, a.attention_step * s_ii, a.attention_step * s_ij, radius)
+    if a.mlp is not None:  # it reads what attention has left
+        own = np.full(count, float(a.mlp.value(np.ones(1))[0]))
+        apart = gap / math.sqrt(a.d)  # standard deviation of the overlaps of single pairs
+        shared = (a.mlp.value(1 - gap + apart) + a.mlp.value(1 - gap - apart)) / 2
+        gap, radius = block(gap, a.mlp_scale**2 * own, a.mlp_scale**2 * shared, radius)
+    return gap, radius
 
 
 def forecast(
@@ -257,6 +177,7 @@ def forecast(
     seed: int = 0,
     samples: int | None = None,
     until_collapse: bool = False,
+    drawn: bool = False,
 ) -> Forecast:
     """Overlap of the tokens layer by layer, over realizations of the weights.
 
@@ -265,6 +186,8 @@ def forecast(
     architecture : what is forecast.   start : overlap of the tokens before the first layer, in [0, 1].
     realizations : independent networks.   seed : of all random numbers.   samples : see `AttentionTable.of`.
     until_collapse : end at the collapse, if it comes before the last layer.
+    drawn : the tokens are random, independent Gaussian beside a Gaussian part of share `start` that all have in common,
+        so the overlap of n of them varies about `start` from network to network; else it is `start`.
 
     Returns
     -------
@@ -284,25 +207,15 @@ def forecast(
     a = architecture
     table = AttentionTable.of(a, samples, seed)
     rng = np.random.default_rng([seed, 1])
-    g, radius = np.full(realizations, float(start)), np.full(realizations, a.radius if a.pre_norm else 1.0)
-    overlaps, radii = [g], [radius.mean()]
+    gap, radius = np.full(realizations, 1 - float(start)), np.full(realizations, a.radius if a.pre_norm else 1.0)
+    if drawn:  # beside a step without end the tokens before it are nothing
+        own = np.full(realizations, ENDLESS)
+        gap, _ = next_gap(a.d, a.context, gap, own, start * own, LayerNoise.draw(a.d, realizations, rng))
+    overlaps, radii = [1 - gap], [radius.mean()]
     for _ in range(a.layers):
-        s_ii, s_ij, root = table.at(g)
-        spread = np.einsum("rij,rj->ri", root, rng.standard_normal((realizations, 2))) / math.sqrt(a.heads)
-        blocks = [(a.attention_step * np.maximum(s_ii + spread[:, 0], 0), a.attention_step * (s_ij + spread[:, 1]))]
-        if a.mlp is not None:
-            blocks.append((np.zeros(0), np.zeros(0)))
-        for number, (own, shared) in enumerate(blocks):
-            if number and a.mlp is not None:  # the block reads what attention has left
-                own = np.full(realizations, a.mlp_scale**2 * float(a.mlp.value(np.ones(1))[0]))
-                shared = a.mlp_scale**2 * a.mlp.value(g)
-            scale = radius**2
-            z, q_square = rng.standard_normal(realizations), rng.chisquare(a.d - 1, realizations)
-            g, p = next_overlap(a.d, g, own / scale, np.clip(shared, 0, own) / scale, z, q_square)
-            if a.pre_norm:
-                radius = radius * np.sqrt(p)
-        overlaps.append(g)
+        gap, radius = next_layer(a, table, gap, radius, rng)
+        overlaps.append(1 - gap)
         radii.append(radius.mean())
-        if until_collapse and g.mean() > INDISTINGUISHABLE:
+        if until_collapse and overlaps[-1].mean() > INDISTINGUISHABLE:
             break
     return Forecast(a, np.stack(overlaps, axis=1), np.array(radii), table)

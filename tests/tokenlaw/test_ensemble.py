@@ -450,7 +450,7 @@ def test_a_worker_that_hangs_is_spoken_of(tmp_path, monkeypatch):
                 process.send_signal(signal.SIGCONT)
 
     text = config.dumps(config.load("c.toml"))
-    chosen = [members.Member("m0.nc", 0, {}, text)]
+    chosen = [members.Member("m0.nc", 0, {}, text, {})]
     listed, waiting = ensemble.prepare(tmp_path / "e", "simulate", (), chosen, resume=False)
     ensemble.run(listed, waiting, n_workers=1, told=ensemble.Told(note=note), work=hangs)
     assert len(notes) == 1

@@ -1,15 +1,18 @@
 """`tokenlaw predict`: numbers of the forecast, presets, maps, pictures and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from docs.measure_forecast import PUBLISHED, embeddings, preset_beside
 from particles.reduced import forecast
+from tests.particles import plain
 from tests.tokenlaw.commands import call
 from tokenlaw.cli import run
-from tokenlaw.predict import PRESETS, architecture, collapse_map
+from tokenlaw.predict import PRESETS, architecture, beginning, collapse_map, omissions
 
 SIZES = ["--d-model", "64", "--heads", "4", "--layers", "12", "--context", "16"]
 
@@ -67,12 +70,74 @@ def test_scales_of_a_preset_are_those_of_its_matrices():
     assert settings["beta"] * settings["sigma_a"] ** 2 * np.sqrt(head_dim) == pytest.approx(scores.std(), rel=0.4)
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_presets_are_networks_of_their_published_initialisation(name):
+    # full width and, but for GPT-2, depth; more networks and all layers in docs/measure_forecast.py
+    context, networks = (128, 4) if name == "transformer-base" else (24, 10)
+    exact, found = preset_beside(name, context, networks, **({"layers": 6} if name == "gpt2" else {}))
+    error = np.hypot(exact.std(axis=0, ddof=1), found.overlap.std(axis=0)) / np.sqrt(networks)
+    allowed = 0.04 if name == "transformer-base" else 0.01  # embeddings of another length in the first layer
+    assert (np.abs(exact.mean(axis=0) - found.mean) < 4 * error + allowed).all()
+    assert np.abs(exact[:, -1].mean() - found.mean[-1]) < 4 * error[-1]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_presets_start_from_their_own_embeddings(name):
+    rng = np.random.default_rng(0)
+    for context in (16, 200):
+        preset = replace(PRESETS[name], context=context)
+        exact = np.array([plain.mean_overlap(embeddings(name, preset, rng)) for _ in range(6)])
+        start, drawn = beginning(preset, {})
+        assert start == pytest.approx(exact.mean(), abs=4 * 0.013 / np.sqrt(6) if start else 1e-3)
+        assert drawn == (name != "transformer-base")
+    assert beginning(PRESETS[name], {"overlap0": 0.25}) == (0.25, False)
+    assert beginning(None, {}) == (0.0, True)
+    assert PRESETS["bert-base"].start() == 1 / 3
+    assert PRESETS["transformer-base"].start() == pytest.approx(0.14, abs=0.001)
+
+
+def test_sizes_of_a_preset_change_its_initialisation(capsys):
+    deep, base = replace(PRESETS["gpt2"], layers=24).settings(), PRESETS["gpt2"].settings()
+    for name in ("sigma_v", "mlp_scale"):  # (2 layers)^-1/2
+        assert deep[name] == pytest.approx(base[name] * np.sqrt(0.5))
+    assert run(["predict", "--preset", "gpt2", "--layers", "24", "--context", "16", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["overlap"]["mean"]
+    assert found == forecast(architecture({**deep, "context": 16}), 0.0, drawn=True).mean.tolist()
+    narrow = replace(PRESETS["gpt2"], head_dim=16).settings()
+    assert narrow["beta"] == 0.25
+    assert narrow["sigma_v"] == pytest.approx(base["sigma_v"] / 2)
+
+
+def test_what_is_left_out_is_said(capsys):
+    gated = "gates of a gated MLP (SwiGLU is not silu)"
+    assert omissions(PRESETS["gpt2"], {"mlp": "gelu"}) == ["causal mask"]
+    assert omissions(PRESETS["bert-base"], {"mlp": "gelu"}) == omissions(None, {"mlp": "gelu"}) == []
+    assert len(omissions(PRESETS["vit-base"], {})) == 2
+    assert omissions(PRESETS["vit-base"], {"overlap0": 0.3}) == []
+    assert "order of the positions" in omissions(PRESETS["transformer-base"], {})[0]
+    small = ("--preset", "gpt2", "--layers", "1", "--context", "8", "--mlp", "silu")
+    assert call("predict", *small) == 0
+    assert f"not in this forecast: causal mask, {gated}\n" in capsys.readouterr().out
+    assert call("predict", *FEW, "--mlp", "silu", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["not_included"] == [gated]
+
+
+def test_the_start_is_the_given_one(capsys):
+    found = []
+    for words in (FEW, (*FEW, "--overlap0", "0"), ("--preset", "bert-base", "--overlap0", "0.1", "--layers", "1")):
+        assert call("predict", *words, "--context", "8", "--json") == 0
+        found.append({name: row[0] for name, row in json.loads(capsys.readouterr().out)["overlap"].items()})
+    assert found[0]["low"] < 0 < found[0]["high"]  # random tokens
+    assert found[1] == {"mean": 0, "low": 0, "high": 0}
+    assert found[2] == {"mean": pytest.approx(0.1), "low": pytest.approx(0.1), "high": pytest.approx(0.1)}
+
+
 def test_changes_go_on_top_of_a_preset(capsys):
     assert run(["predict", "--preset", "transformer-base", "--layers", "2", "--mlp", "none", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["overlap"]["mean"]) == 3
-    with_mlp = forecast(architecture(PRESETS["transformer-base"].settings()), 0.0, realizations=50)
-    assert with_mlp.mean[2] > 1.2 * found["overlap"]["mean"][2]
+    with_mlp = forecast(architecture(PRESETS["transformer-base"].settings()), 0.14, realizations=50)
+    assert with_mlp.mean[2] > 1.1 * found["overlap"]["mean"][2]
 
 
 def test_pictures_and_maps(tmp_path, capsys):
@@ -92,7 +157,7 @@ def test_a_map_is_written_whole(tmp_path, monkeypatch):
     small = xr.Dataset({"collapse_depth": (("d_model", "context"), np.array([[3.0, np.nan]]))},
                        {"d_model": ("d_model", [64.0], {"long_name": "d"}),
                         "context": ("context", [8, 16], {"long_name": "n"})}, {"deepest": 40})  # fmt: skip
-    monkeypatch.setattr("tokenlaw.predict.collapse_map", lambda *_: small)
+    monkeypatch.setattr("tokenlaw.predict.collapse_map", lambda *_, **__: small)
     for name in ("m.nc", "m.png"):
         assert run(["predict", *SIZES, "--map", "context,d-model", "--out", str(tmp_path / name)]) == 0
     with xr.open_dataset(tmp_path / "m.nc") as found:
