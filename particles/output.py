@@ -26,7 +26,9 @@ from particles.parallel import serially
 
 AXIS = "depth_time"
 LITTLE_ROOM = 1 << 20  # bytes on the disk below which a message speaks of them
+DIGITS = 12  # after the point, of depth times
 REALIZATION = "realization"
+OF_GRID = ("area",)  # the same for all members
 OF_RECORDS = (AXIS, "step", "diffusive_time")
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
 
@@ -68,9 +70,10 @@ def versions() -> dict[str, str]:
 def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ...], Any, str]]) -> xr.Dataset:
     """One record: variables name -> (dimensions, values, long_name) after `step` layers of a law.
 
-    Where the law has a noise scale eps, diffusive_time = eps * depth_time stands beside depth_time.
+    Where the law has a noise scale eps, diffusive_time = eps * depth_time stands beside depth_time.  Both are rounded
+    to 12 digits after the point, so that a record is found by the number one would write.
     """
-    depth_time = step * law.dt
+    depth_time = round(step * law.dt, DIGITS)
     data = {
         name: ((AXIS, *dims), np.asarray(values)[None], {"long_name": text, "units": "1"})
         for name, (dims, values, text) in variables.items()
@@ -81,7 +84,7 @@ def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ..
     }
     if law.noise_scale is not None:
         text = {"long_name": "diffusive time, noise scale times depth time", "units": "1"}
-        coords["diffusive_time"] = (AXIS, [law.noise_scale * depth_time], text)
+        coords["diffusive_time"] = (AXIS, [round(law.noise_scale * step * law.dt, DIGITS)], text)
     return xr.Dataset(data, coords)
 
 
@@ -126,7 +129,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
-    """All variables but the coordinates of the records with a leading dimension `realization` of size 1.
+    """All variables but areas and the coordinates of the records with a leading dimension `realization` of size 1.
 
     The dimension `node` becomes `carried_node`: files are combined by their coordinates, and a variable of several
     dimensions that has the name of one of them is none (docs/file_format.md).
@@ -138,6 +141,8 @@ def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
         dims = tuple("carried_node" if dim == "node" else dim for dim in variable.dims)
         if name in OF_RECORDS or (name in dataset.coords and name != "node"):
             coords[str(name)] = (dims, variable.values, variable.attrs)
+        elif name in OF_GRID:
+            data[str(name)] = (dims, variable.values, variable.attrs)
         else:
             data[str(name)] = ((REALIZATION, *dims), variable.values[None], variable.attrs)
     return xr.Dataset(data, coords, dataset.attrs)
@@ -194,6 +199,11 @@ class Recorder:
     def _replace(self) -> None:
         path, temporary = self._paths()
         put_in_place(temporary, path)
+
+    def begin_again(self, static: xr.Dataset, attrs: Mapping[str, Any]) -> None:
+        """Forget all records, those on disk with the next one; static variables and some attributes are others now."""
+        self.static, self.attrs = static, {**self.attrs, **attrs}
+        self._pending, self._written, self._keep = [], 0, None
 
     def continue_file(self, keep: int) -> None:
         """Go on from an existing file, of which the first `keep` records stay.
