@@ -201,8 +201,9 @@ class Recorder:
         put_in_place(temporary, path)
 
     def begin_again(self, static: xr.Dataset, attrs: Mapping[str, Any]) -> None:
-        """Forget all records, those on disk with the next one; static variables and some attributes are others now."""
-        self.static, self.attrs = static, {**self.attrs, **attrs}
+        """Forget all records, those on disk with the next one; these static variables and attributes replace others."""
+        self.static = static.merge(self.static.drop_vars(list(static.variables), errors="ignore"))
+        self.attrs |= attrs
         self._pending, self._written, self._keep = [], 0, None
 
     def continue_file(self, keep: int) -> None:

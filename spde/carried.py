@@ -19,7 +19,7 @@ from spde.domain import Domain
 
 Size = tuple[int, int]
 SPREAD = 4.0  # concentration up to which pieces share a grid, and that of a contracted piece seen in its own grid
-ALONE, SHARED = 1152, 1568  # nodes of a law in one contracted piece; of the grid that wide pieces share
+ALONE, SHARED = 1152, 2048  # nodes of a law in one contracted piece; of the grid that wide pieces share
 GROWTH = 1.5  # more nodes in each direction from one level to the next
 MOST = 40_000  # nodes beyond which no level goes
 MASS_TOLERANCE = 1e-6  # of the weights of a given grid
@@ -93,7 +93,7 @@ class Carrying:
     Attributes
     ----------
     sphere, law : where, and of what.   pieces : its parts.
-    size : of the grid, where it is given.   level : of nodes that are chosen, counted from 0; None where they are given.
+    size : of the grid, where it is given.   level : of nodes that are chosen, from 0; None where they are given.
     """
 
     sphere: Domain
@@ -124,7 +124,8 @@ class Carrying:
                 return chosen
             chosen = chosen.finer()
         raise ValueError(
-            f'carried_nodes = "auto" gives the initial density the mass {mass:.6g}; [{enough[0]}, {enough[1]}] are enough'
+            f'carried_nodes = "auto" gives the initial density the mass {mass:.6g}; '
+            f"[{enough[0]}, {enough[1]}] are enough"
         )
 
     @property

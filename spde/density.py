@@ -66,7 +66,8 @@ class Density:
             raise ValueError(f"the initial density is too concentrated: {len(area)} nodes give mass {mass:.6g}")
         coefficients = sphere.project(values, size)
         coefficients[0] = 1 / math.sqrt(sphere.volume)
-        return cls._carried_by(Carrying.of(law, sphere, sphere.low_moments(coefficients)[0], carried, size), coefficients)
+        mean, _ = sphere.low_moments(coefficients)
+        return cls._carried_by(Carrying.of(law, sphere, mean, carried, size), coefficients)
 
     @classmethod
     def _carried_by(cls, carrying: Carrying, coefficients: Coefficients) -> "Density":

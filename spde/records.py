@@ -52,7 +52,7 @@ def record_of(
 
 
 def static_of(sphere: Domain, nodes: Cloud | None) -> xr.Dataset:
-    """What a density file says once: grid, its areas, mode numbers, parts; weights of the nodes where they are given."""
+    """What a density file says once: grid, areas, mode numbers, parts; weights of the nodes where they are given."""
     order = by_degree(sphere)
     degrees, orders = (numbers[order].astype(np.int32) for numbers in (sphere.degrees, sphere.orders))
     measure = {"long_name": "area of a cell, quadrature weight", "units": "sr" if sphere.d == 3 else "radian"}

@@ -11,7 +11,7 @@ import numpy as np
 from spde.density import Density, top_degrees
 from spde.state import DensityState
 
-LOCAL_LIMIT = 2e-2  # error at a point, as a share of the maximum, above which the pointwise density is called unresolved
+LOCAL_LIMIT = 5e-2  # estimated error at a point above which the pointwise density is called unresolved
 NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
 NEGATIVE_MASS_LIMIT = 1e-3  # likewise when so much of the mass is negative
 DEFECT_LIMIT = 1e-4  # likewise when carried nodes and coefficients differ by this much in the low moments
@@ -24,8 +24,8 @@ class Resolution:
 
     Attributes
     ----------
-    truncation : error at a point by the cut at lmax.   field : by the quadrature of the carried nodes, through the field;
-        NaN without a second set of nodes.
+    truncation : error at a point by the cut at lmax.   field : by the quadrature of the carried nodes, through the
+        field; NaN without a second set of nodes.
     negative : depth of the negative values, as a share of the maximum.   negative_mass : mass of the negative part.
     defect : largest difference of the low moments, carried nodes to coefficients.
     moments : estimated error of mean and second moment of the carried nodes; NaN without a second set.
@@ -44,7 +44,7 @@ class Resolution:
         second, sphere, largest = state.second, density.sphere, max(density.maximum, 1e-300)
         negative, local, moments = density.negative_mass, math.nan, math.nan
         if second is not None:
-            local = second.local_error(sphere) / largest
+            local = second.local_error(density.coefficients, sphere) / largest
             moments = second.moment_error(state.nodes, sphere) + (negative if second.drift is not None else 0.0)
         low = -min(density.minimum, 0.0) / largest
         return cls(truncation(density), local, low, negative, density.moment_defect, moments)

@@ -4,7 +4,7 @@
     -> adjoint non-uniform transform of w_g rho(x_g) at T(x_g) -> coefficients
 """
 
-import warnings
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,29 +30,31 @@ from spde.domain import SPHERES, Domain
 from spde.field_choice import default_field
 from spde.records import record_of, static_of
 from spde.resolution import Resolution
+from spde.said import Said
 from spde.second import SecondNodes
 from spde.state import DensityState
 from spde.watch import WatchedField, must_be_finite, stopping, watched
 from spde.words import of_a_layer, of_a_record
 
+LOG = logging.getLogger(__name__)  # a run that begins again says so: it is no warning about its numbers
 MOMENT_TOL = 1e-6
 JUMP = 30  # error in moment_tol above which a run begins again two levels higher
 
 
 class NodesTooFew(Exception):
-    """Chosen nodes do not keep the low moments to moment_tol: the run is to begin again with finer ones.
+    """Chosen nodes do not keep the low moments to moment_tol: the run is to begin again with finer ones."""
 
-    Attributes
-    ----------
-    levels : how many levels finer.
-    """
-
-    def __init__(self, nodes: int, error: float, depth_time: float, moment_tol: float) -> None:
+    def __init__(self, state: DensityState, error: float, depth_time: float, moment_tol: float) -> None:
         super().__init__(
-            f"{nodes} carried nodes leave an error of about {error:.1e} in mean and second moment at depth time "
-            f"{depth_time:g} (moment_tol {moment_tol:.0e}); the run begins again with finer ones"
+            f"{len(state.nodes.points)} carried nodes leave an error of about {error:.1e} in mean and second moment at "
+            f"depth time {depth_time:g} (moment_tol {moment_tol:.0e}); the run begins again with finer ones"
         )
         self.levels = 1 if error <= JUMP * moment_tol else 2
+        self.said = state.said
+
+    def finer(self, density: Density) -> Density:
+        """The density to begin again with."""
+        return density.finer(self.levels) or density.finer() or density
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ class DensityFlow:
 
     @property
     def _diffuses(self) -> bool:
-        return isinstance(self.law, WithPrivateNoise) and self.law.nu > 0
+        return _diffuses(self.law)
 
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
         """State at depth 0, with points (P, d) that ride on the flow."""
@@ -122,7 +124,8 @@ class DensityFlow:
         if not self._diffuses:
             return density.nodes, SecondNodes.start(carrying.second())
         pdf, none = carrying.law.pdf, np.zeros_like(density.coefficients)
-        nodes = density.nodes if density.level is None else weighted(self.sphere, self.carried, pdf)
+        same = carrying.sizes == [self.carried] and density.level is None
+        nodes = density.nodes if same else weighted(self.sphere, self.carried, pdf)
         return nodes, SecondNodes.start(weighted(self.sphere, coarser(self.carried), pdf), none)
 
     def advance(self, state: DensityState, until: int, progress: Progress | None = None) -> DensityState:
@@ -202,11 +205,12 @@ class DensityFlow:
         if diffusion is None:
             return replace(state, coefficients=coefficients, moving=None)
         smooth: Callable[[Coefficients], Coefficients] = partial(_warmed, self.sphere, diffusion.strength)
-        coefficients, second = smooth(coefficients), state.second
+        warmed, second = smooth(coefficients), state.second
         if second is not None:
-            second = second.anew(self.sphere, nodes_anew(self.sphere, coefficients, coarser(self.carried)), smooth)
-        nodes = nodes_anew(self.sphere, coefficients, self.carried)
-        return replace(state, coefficients=coefficients, nodes=nodes, moving=None, second=second)
+            others = nodes_anew(self.sphere, warmed, coarser(self.carried))
+            second = second.anew(coefficients, self.sphere, others, smooth)
+        nodes = nodes_anew(self.sphere, warmed, self.carried)
+        return replace(state, coefficients=warmed, nodes=nodes, moving=None, second=second)
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
@@ -220,11 +224,16 @@ class DensityFlow:
         density, depth_time = self.density(state), round(state.step * self.law.dt, output.DIGITS)
         found = Resolution.of(density, state)
         if self.refine and found.moments > self.moment_tol:
-            raise NodesTooFew(len(state.nodes.points), found.moments, depth_time, self.moment_tol)
+            raise NodesTooFew(state, found.moments, depth_time, self.moment_tol)
         of_a_record(
-            state.said, found, depth_time, field_error=state.field_error.total, moment_tol=self.moment_tol,
-            chosen=state.level is not None, local=bool(self.remap_every) and self.on_unresolved == "warn",
-        )  # fmt: skip
+            state.said,
+            found,
+            depth_time,
+            field_error=state.field_error.total,
+            moment_tol=self.moment_tol,
+            chosen=state.level is not None and not self._diffuses,
+            local=bool(self.remap_every) and self.on_unresolved == "warn",
+        )
         return record_of(state, density, self.law, found, bool(self.remap_every))
 
     def _resolution(self, state: DensityState) -> Resolution:
@@ -233,6 +242,10 @@ class DensityFlow:
     def static(self, nodes: Cloud) -> xr.Dataset:
         """What a density file says once; with characteristics the weights of the nodes too."""
         return static_of(self.sphere, nodes if self.characteristics else None)
+
+
+def _diffuses(law: LayerLaw) -> bool:
+    return isinstance(law, WithPrivateNoise) and law.nu > 0
 
 
 def _warmed(sphere: Domain, strength: float, coefficients: Coefficients) -> Coefficients:
@@ -301,19 +314,17 @@ def solve(
         passive, "passive", (None, density.sphere.d)
     )
     recorder = checkpoint if checkpoint is not None else output.Recorder()
-    told = False
+    told, said = False, Said()
     while True:
         size = carried or (FIRST_SIZE if density.level is None else auto_size(density.sphere, density.level))
         flow = DensityFlow(
             density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, size, moment_tol,
-            density.finer() is not None,
+            density.finer() is not None and (carried is None or not _diffuses(law)),
         )  # fmt: skip
-        if checkpoint is None or told:
-            recorder.begin_again(flow.static(density.nodes), {"carried_nodes": density.nodes_text})
-
+        recorder.begin_again(flow.static(density.nodes), {"carried_nodes": density.nodes_text})
         try:
             run(
-                flow.start(density, riders),
+                replace(flow.start(density, riders), said=said),
                 advance=partial(flow.advance, progress=progress),
                 observe=partial(_observed, flow, bool(len(riders))),
                 save_steps=schedule(n_steps, save_every),
@@ -322,8 +333,8 @@ def solve(
             return recorder.result()
         except NodesTooFew as few:
             if not told:
-                warnings.warn(str(few), RuntimeWarning, stacklevel=2)
-            density, told = density.finer(few.levels) or density.finer() or density, True
+                LOG.warning("%s", few)
+            density, told, said = few.finer(density), True, few.said
 
 
 def _observed(flow: DensityFlow, passive: bool, state: DensityState) -> xr.Dataset:

@@ -3,7 +3,7 @@
 Everything that is wrong with the numbers of a run stops it or is said once, with advice (`spde.words`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 

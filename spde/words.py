@@ -1,4 +1,4 @@
-"""What a density run says of itself: one text for each thing that was found, and none promises what was not looked at."""
+"""What a density run says of itself: one text for each thing that was found; none promises what was not looked at."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,14 @@ def of_a_layer(said: Said, fields: Sequence[WatchedField], folded: int, step: in
 
 
 def of_a_record(
-    said: Said, found: Resolution, depth_time: float, *, field_error: float, moment_tol: float, chosen: bool, local: bool
+    said: Said,
+    found: Resolution,
+    depth_time: float,
+    *,
+    field_error: float,
+    moment_tol: float,
+    chosen: bool,
+    local: bool,
 ) -> None:
     """Look at a state that is recorded.
 
@@ -46,7 +53,7 @@ def of_a_record(
         said.warn("field", f"the field loses digits {at} (moments, estimate {field_error:.1e}); lower field_tol")
     if found.moments > (moment_tol if chosen else GIVEN * moment_tol):
         advice = "no finer nodes are chosen: give carried_nodes, or raise moment_tol" if chosen else (
-            'raise carried_nodes, or leave them to "auto"'
+            "raise carried_nodes"
         )
         said.warn(
             "nodes",
@@ -78,19 +85,19 @@ def _at_a_point(found: Resolution, at: str) -> list[tuple[str, str]]:
         texts.append(f"the mass of its negative part is {found.negative_mass:.1g}; raise lmax")
     if found.field > LOCAL_LIMIT:
         texts.append(
-            f"the carried nodes are too few for the field: values may be off by {found.field:.1g} of the maximum; raise "
-            "carried_nodes"
+            f"the carried nodes are too few for the field: values may be off by {found.field:.1g} of the maximum; "
+            "raise carried_nodes"
         )
     if not texts and not found.defect <= DEFECT_LIMIT:
-        texts.append(f"its low moments differ from those of the carried nodes by {found.defect:.1e}; raise lmax")
+        texts.append(f"its low moments differ from those of the carried nodes by {found.defect:.1e}; {_which(found)}")
     if texts:
         return [("unresolved", f"the pointwise density is not resolved {at}: " + "; ".join(texts))]
     if found.defect > DEFECT_HINT:
-        return [
-            (
-                "defect",
-                f"the low moments of coefficients and carried nodes differ by {found.defect:.1e} {at}; "
-                + ("raise carried_nodes" if found.moments > found.defect / 3 else "raise lmax"),
-            )
-        ]
+        text = f"the low moments of coefficients and carried nodes differ by {found.defect:.1e} {at}; {_which(found)}"
+        return [("defect", text)]
     return []
+
+
+def _which(found: Resolution) -> str:
+    """What to raise where coefficients and carried nodes differ: what two sets of nodes say of the nodes."""
+    return "raise carried_nodes" if found.moments > found.defect / 3 else "raise lmax"

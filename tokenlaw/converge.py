@@ -21,12 +21,12 @@ OBSERVABLES = {  # observable -> command whose file holds it
     "mean_token": "simulate",
     "coefficients": "solve",
     "moment_defect": "solve",
-    "tail": "solve",
+    "spectral_tail": "solve",
     "coupled_rms": "compare",
     "w2_chordal": "compare",
     "w1_geodesic": "compare",
 }
-DISTANCES = ("coupled_rms", "w2_chordal", "w1_geodesic", "moment_defect", "tail")
+DISTANCES = ("coupled_rms", "w2_chordal", "w1_geodesic", "moment_defect", "spectral_tail")
 SAME_PATH = ("solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "heads.sigma", "output.")
 
 

@@ -16,10 +16,13 @@ WORTH_TELLING = (
     ("mean_overlap", "mean overlap"),
     ("tokens_mean_overlap", "mean overlap of the tokens"),
     ("radius", "radius, r.m.s."),
+    ("moment_error", "error of the moments"),
     ("moment_defect", "moment defect"),
     ("field_error", "error of the field"),
-    ("tail", "tail"),
+    ("spectral_tail", "spectral tail"),
+    ("local_error", "error at a point"),
     ("min_density", "smallest density"),
+    ("negative_mass", "negative mass"),
     ("entropy", "entropy"),
     ("area_defect", "area defect"),
     ("folds", "folded nodes"),
@@ -28,6 +31,7 @@ WORTH_TELLING = (
     ("w1_geodesic", "W1, geodesic"),
     ("w2_floor", "W2 between two samples"),
 )
+RENAMED = {"tail": "spectral_tail"}  # names in files of earlier versions
 
 
 @contextmanager
@@ -44,7 +48,7 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
     try:
         with dataset:
-            yield without_realization(dataset)
+            yield without_realization(dataset.rename({old: new for old, new in RENAMED.items() if old in dataset}))
     except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
         if not str(error).startswith("NetCDF: "):
             raise

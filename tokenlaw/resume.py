@@ -13,6 +13,7 @@ import xarray as xr
 from particles import checksum
 from particles import output as records
 from particles.simulate import State
+from spde.density import Density
 from tokenlaw import config
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError
@@ -77,6 +78,12 @@ def _same_versions(attrs: dict[str, Any], out: Path) -> None:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def begun_with(old: Old, experiment: Experiment) -> Density | None:
+    """The density at depth 0 with the nodes that the run goes on with; None where they are the first ones."""
+    level = int(old.state.get("node_level", 0))
+    return experiment.density().at_level(level) if level else None
 
 
 def records_to_keep(old: Old, experiment: Experiment) -> int:

@@ -55,7 +55,7 @@ def test_linear_blocks_give_the_angular_central_gaussian(width):
     g = np.eye(3)
     for step in range(n_steps):
         g = (np.eye(3) + np.sqrt(dt) * unit.layer(step)[0].velocity.at(np.eye(3)).T) @ g
-        assert run["tail"].values[step + 1] < 1e-10
+        assert run["spectral_tail"].values[step + 1] < 1e-10
         exact = angular_gaussian(start.sphere.points, g @ g.T)
         assert np.abs(run.density.values[step + 1].ravel() - exact).max() < 1e-8
     assert exact.max() / exact.min() > 3

@@ -91,7 +91,7 @@ def test_moments_survive_the_collapse_and_the_loss_is_told(strength):
     lost = run.unresolved.values.astype(bool)
     assert not lost[:8].any()
     assert lost[until:].all()
-    assert (run["tail"].values[until:] > 0.05).all()
+    assert (run["spectral_tail"].values[until:] > 0.05).all()
     assert (run.min_density.values[until:] < -0.1).all()
     defect = run.moment_defect.values
     assert defect[lost].max() > 1e3 * defect[~lost].max()
@@ -254,4 +254,4 @@ def test_cloud_of_two_points_is_resolved_by_nobody_but_moves():
     density = Density.from_tokens(cloud, Sphere(15))
     assert isinstance(density.nodes, Cloud)
     assert density.moment_defect < 1e-14
-    assert density.tail > 0.1
+    assert density.spectral_tail > 0.1

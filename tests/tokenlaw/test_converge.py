@@ -7,7 +7,7 @@ import pytest
 from tests.tokenlaw.commands import HOMOGENIZED, call
 from tokenlaw.converge import converge
 
-TAIL = ("--observable", "tail")
+TAIL = ("--observable", "spectral_tail")
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ DENSITY = {
     "second_moment": ("depth_time", "component", "component2"),
     "moment_defect": RECORD,
     "min_density": RECORD,
-    "tail": RECORD,
+    "spectral_tail": RECORD,
     "field_degree": RECORD,
     "field_error": RECORD,
     "unresolved": RECORD,
@@ -155,7 +155,7 @@ def test_density_is_the_sum_of_its_coefficients(dataset):
     assert np.abs(dataset["mass"] - 1).max() < 1e-12
     top = degree > 12 - max(1, round(1.2))
     power = np.where(order > 0, 2, 1) * np.abs(c) ** 2
-    np.testing.assert_allclose(float(last["tail"]), np.sqrt(power[top].sum() / power.sum()), rtol=1e-10)
+    np.testing.assert_allclose(float(last["spectral_tail"]), np.sqrt(power[top].sum() / power.sum()), rtol=1e-10)
     assert int(dataset["field_degree"][0]) == 0
     assert int(dataset["field_degree"][-1]) > 0
     assert set(np.unique(dataset["unresolved"].values)) <= {0, 1}
