@@ -28,7 +28,8 @@ class Resolution:
         field; NaN without a second set of nodes.
     negative : depth of the negative values, as a share of the maximum.   negative_mass : mass of the negative part.
     defect : largest difference of the low moments, carried nodes to coefficients.
-    moments : estimated error of mean and second moment of the carried nodes; NaN without a second set.
+    nodes : estimated error of mean and second moment by the carried nodes; NaN without a second set.
+    clipped : mass of the negative part where nodes are made from the coefficients, which leaves it out; else 0.
     """
 
     truncation: float
@@ -36,18 +37,25 @@ class Resolution:
     negative: float
     negative_mass: float
     defect: float
-    moments: float
+    nodes: float
+    clipped: float
 
     @classmethod
     def of(cls, density: Density, state: DensityState) -> "Resolution":
         """The estimates for a state and its density."""
         second, sphere, largest = state.second, density.sphere, max(density.maximum, 1e-300)
-        negative, local, moments = density.negative_mass, math.nan, math.nan
+        negative, local, nodes, clipped = density.negative_mass, math.nan, math.nan, 0.0
         if second is not None:
             local = second.local_error(density.coefficients, sphere) / largest
-            moments = second.moment_error(state.nodes, sphere) + (negative if second.drift is not None else 0.0)
+            nodes = second.moment_error(state.nodes, sphere)
+            clipped = 0.0 if second.drift is None else negative
         low = -min(density.minimum, 0.0) / largest
-        return cls(truncation(density), local, low, negative, density.moment_defect, moments)
+        return cls(truncation(density), local, low, negative, density.moment_defect, nodes, clipped)
+
+    @property
+    def moments(self) -> float:
+        """Estimated error of mean and second moment of the carried nodes; NaN without a second set."""
+        return self.nodes + self.clipped
 
     @property
     def local(self) -> float:

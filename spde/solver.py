@@ -223,8 +223,8 @@ class DensityFlow:
         """The record of a state: variables of a density file at one depth."""
         density, depth_time = self.density(state), round(state.step * self.law.dt, output.DIGITS)
         found = Resolution.of(density, state)
-        if self.refine and found.moments > self.moment_tol:
-            raise NodesTooFew(state, found.moments, depth_time, self.moment_tol)
+        if self.refine and found.nodes > self.moment_tol:
+            raise NodesTooFew(state, found.nodes, depth_time, self.moment_tol)
         of_a_record(
             state.said,
             found,
@@ -238,6 +238,13 @@ class DensityFlow:
 
     def _resolution(self, state: DensityState) -> Resolution:
         return Resolution.of(self.density(state), state)
+
+    def nodes_text(self, density: Density) -> str:
+        """The carried nodes in words, for files."""
+        if not self._diffuses:
+            return density.nodes_text
+        level = "" if density.level is None else f"auto, level {density.level}: "
+        return f"{level}{self.carried[0]} x {self.carried[1]}, made anew in each step"
 
     def static(self, nodes: Cloud) -> xr.Dataset:
         """What a density file says once; with characteristics the weights of the nodes too."""
@@ -321,7 +328,7 @@ def solve(
             density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, size, moment_tol,
             density.finer() is not None and (carried is None or not _diffuses(law)),
         )  # fmt: skip
-        recorder.begin_again(flow.static(density.nodes), {"carried_nodes": density.nodes_text})
+        recorder.begin_again(flow.static(density.nodes), {"carried_nodes": flow.nodes_text(density)})
         try:
             run(
                 replace(flow.start(density, riders), said=said),

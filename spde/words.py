@@ -51,15 +51,13 @@ def of_a_record(
     at, known = f"at depth time {depth_time:g}", max(found.moments, 0.0) + field_error  # NaN is no larger than 0
     if field_error > FIELD_HINT:
         said.warn("field", f"the field loses digits {at} (moments, estimate {field_error:.1e}); lower field_tol")
-    if found.moments > (moment_tol if chosen else GIVEN * moment_tol):
-        advice = "no finer nodes are chosen: give carried_nodes, or raise moment_tol" if chosen else (
-            "raise carried_nodes"
-        )
-        said.warn(
-            "nodes",
-            f"mean and second moment are known to about {found.moments:.1e} only {at}, by two sets of carried "
-            f"nodes (moment_tol {moment_tol:.0e}); {advice}",
-        )
+    limit = moment_tol if chosen else GIVEN * moment_tol
+    only = f"mean and second moment are known to about {found.moments:.1e} only {at} (moment_tol {moment_tol:.0e})"
+    if found.nodes > limit:
+        advice = "no finer nodes are chosen: give carried_nodes, or raise moment_tol"
+        said.warn("nodes", f"{only}, by two sets of carried nodes; " + (advice if chosen else "raise carried_nodes"))
+    elif found.clipped > GIVEN * moment_tol:
+        said.warn("clipped", f"{only}, the mass of the negative part, which carried nodes leave out; raise lmax")
     if local:
         for kind, text in _at_a_point(found, at):
             said.warn(kind, text + _moments(found, known))
@@ -100,4 +98,4 @@ def _at_a_point(found: Resolution, at: str) -> list[tuple[str, str]]:
 
 def _which(found: Resolution) -> str:
     """What to raise where coefficients and carried nodes differ: what two sets of nodes say of the nodes."""
-    return "raise carried_nodes" if found.moments > found.defect / 3 else "raise lmax"
+    return "raise carried_nodes" if found.nodes > found.defect / 3 else "raise lmax"

@@ -52,7 +52,7 @@ class Job:
     ----------
     start : state at depth 0.   advance, observe : as `particles.simulate.run` takes them.
     restore : state from the arrays a file ends with.   static : what the file says once.   notes : told once.
-    density : the density at depth 0, with its nodes; None for tokens.
+    density, nodes : the density at depth 0, and its carried nodes in words; None for tokens.
     """
 
     start: Any
@@ -62,6 +62,7 @@ class Job:
     static: xr.Dataset
     notes: tuple[str, ...] = ()
     density: Density | None = None
+    nodes: str | None = None
 
 
 def solve_job(experiment: Experiment, density: Density | None = None, refine: bool = False) -> Job:
@@ -75,6 +76,7 @@ def solve_job(experiment: Experiment, density: Density | None = None, refine: bo
         restore=density_state,
         static=flow.static(density.nodes),
         density=density,
+        nodes=flow.nodes_text(density),
     )
 
 
@@ -120,6 +122,7 @@ def compare_job(experiment: Experiment, density: Density | None = None, refine: 
         static=comparison.static(start),
         notes=notes,
         density=density,
+        nodes=comparison.flow.nodes_text(density),
     )
 
 
@@ -242,7 +245,7 @@ def may_refine(command: str, experiment: Experiment, realization: int | None) ->
 
 def _nodes(job: Job) -> dict[str, str]:
     """The nodes that were used, as an attribute of the file."""
-    return {} if job.density is None else {"carried_nodes": job.density.nodes_text}
+    return {} if job.nodes is None else {"carried_nodes": job.nodes}
 
 
 def record_layers(experiment: Experiment, path: Path) -> None:
