@@ -26,6 +26,7 @@ from particles.harmonics import low_moments
 from particles.quadrature import gauss_grid
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve, spectral_field
 from spde.head_series import head_of
+from spde.resolution import Resolution
 from spde.sources import SourceChoice
 
 QUICKSTART = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])

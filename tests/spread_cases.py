@@ -1,4 +1,4 @@
-"""Random laws and layers for moments: narrow and wide, single and mixed, spreading and collapsing, and dense references.
+"""Random laws and layers for moments: narrow and wide, single and mixed, spreading and collapsing; dense references.
 
 The references share no code with the package: each component has a product rule of its own (Gauss-Legendre in the
 cosine over the range where its mass is, equidistant around its axis), moved by direct sums.
@@ -26,7 +26,7 @@ class Case:
 
 
 def case(seed):
-    """Concentrations 0.1 ... 500, one to three components, beta |A| 2 ... 15, heads fixed or drawn anew in each layer."""
+    """Concentrations 0.1 ... 500, one to three components, beta |A| 2 ... 15, heads fixed or new in each layer."""
     rng = np.random.default_rng([seed, 60])
     n = int(rng.integers(1, 4))
     kappas = 10 ** rng.uniform(-1, np.log10(500), n)

@@ -1,6 +1,7 @@
 """Carried nodes that stand where the mass is, the second set that judges them, and what a run says of both."""
 
 import logging
+import warnings
 
 import numpy as np
 import pytest
@@ -24,9 +25,8 @@ def moments_of(run):
     return np.concatenate([run.mean_token.values, run.second_moment.values[:, rows, columns]], axis=1)
 
 
-def repelled(carried, n_steps=30, **more):
-    start = Density.from_law(CLUSTER, Sphere(63), carried)
-    return solve(start, REPEL, Softmax(5.0), n_steps=n_steps, save_every=5, **more)
+def repelled(carried):
+    return solve(Density.from_law(CLUSTER, Sphere(63), carried), REPEL, Softmax(5.0), n_steps=30, save_every=5)
 
 
 def said_by(run):
@@ -37,22 +37,34 @@ def said_by(run):
 
 
 @pytest.fixture(scope="module")
+def chosen():
+    """The run with nodes that it chooses."""
+    return repelled(None)
+
+
+@pytest.fixture(scope="module")
+def given():
+    """The run with 24 x 48 nodes on the whole sphere, and what it says."""
+    return said_by(lambda: repelled((24, 48)))
+
+
+@pytest.fixture(scope="module")
 def repelling_reference():
     one = spread_cases.Case(np.ones(1), CLUSTER.means, CLUSTER.kappas, 5.0, REPEL.out, np.tile(FORM, (30, 1, 1, 1)))
-    return spread_cases.reference(one, 26)[::5]
+    return spread_cases.reference(one, 38)[::5]
 
 
-def test_a_cluster_that_spreads_keeps_its_moments(repelling_reference):
-    run = repelled(None)
-    assert np.abs(moments_of(run) - repelling_reference).max() < 1e-8
+def test_a_cluster_that_spreads_keeps_its_moments(chosen, repelling_reference):
+    run = chosen
+    assert np.abs(moments_of(run) - repelling_reference).max() < 1e-7
     assert run.attrs["carried_nodes"] == "auto, level 0: 24 x 48"
     assert run.moment_error.values.max() < 1e-8
     assert not run.unresolved.values.any()
 
 
-def test_nodes_that_are_too_few_say_so(repelling_reference):
+def test_nodes_that_are_too_few_say_so(given, repelling_reference):
     """24 x 48 on the whole sphere: moments off by 1.7e-3; no text promises that they are right, or blames lmax."""
-    run, texts = said_by(lambda: repelled((24, 48)))
+    run, texts = given
     error = np.abs(moments_of(run) - repelling_reference).max(axis=1)
     assert error[-1] > 1e-3
     for name in ("moment_error", "moment_defect"):
@@ -63,10 +75,9 @@ def test_nodes_that_are_too_few_say_so(repelling_reference):
     assert any("the carried nodes are too few for the field" in text for text in texts)
 
 
-@pytest.mark.filterwarnings("ignore:mean and second", "ignore:the pointwise density", "ignore:the low moments")
-def test_the_error_at_a_point_knows_the_field():
+def test_the_error_at_a_point_knows_the_field(chosen, given):
     """The tail is 1e-10 while values are off by 2.7e-3 (layer 15) and 0.19 (layer 30) of the maximum."""
-    fine, coarse = repelled((48, 96)).density.values, repelled((24, 48))
+    fine, coarse = chosen.density.values, given[0]
     error = np.abs(coarse.density.values - fine).max((1, 2)) / fine.max((1, 2))
     assert coarse.spectral_tail.values[3] < 1e-9
     assert error[3] > 1e-3
@@ -115,7 +126,7 @@ def test_other_laws_are_seen_by_their_mean():
     density = Density.from_law(Conformal(a), Sphere(15))
     fine = Density.from_law(Conformal(a), Sphere(15), (400, 800))
     assert np.abs(density.mean - fine.mean).max() < 1e-9
-    assert len(density.nodes.points) < 2500
+    assert len(density.nodes.points) < 6000
     assert Density.from_law(Uniform(3), Sphere(15)).nodes_text == "auto, level 0: 32 x 64"
     tokens = Density.from_tokens(Tokens(np.eye(3)), Sphere(15))
     assert (tokens.level, tokens.finer(), tokens.nodes_text) == (None, None, "tokens")
@@ -126,18 +137,19 @@ def test_a_grid_of_fewer_nodes_is_never_the_same():
     for size in sizes:
         other = coarser(size)
         assert other != size
-        assert 0.6 < np.prod(other) / np.prod(size) < 3
+        assert 0.5 < np.prod(other) / np.prod(size) < 3
         assert other[0] >= 1
         assert other[1] >= 4
 
 
-def spreading(kappa=3.0):
-    law = RecordedLayers.from_query_key(np.tile(-0.25 * np.eye(3), (12, 1, 1, 1)), np.tile(FORM, (12, 1, 1, 1)), 3.0)
+def kneading(kappa=3.0):
+    forms = np.random.default_rng(0).standard_normal((12, 1, 3, 3))
+    law = RecordedLayers.from_query_key(np.tile(0.3 * np.diag([1.0, 1.0, -1.0]), (12, 1, 1, 1)), forms, 3.0)
     return VonMisesFisherMixture([1.0], [[0.3, 0.1, 1.0]], [kappa]), law
 
 
 def test_a_run_begins_again_with_finer_nodes_and_says_so_once(caplog):
-    start, law = spreading()
+    start, law = kneading()
     density = Density.from_law(start, Sphere(31))
     with caplog.at_level(logging.WARNING):
         run = solve(density, law, Softmax(3.0), n_steps=6, moment_tol=1e-12)
@@ -151,7 +163,7 @@ def test_a_run_begins_again_with_finer_nodes_and_says_so_once(caplog):
 @pytest.mark.filterwarnings("ignore:the pointwise density")
 def test_the_largest_number_of_nodes_is_told(monkeypatch):
     monkeypatch.setattr("spde.carried.MOST", 5000)
-    start, law = spreading()
+    start, law = kneading()
     with pytest.warns(RuntimeWarning, match="no finer nodes are chosen: give carried_nodes, or raise moment_tol"):
         run = solve(Density.from_law(start, Sphere(31)), law, Softmax(3.0), n_steps=6, moment_tol=1e-14)
     assert run.moment_error.values.max() > 1e-14
@@ -159,32 +171,37 @@ def test_the_largest_number_of_nodes_is_told(monkeypatch):
 
 
 def test_a_flow_ends_where_its_nodes_are_too_few_if_it_is_to():
-    start, law = spreading()
+    start, law = kneading()
     density = Density.from_law(start, Sphere(31))
     flow = DensityFlow(density.sphere, law, Softmax(3.0), moment_tol=1e-14, refine=True)
     state = flow.advance(flow.start(density), 3)
-    with pytest.raises(NodesTooFew, match="2048 carried nodes leave an error of about .* begins again") as caught:
+    with pytest.raises(NodesTooFew, match=r"2048 carried nodes leave an error of about .* begins again") as caught:
         flow.observe(state)
     assert caught.value.finer(density).level == density.level + caught.value.levels
 
 
+def observed(flow, state, steps):
+    for until in steps:
+        state = flow.advance(state, until)
+        flow.observe(state)
+
+
+@pytest.mark.filterwarnings("ignore:mean and second moment")
 def test_a_flow_that_is_used_twice_warns_twice():
-    start, law = spreading()
+    start, law = kneading()
     density = Density.from_law(start, Sphere(7), (24, 48))
     flow = DensityFlow(density.sphere, law, Softmax(3.0))
     begin = flow.start(density)
-    for first in (begin, begin, flow.start(density)):
-        state = first
+    for state in (begin, begin, flow.start(density)):
         with pytest.warns(RuntimeWarning, match="the pointwise density is not resolved") as caught:
-            for until in (3, 6, 9):
-                state = flow.advance(state, until)
-                flow.observe(state)
+            observed(flow, state, (3, 6, 9))
         assert len([one for one in caught if "not resolved" in str(one.message)]) == 1
 
 
 def test_what_is_said_is_said_once():
     said = Said()
-    with pytest.warns(RuntimeWarning) as caught:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         said.warn("one", "text")
         said.warn("one", "text")
         said.copy().warn("two", "other")
@@ -193,7 +210,7 @@ def test_what_is_said_is_said_once():
 
 
 def test_the_second_set_goes_on_with_a_state():
-    start, law = spreading()
+    start, law = kneading()
     density = Density.from_law(start, Sphere(15))
     flow = DensityFlow(density.sphere, law, Softmax(3.0))
     half = flow.advance(flow.start(density), 5)
@@ -211,7 +228,7 @@ def held(one):
     return solve(density, law, Softmax(one.beta), n_steps=spread_cases.N_LAYERS, save_every=5)
 
 
-SOON = {1: 20, 3: 28, 7: 20}  # cases and latitudes of each component that the reference takes
+SOON = {1: 20, 3: 28, 7: 20, 13: 20, 16: 20, 18: 20, 60: 28, 67: 28, 68: 26, 80: 20}  # case, latitudes of its reference
 
 
 @pytest.mark.filterwarnings("ignore:the pointwise density", "ignore:the low moments")
@@ -238,7 +255,7 @@ def test_random_default_runs_keep_their_moments(seed):
 
 
 def test_files_know_their_areas_and_depths():
-    start, _ = spreading()
+    start, _ = kneading()
     density = Density.from_law(start, Sphere(15))
     from particles import GaussianHeads, Homogenized
 

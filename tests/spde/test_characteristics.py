@@ -27,7 +27,7 @@ from tests.spde.test_exact import angular_gaussian, conformal_step
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 unresolved = pytest.mark.filterwarnings(
-    "ignore:the pointwise density is not resolved", "ignore:the low moments of coef", "ignore:mean and second moment are"
+    "ignore:the pointwise density is not resolved", "ignore:the low moments of", "ignore:mean and second moment are"
 )
 
 

@@ -156,7 +156,7 @@ def test_a_negative_density_is_told_or_stops_the_run():
 
 
 def test_a_little_negative_mass_is_no_reason_to_stop():
-    """kappa = 25 at lmax 31: the series rings at 1e-9 to 1e-6 of its maximum; the run goes on, and says how much it is."""
+    """kappa = 25 at lmax 31: the series rings at 1e-9 to 1e-6 of its maximum; the run goes on, and says how much."""
     start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [25.0]), Sphere(31))
     assert -1e-6 < start.minimum / start.maximum < -1e-9
     run = solve(start, private(common(dt=0.02), 0.02), Softmax(2.0), n_steps=3, on_unresolved="stop")
