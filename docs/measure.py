@@ -26,8 +26,8 @@ from particles.harmonics import low_moments
 from particles.quadrature import gauss_grid
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve, spectral_field
 from spde.head_series import head_of
+from spde.resolution import Resolution
 from spde.sources import SourceChoice
-from spde.watch import unresolved
 
 QUICKSTART = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
 HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)
@@ -69,12 +69,15 @@ def resolution():
         _, reference, _ = ride(Density.from_law(QUICKSTART, Sphere(255), (48, 96)), layers(), n_steps)
         want = reference.at(points)
         for lmax in (7, 15, 23, 31, 47, 63):
-            _, density, _ = ride(Density.from_law(QUICKSTART, Sphere(lmax), (48, 96)), layers(), n_steps)
+            start = Density.from_law(QUICKSTART, Sphere(lmax), (48, 96))
+            flow_ = DensityFlow(start.sphere, layers(), Softmax(2.0))
+            state = flow_.advance(flow_.start(start), n_steps)
+            density = flow_.density(state)
             error = np.abs(density.at(points) - want).max() / want.max()
             print(
-                f"  {n_steps} steps, lmax {lmax:2d}: error/max {error:.1e}  tail {density.tail:.1e}  min/max "
+                f"  {n_steps} steps, lmax {lmax:2d}: error/max {error:.1e}  tail {density.spectral_tail:.1e}  min/max "
                 f"{density.minimum / density.maximum:+.1e}  defect {density.moment_defect:.1e}  "
-                f"unresolved {int(unresolved(density))}"
+                f"unresolved {int(Resolution.of(density, state).lost)}"
             )
 
 
@@ -187,7 +190,7 @@ def collapse():
             )
             print(
                 f"  {strength:4.1f} layer {k:2d} max {float(fine.density[k].max()):7.1f}: carried {error:.1e}  "
-                f"coefficients {low:.1e}  tail {float(run['tail'][k]):.1e}  min/max "
+                f"coefficients {low:.1e}  tail {float(run['spectral_tail'][k]):.1e}  min/max "
                 f"{float(run.min_density[k] / run.density[k].max()):+.0e}  defect {float(run.moment_defect[k]):.1e}  "
                 f"unresolved {int(run.unresolved[k])}"
             )
@@ -223,7 +226,8 @@ def exact():
     x, density = start.sphere.points, flow_.density(state)
     want = np.einsum("ij,jk,ik->i", x, np.linalg.inv(g @ g.T), x) ** -1.5 / (4 * math.pi * abs(np.linalg.det(g)))
     error = np.abs(density.grid_values.ravel() - want).max()
-    print(f"  E2, 30 steps of 0.1: max/min {want.max() / want.min():.1f}, tail {density.tail:.1e}, error {error:.1e}")
+    tail = density.spectral_tail
+    print(f"  E2, 30 steps of 0.1: max/min {want.max() / want.min():.1f}, tail {tail:.1e}, error {error:.1e}")
 
 
 def conformal_path(a, law, n_steps):

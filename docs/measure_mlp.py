@@ -118,7 +118,8 @@ def kinks():
             flow = DensityFlow(start.sphere, law, Linear())
             state = flow.advance(DensityState(0, start.coefficients, start.nodes, np.zeros((0, 3))), 20)
             density = flow.density(state)
-            print(f"  {name} width {width:2d}: moment_defect {density.moment_defect:.1e}  tail {density.tail:.1e}")
+            tail = density.spectral_tail
+            print(f"  {name} width {width:2d}: moment_defect {density.moment_defect:.1e}  tail {tail:.1e}")
 
 
 PARTS = {f.__name__: f for f in (series, linear, bias, exponents, kinks)}

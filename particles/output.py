@@ -36,7 +36,9 @@ else:
 WAITING: Final = 1 << 26  # bytes of records in memory beyond which they are written at once
 CHUNK: Final = 1 << 12  # bytes of a chunk of small records
 SHARE: Final = 10  # a file is copied at most once in so many times the seconds that this takes
+DIGITS = 12  # after the point, of depth times
 REALIZATION = "realization"
+OF_GRID = ("area",)  # the same for all members
 OF_RECORDS = (AXIS, "step", "diffusive_time")
 DEPTH_TIME_ATTRS = {"long_name": "depth time", "units": "1"}
 
@@ -55,9 +57,10 @@ def versions() -> dict[str, str]:
 def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ...], Any, str]]) -> xr.Dataset:
     """One record: variables name -> (dimensions, values, long_name) after `step` layers of a law.
 
-    Where the law has a noise scale eps, diffusive_time = eps * depth_time stands beside depth_time.
+    Where the law has a noise scale eps, diffusive_time = eps * depth_time stands beside depth_time.  Both are rounded
+    to 12 digits after the point, so that a record is found by the number one would write.
     """
-    depth_time = step * law.dt
+    depth_time = round(step * law.dt, DIGITS)
     data = {
         name: ((AXIS, *dims), np.asarray(values)[None], {"long_name": text, "units": "1"})
         for name, (dims, values, text) in variables.items()
@@ -68,7 +71,7 @@ def record(step: int, law: LayerLaw, variables: Mapping[str, tuple[tuple[str, ..
     }
     if law.noise_scale is not None:
         text = {"long_name": "diffusive time, noise scale times depth time", "units": "1"}
-        coords["diffusive_time"] = (AXIS, [law.noise_scale * depth_time], text)
+        coords["diffusive_time"] = (AXIS, [round(law.noise_scale * step * law.dt, DIGITS)], text)
     return xr.Dataset(data, coords)
 
 
@@ -86,7 +89,7 @@ def encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
 
 
 def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
-    """All variables but the coordinates of the records with a leading dimension `realization` of size 1.
+    """All variables but areas and the coordinates of the records with a leading dimension `realization` of size 1.
 
     The dimension `node` becomes `carried_node`: files are combined by their coordinates, and a variable of several
     dimensions that has the name of one of them is none (docs/file_format.md).
@@ -98,6 +101,8 @@ def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
         dims = tuple("carried_node" if dim == "node" else dim for dim in variable.dims)
         if name in OF_RECORDS or (name in dataset.coords and name != "node"):
             coords[str(name)] = (dims, variable.values, variable.attrs)
+        elif name in OF_GRID:
+            data[str(name)] = (dims, variable.values, variable.attrs)
         else:
             data[str(name)] = ((REALIZATION, *dims), variable.values[None], variable.attrs)
     return xr.Dataset(data, coords, dataset.attrs)
@@ -150,6 +155,13 @@ class Recorder:
         self._sum = ""  # checksum of the file
         self._continued = False
         self._saved, self._copied, self._cost = -np.inf, -np.inf, 0.0
+
+    def begin_again(self, static: xr.Dataset, attrs: Mapping[str, Any]) -> None:
+        """Forget all records, those on disk with the next one; these static variables and attributes replace others."""
+        self.static = static.merge(self.static.drop_vars(list(static.variables), errors="ignore"))
+        self.attrs |= attrs
+        self._pending, self._waiting, self._sum, self._copied = [], 0, "", -np.inf
+        self._written, self._noted, self._end, self._continued = 0, 0, 0, False
 
     def continue_file(self, keep: int) -> None:
         """Go on from an existing file, of which the first `keep` records stay: all, or all but the last.

@@ -5,7 +5,7 @@ coefficients give the pointwise density as long as lmax resolves it.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,12 +14,13 @@ from particles.arrays import Array
 from particles.harmonics import Coefficients
 from particles.initial import InitialDensity
 from particles.tokens import Cloud, Tokens, mean_token, second_moment
+from spde.carried import Carrying
 from spde.domain import Domain
 from spde.given import ROUNDING, density_at, refuse_mass
 from spde.sphere import MAX_DEGREE, MIN_DEGREE
 
 MASS_TOLERANCE = 1e-13
-NODE_MASS_TOLERANCE = 1e-6
+FIRST_SIZE = (24, 48)  # of carried nodes, from which on quadratures of the initial density are tried
 NEGATIVE = 1e-2  # a series below minus this share of its maximum is no density cut off at its degree
 
 
@@ -33,25 +34,28 @@ class Density:
     coefficients : (modes,) of the density with respect to surface measure, degree <= sphere.lmax.
     nodes : carried nodes with positive weights of sum 1.
     node_log_density : log of the initial density at the carried nodes, (nodes,); None where there is none.
+    carrying : how the carried nodes were chosen; None for tokens, which are the law itself.
     """
 
     sphere: Domain
     coefficients: Coefficients
     nodes: Cloud
     node_log_density: Array | None = None
+    carrying: Carrying | None = None
 
     @classmethod
     def from_law(
-        cls, law: InitialDensity, sphere: Domain, carried: tuple[int, int] = (24, 48)
+        cls, law: InitialDensity, sphere: Domain, carried: tuple[int, int] | None = None
     ) -> "Density":
         """Density of an initial law, with quadrature nodes carried beside it.
 
-        carried: latitudes and longitudes of Gauss nodes; on the circle their product counts, of equispaced nodes.
-        Raises ValueError where the carried nodes do not integrate the density to 1e-6, and TypeError or ValueError,
-        which name the cause, for a law without a density of mass 1 (tests/spde/test_given.py).
+        carried: None for nodes that stand where the mass is, which `solve` makes finer as far as needed; or latitudes
+        and longitudes of Gauss nodes, on the circle the factors of the number of equispaced nodes.
+        Raises ValueError where the carried nodes do not integrate the density to 1e-6 (chosen ones: 1e-9), and
+        TypeError or ValueError, which name the cause, for a law without a density of mass 1 (tests/spde/test_given.py).
         """
         masses = [math.inf]
-        for size in sphere.sizes(carried):
+        for size in sphere.sizes(carried or FIRST_SIZE):
             points, area = sphere.quadrature(size)
             values, rounding = density_at(law, points)
             masses.append(float(area @ values))
@@ -63,7 +67,40 @@ class Density:
             refuse_mass(masses[1:], len(area), sphere.volume)
         coefficients = sphere.project(values, size)
         coefficients[0] = 1 / math.sqrt(sphere.volume)
-        return cls(sphere, coefficients, *_carry(law, sphere, carried, size))
+        mean, _ = sphere.low_moments(coefficients)
+        return cls._carried_by(Carrying.of(law, sphere, mean, carried, size, rounding), coefficients)
+
+    @classmethod
+    def _carried_by(cls, carrying: Carrying, coefficients: Coefficients) -> "Density":
+        return cls(carrying.sphere, coefficients, *carrying.nodes(), carrying)
+
+    @property
+    def level(self) -> int | None:
+        """How often nodes that are chosen were made finer; None for nodes that are given."""
+        return None if self.carrying is None else self.carrying.level
+
+    def finer(self, levels: int = 1) -> "Density | None":
+        """The same density with finer carried nodes; None where they were given, or would be too many."""
+        carrying = None if self.carrying is None else self.carrying.finer(levels)
+        return None if carrying is None else self._with(carrying)
+
+    def at_level(self, level: int) -> "Density":
+        """The same density with the carried nodes of another level; ValueError where they were given."""
+        if self.carrying is None or self.carrying.level is None:
+            raise ValueError("the carried nodes were given, and have no level")
+        return self._with(self.carrying.at(level))
+
+    def _with(self, carrying: Carrying) -> "Density":
+        nodes, log_density = carrying.nodes()
+        return replace(self, nodes=nodes, node_log_density=log_density, carrying=carrying)
+
+    @property
+    def nodes_text(self) -> str:
+        """The carried nodes in words, for files."""
+        if self.carrying is None:
+            return "tokens"
+        grids = " + ".join(" x ".join(map(str, size)) for size in self.carrying.sizes)
+        return grids if self.level is None else f"auto, level {self.level}: {grids}"
 
     @classmethod
     def from_tokens(cls, tokens: Tokens, sphere: Domain) -> "Density":
@@ -77,19 +114,15 @@ class Density:
 
     @classmethod
     def from_coefficients(
-        cls, coefficients: Coefficients, sphere: Domain, carried: tuple[int, int] = (24, 48)
+        cls, coefficients: Coefficients, sphere: Domain, carried: tuple[int, int] | None = None
     ) -> "Density":
         """Density given by coefficients of any degree; it must be positive where the carried nodes are."""
         law = SeriesLaw(_series(coefficients), sphere)
-        coefficients = law.coefficients
-        _ = sphere.degree_of(coefficients)  # refuses what is no number of coefficients
+        enough = sphere.exact_size(sphere.degree_of(law.coefficients))  # refuses what is no number of coefficients
         if not 0 < law.mass < math.inf:
             raise ValueError(f"the mass of the density must be positive and finite, got {law.mass:g}")
-        return cls(
-            sphere,
-            sphere.resized(coefficients / law.mass),
-            *_carry(law, sphere, carried, sphere.exact_size(sphere.degree_of(coefficients))),
-        )
+        own = sphere.resized(law.coefficients / law.mass)
+        return cls._carried_by(Carrying.of(law, sphere, sphere.low_moments(own)[0], carried, enough), own)
 
     @cached_property
     def grid_values(self) -> Array:
@@ -132,11 +165,20 @@ class Density:
         return float(self.grid_values.max())
 
     @property
-    def tail(self) -> float:
-        """Norm of the top tenth of the degrees over the norm of all."""
+    def spectral_tail(self) -> float:
+        """Norm of the top tenth of the degrees, at least of two, over the norm of all: what the cut at lmax leaves."""
         square = self.sphere.power(self.coefficients)
-        top = max(1, round(0.1 * self.sphere.lmax))
-        return float(math.sqrt(square[-top:].sum() / square.sum()))
+        return float(math.sqrt(square[-top_degrees(self.sphere.lmax) :].sum() / square.sum()))
+
+    @property
+    def negative_mass(self) -> float:
+        """Mass of the negative part of the series on the grid, >= 0."""
+        return float(self.sphere.weights @ np.maximum(-self.grid_values.ravel(), 0.0))
+
+
+def top_degrees(lmax: int) -> int:
+    """How many degrees the top tenth has: at least two, one of either parity."""
+    return max(2, round(0.1 * lmax))
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,23 +240,3 @@ def _series(coefficients: Coefficients) -> Coefficients:
     if not np.isfinite(found).all():
         raise ValueError("coefficients must be finite, got NaN or infinity")
     return found.astype(np.complex128)
-
-
-def _carry(
-    law: InitialDensity, sphere: Domain, carried: tuple[int, int], enough: tuple[int, int]
-) -> tuple[Cloud, Array]:
-    """Carried nodes of a law, and the log of its density there."""
-    points, area = sphere.quadrature(carried)
-    values, _ = density_at(law, points)
-    if not values.min() >= -1e-10 * values.max():
-        raise ValueError(f"the initial density is negative ({values.min():.3g}) where a carried node is")
-    weights = area * values
-    mass = float(weights.sum())
-    if abs(mass - 1) > NODE_MASS_TOLERANCE:
-        raise ValueError(
-            f"carried_nodes = [{carried[0]}, {carried[1]}] give the initial density the mass {mass:.6g}; "
-            f"[{enough[0]}, {enough[1]}] are enough"
-        )
-    kept = weights > 0
-    cloud = Cloud(np.ascontiguousarray(points[kept]), weights[kept] / weights[kept].sum())
-    return cloud, np.log(values[kept])

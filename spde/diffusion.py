@@ -1,8 +1,10 @@
 """Private noise seen by a density: the heat kernel, exact in the coefficients, and carried nodes made anew.
 
 Carried nodes follow a flow, and a diffusion has none; so after each smoothing they are quadrature nodes again, with
-weights area times density.
+weights area times density.  Where the series is negative, which no density is, they get next to no weight.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,8 +13,7 @@ from particles.harmonics import Coefficients
 from particles.tokens import Cloud
 from spde.domain import Domain
 
-ROUNDING = 1e-10  # share of the largest value below which a negative one is rounding of the coefficients
-FLOOR = 1e-14  # share of the largest value that such a node is given, so that every weight is positive
+FLOOR = 1e-14  # share of the largest value that every node has at least, so that every weight is positive
 
 
 def heat(sphere: Domain, coefficients: Coefficients, strength: float) -> Coefficients:
@@ -22,14 +23,13 @@ def heat(sphere: Domain, coefficients: Coefficients, strength: float) -> Coeffic
 
 
 def nodes_anew(sphere: Domain, coefficients: Coefficients, carried: tuple[int, int]) -> Cloud:
-    """Quadrature nodes of the size `carried`, weighted by a density; ValueError where it is negative."""
+    """Quadrature nodes of the size `carried`, weighted by a density."""
+    return weighted(sphere, carried, lambda points: sphere.synthesis_at(coefficients, points))
+
+
+def weighted(sphere: Domain, carried: tuple[int, int], pdf: Callable[[Array], Array]) -> Cloud:
+    """Quadrature nodes of a size, all of them, with weights area times a density and of sum 1."""
     points, area = sphere.quadrature(carried)
-    values = sphere.synthesis_at(coefficients, points)
-    largest = values.max()
-    if not values.min() >= -ROUNDING * largest:
-        raise ValueError(
-            f"the density is negative ({values.min():.3g}, its maximum {largest:.3g}) where private noise makes the "
-            "carried nodes anew; raise lmax"
-        )
-    weights = area * np.maximum(values, FLOOR * largest)
+    values = pdf(points)
+    weights = area * np.maximum(values, FLOOR * values.max())
     return Cloud(points, weights / weights.sum())

@@ -4,8 +4,9 @@
     -> adjoint non-uniform transform of w_g rho(x_g) at T(x_g) -> coefficients
 """
 
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,17 +21,42 @@ from particles.given import check_kernel
 from particles.harmonics import Coefficients
 from particles.layers import LayerLaw
 from particles.private import Diffusion, WithPrivateNoise
-from particles.pushes import AttentionPush, Field, FieldPush
+from particles.pushes import AttentionPush, Field, FieldPush, MakeField
 from particles.residual import PreNorm
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, WeightedPoints, unit_lengths
-from spde.density import Density
-from spde.diffusion import heat, nodes_anew
+from spde.carried import auto_size, coarser
+from spde.density import FIRST_SIZE, Density
+from spde.diffusion import heat, nodes_anew, weighted
 from spde.domain import SPHERES, Domain
 from spde.field_choice import default_field
 from spde.records import record_of, static_of
+from spde.resolution import Resolution
+from spde.said import Said
+from spde.second import SecondNodes
 from spde.state import DensityState
-from spde.watch import Watch, WatchedField, must_be_finite, stopping, unresolved, watched
+from spde.watch import WatchedField, must_be_finite, stopping, watched
+from spde.words import of_a_layer, of_a_record
+
+LOG = logging.getLogger(__name__)  # a run that begins again says so: it is no warning about its numbers
+MOMENT_TOL = 1e-6
+JUMP = 30  # error in moment_tol above which a run begins again two levels higher
+
+
+class NodesTooFew(Exception):
+    """Chosen nodes do not keep the low moments to moment_tol: the run is to begin again with finer ones."""
+
+    def __init__(self, state: DensityState, error: float, depth_time: float, moment_tol: float) -> None:
+        super().__init__(
+            f"{len(state.nodes.points)} carried nodes leave an error of about {error:.1e} in mean and second moment at "
+            f"depth time {depth_time:g} (moment_tol {moment_tol:.0e}); the run begins again with finer ones"
+        )
+        self.levels = 1 if error <= JUMP * moment_tol else 2
+        self.said = state.said
+
+    def finer(self, density: Density) -> Density:
+        """The density to begin again with."""
+        return density.finer(self.levels) or density.finer() or density
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +71,8 @@ class DensityFlow:
     on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
     characteristics : whether `start` follows the density along the carried nodes.
     carried : latitudes and longitudes of the nodes that private noise makes anew in each step.
+    moment_tol : error of mean and second moment that is not told.
+    refine : whether `observe` raises NodesTooFew where the estimate of that error is larger; else it warns.
     """
 
     sphere: Domain
@@ -54,8 +82,9 @@ class DensityFlow:
     remap_every: int = 1
     on_unresolved: str = "warn"
     characteristics: bool = False
-    carried: tuple[int, int] = (24, 48)
-    _watch: Watch = dataclass_field(default_factory=Watch, init=False, repr=False)
+    carried: tuple[int, int] = FIRST_SIZE
+    moment_tol: float = MOMENT_TOL
+    refine: bool = False
 
     def __post_init__(self) -> None:
         if self.law.d != self.sphere.d:
@@ -63,6 +92,8 @@ class DensityFlow:
             raise ValueError(
                 f"densities live on {known}; the density has d = {self.sphere.d}, the layers have d = {self.law.d}"
             )
+        if not self.moment_tol > 0:
+            raise ValueError(f"moment_tol must be positive, got {self.moment_tol}")
         if self._diffuses and self.remap_every != 1:
             raise ValueError(f"remap_every must be 1 with private noise, got {self.remap_every}")
         if self._diffuses and self.characteristics:
@@ -72,7 +103,7 @@ class DensityFlow:
 
     @property
     def _diffuses(self) -> bool:
-        return isinstance(self.law, WithPrivateNoise) and self.law.nu > 0
+        return _diffuses(self.law)
 
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
         """State at depth 0, with unit vectors (P, d) that ride on the flow; ValueError where they are none."""
@@ -83,13 +114,29 @@ class DensityFlow:
             if density.node_log_density is None:
                 raise ValueError("characteristics need an initial density; tokens as the initial density have none")
             along = Characteristics.start(density.nodes.points, density.node_log_density)
-        return DensityState(0, density.coefficients, density.nodes, riders, characteristics=along)
+        nodes, second = self._first_nodes(density)
+        return DensityState(
+            0, density.coefficients, nodes, riders, characteristics=along, second=second, level=density.level
+        )
+
+    def _first_nodes(self, density: Density) -> tuple[Cloud, SecondNodes | None]:
+        """Both sets of nodes; under private noise chosen ones stand on a grid from the start, where they stay."""
+        carrying = density.carrying
+        if carrying is None:
+            return density.nodes, None
+        if not self._diffuses:
+            return density.nodes, SecondNodes.start(carrying.second())
+        pdf, none = carrying.law.pdf, np.zeros_like(density.coefficients)
+        same = carrying.sizes == [self.carried] and density.level is None
+        nodes = density.nodes if same else weighted(self.sphere, self.carried, pdf)
+        return nodes, SecondNodes.start(weighted(self.sphere, coarser(self.carried), pdf), none)
 
     def advance(self, state: DensityState, until: int, progress: Progress | None = None) -> DensityState:
         """Apply the layers state.step ... until - 1."""
+        state = replace(state, said=state.said.copy())
         while state.step < until:
             moved = self._step(state)
-            if self.on_unresolved == "stop" and self.remap_every and unresolved(self.density(moved)):
+            if self.on_unresolved == "stop" and self.remap_every and self._resolution(moved).lost:
                 raise SolverError(
                     "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
                     step=state.step, depth_time=state.step * self.law.dt, state=state,
@@ -100,22 +147,18 @@ class DensityFlow:
         return state
 
     def _step(self, state: DensityState) -> DensityState:
-        coefficients, nodes, moving, along = state.coefficients, state.nodes, state.moving, state.characteristics
+        nodes, moving, along = state.nodes, state.moving, state.characteristics
         if self.remap_every and moving is None:
-            values = self.sphere.synthesis(coefficients).ravel()
+            values = self.sphere.synthesis(state.coefficients).ravel()
             moving = Cloud(self.sphere.points, self.sphere.weights * values)
-        riders = (state.passive, *(() if moving is None else (moving.points,)))
-        n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
+        second = () if state.second is None else state.second.riders
+        riders = (state.passive, *second, *(() if moving is None else (moving.points,)))
         fields: list[WatchedField] = []
-
-        def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
-            field = field_of(self.field, self.attention, push, measure, n_targets)
-            fields.append(watched(field, self.sphere, self.attention, push, measure, n_targets, state.step))
-            return fields[-1]
-
+        make, plain = self._makers(state, fields, len(nodes.points) + (0 if moving is None else len(moving.points)))
         diffusion = None
         with stopping(state, self.law.dt):
-            for push in self.law.layer(state.step):
+            layer = tuple(self.law.layer(state.step))
+            for push in layer:
                 if isinstance(push, Diffusion):
                     diffusion = push
                     riders = (push.scatter(riders[0]), *riders[1:])
@@ -125,30 +168,52 @@ class DensityFlow:
                     nodes, riders = push.move(nodes, riders, make)
                 else:
                     nodes, riders, along = tangent_move(push, nodes, riders, make, along)
-            frames = () if along is None else (along.frame,)
-            must_be_finite((nodes.points, *riders, *frames))
-        self._watch.step(fields, state.step)
+            must_be_finite((nodes.points, *riders, *(() if along is None else (along.frame,))))
+            other = None if state.second is None else state.second.after(riders[1:3], layer, plain, state.step)
+        folded = 0
         if along is not None and state.characteristics is not None:
-            self._watch.folds(int((along.folds > state.characteristics.folds).sum()), state.step)
-        if moving is not None:
-            moving = Cloud(np.asfortranarray(riders[1]), moving.weights)
-            if (state.step + 1) % self.remap_every == 0:
-                coefficients = self.sphere.adjoint_at(moving.weights, moving.points)
-                moving = None
-        if diffusion is not None:
-            coefficients = heat(self.sphere, coefficients, diffusion.strength)
-            nodes = self._made_anew(coefficients, state)
-        degree = max((field.degree for field in fields), default=0)
-        error = state.field_error.after(field.defect for field in fields)
-        return DensityState(state.step + 1, coefficients, nodes, riders[0], moving, degree, along, error)
+            folded = int((along.folds > state.characteristics.folds).sum())
+        of_a_layer(state.said, fields, folded, state.step)
+        moved = replace(
+            state,
+            step=state.step + 1,
+            nodes=nodes,
+            passive=riders[0],
+            moving=None if moving is None else Cloud(np.asfortranarray(riders[-1]), moving.weights),
+            field_degree=max((field.degree for field in fields), default=0),
+            characteristics=along,
+            field_error=state.field_error.after(field.defect for field in fields),
+            second=other,
+        )
+        return self._remapped(moved, diffusion)
 
-    def _made_anew(self, coefficients: Coefficients, state: DensityState) -> Cloud:
-        """Carried nodes of a density that was smoothed; SolverError where it is negative."""
-        try:
-            return nodes_anew(self.sphere, coefficients, self.carried)
-        except ValueError as error:
-            depth = state.step * self.law.dt
-            raise SolverError(str(error), step=state.step, depth_time=depth, state=state) from None
+    def _makers(self, state: DensityState, fields: list[WatchedField], n_targets: int) -> tuple[MakeField, MakeField]:
+        """What makes the fields of a layer for n_targets points: watched ones, kept in `fields`, and plain ones."""
+
+        def plain(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+            return field_of(self.field, self.attention, push, measure, n_targets)
+
+        def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+            field = plain(push, measure)
+            fields.append(watched(field, self.sphere, self.attention, push, measure, n_targets, state.step))
+            return fields[-1]
+
+        return make, plain
+
+    def _remapped(self, state: DensityState, diffusion: Diffusion | None) -> DensityState:
+        """A state after a layer, its coefficients those of the moved grid nodes where it is time; then the heat."""
+        if state.moving is None or state.step % self.remap_every:
+            return state
+        coefficients = self.sphere.adjoint_at(state.moving.weights, state.moving.points)
+        if diffusion is None:
+            return replace(state, coefficients=coefficients, moving=None)
+        smooth: Callable[[Coefficients], Coefficients] = partial(_warmed, self.sphere, diffusion.strength)
+        warmed, second = smooth(coefficients), state.second
+        if second is not None:
+            others = nodes_anew(self.sphere, warmed, coarser(self.carried))
+            second = second.anew(coefficients, self.sphere, others, smooth)
+        nodes = nodes_anew(self.sphere, warmed, self.carried)
+        return replace(state, coefficients=warmed, nodes=nodes, moving=None, second=second)
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
@@ -159,12 +224,30 @@ class DensityFlow:
 
     def observe(self, state: DensityState) -> xr.Dataset:
         """The record of a state: variables of a density file at one depth."""
-        density, depth_time, remapped = self.density(state), state.step * self.law.dt, bool(self.remap_every)
-        lost = unresolved(density)
-        self._watch.field(state.field_error.total, depth_time)
-        if remapped:
-            self._watch.density(density, depth_time, lost and self.on_unresolved == "warn", self._diffuses)
-        return record_of(state, density, self.law, lost, remapped)
+        density, depth_time = self.density(state), round(state.step * self.law.dt, output.DIGITS)
+        found = Resolution.of(density, state)
+        if self.refine and found.nodes > self.moment_tol:
+            raise NodesTooFew(state, found.nodes, depth_time, self.moment_tol)
+        of_a_record(
+            state.said,
+            found,
+            depth_time,
+            field_error=state.field_error.total,
+            moment_tol=self.moment_tol,
+            chosen=state.level is not None and not self._diffuses,
+            local=bool(self.remap_every) and self.on_unresolved == "warn",
+        )
+        return record_of(state, density, self.law, found, bool(self.remap_every))
+
+    def _resolution(self, state: DensityState) -> Resolution:
+        return Resolution.of(self.density(state), state)
+
+    def nodes_text(self, density: Density) -> str:
+        """The carried nodes in words, for files."""
+        if not self._diffuses:
+            return density.nodes_text
+        level = "" if density.level is None else f"auto, level {density.level}: "
+        return f"{level}{self.carried[0]} x {self.carried[1]}, made anew in each step"
 
     def static(self, nodes: Cloud) -> xr.Dataset:
         """What a density file says once; with characteristics the weights of the nodes too."""
@@ -180,6 +263,15 @@ def _points(passive: ArrayLike, d: int) -> Array:
     return points
 
 
+def _diffuses(law: LayerLaw) -> bool:
+    return isinstance(law, WithPrivateNoise) and law.nu > 0
+
+
+def _warmed(sphere: Domain, strength: float, coefficients: Coefficients) -> Coefficients:
+    """`heat`, the coefficients last."""
+    return heat(sphere, coefficients, strength)
+
+
 def solve(
     density: Density,
     law: LayerLaw,
@@ -192,7 +284,8 @@ def solve(
     remap_every: int = 1,
     on_unresolved: str = "warn",
     characteristics: bool = False,
-    carried: tuple[int, int] = (24, 48),
+    carried: tuple[int, int] | None = None,
+    moment_tol: float = MOMENT_TOL,
     checkpoint: output.Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -208,7 +301,10 @@ def solve(
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
         node_weight, entropy, area_defect, lyapunov and folds.
     passive : (P, d) unit vectors (to 1e-6) that ride on the flow (twins of tokens, samples); saved as `passive`.
-    remap_every, on_unresolved, carried : see `DensityFlow`.
+    remap_every, on_unresolved : see `DensityFlow`.
+    carried : latitudes and longitudes of the nodes that private noise makes anew; None: as the density's were chosen.
+    moment_tol : where the estimated error of mean and second moment is larger at a record, and the density's nodes were
+        chosen (not given), the run begins again with finer ones, and says so once.
     checkpoint : recorder to use instead of memory.
     progress : called with the number of layers applied.
 
@@ -233,22 +329,33 @@ def solve(
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
-    flow = DensityFlow(
-        density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, carried
-    )
-    recorder = checkpoint if checkpoint is not None else output.Recorder(static=flow.static(density.nodes))
+    recorder = checkpoint if checkpoint is not None else output.Recorder()
+    told, said = False, Said()
+    while True:
+        size = carried or (FIRST_SIZE if density.level is None else auto_size(density.sphere, density.level))
+        flow = DensityFlow(
+            density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, size, moment_tol,
+            density.finer() is not None and (carried is None or not _diffuses(law)),
+        )  # fmt: skip
+        recorder.begin_again(flow.static(density.nodes), {"carried_nodes": flow.nodes_text(density)})
+        try:
+            run(
+                replace(flow.start(density, passive), said=said),
+                advance=partial(flow.advance, progress=progress),
+                observe=partial(_observed, flow),
+                save_steps=schedule(n_steps, save_every),
+                recorder=recorder,
+            )
+            return recorder.result()
+        except NodesTooFew as few:
+            if not told:
+                LOG.warning("%s", few)
+            density, told, said = few.finer(density), True, few.said
 
-    def observe(state: DensityState) -> xr.Dataset:
-        found = flow.observe(state)
-        if len(state.passive):
-            found["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
-        return found
 
-    run(
-        flow.start(density, passive),
-        advance=partial(flow.advance, progress=progress),
-        observe=observe,
-        save_steps=schedule(n_steps, save_every),
-        recorder=recorder,
-    )
-    return recorder.result()
+def _observed(flow: DensityFlow, state: DensityState) -> xr.Dataset:
+    """The record of a state, with the passive points where there are any."""
+    found = flow.observe(state)
+    if len(state.passive):
+        found["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
+    return found

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from particles.arrays import Array
 from particles.characteristics import Characteristics, characteristics_of
 from particles.harmonics import Coefficients
 from particles.tokens import Cloud
+from spde.said import Said
+from spde.second import SecondNodes, second_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ class DensityState:
     field_degree : largest degree of the last field, 0 at the start.
     characteristics : density along the carried nodes; None where it is not wanted.
     field_error : estimate of what the field's tolerance has cost.
+    second : a second set of carried nodes; None where there is none (tokens).
+    level : how often the carried nodes were made finer; None where they were given.
+    said : the warnings of the run so far.
     """
 
     step: int
@@ -56,6 +62,9 @@ class DensityState:
     field_degree: int = 0
     characteristics: Characteristics | None = None
     field_error: FieldError = FieldError()
+    second: SecondNodes | None = None
+    level: int | None = None
+    said: Said = dataclass_field(default_factory=Said, repr=False)
 
     def arrays(self) -> dict[str, Array]:
         """The state by name, real arrays only."""
@@ -74,6 +83,10 @@ class DensityState:
             arrays |= {"moving": self.moving.points, "moving_weight": self.moving.weights}
         if self.characteristics is not None:
             arrays |= self.characteristics.arrays()
+        if self.second is not None:
+            arrays |= self.second.arrays()
+        if self.level is not None:
+            arrays |= {"node_level": np.asarray(self.level)}
         return arrays
 
 
@@ -91,4 +104,6 @@ def density_state(arrays: dict[str, Array]) -> DensityState:
         int(arrays["field_degree"]),
         characteristics_of(arrays),
         FieldError(*map(float, arrays["field_error"])),
+        second_of(arrays),
+        int(arrays["node_level"]) if "node_level" in arrays else None,
     )

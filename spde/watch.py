@@ -1,13 +1,10 @@
 """What a density run watches: states that stop being finite, steps too long, resolution, and what the field leaves out.
 
-Everything that is wrong with the numbers of a run stops it or is said once, with advice; nothing is clipped.
+Everything that is wrong with the numbers of a run stops it or is said once, with advice (`spde.words`).
 """
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from functools import partial
 
 import numpy as np
@@ -19,27 +16,15 @@ from particles.pushes import AttentionPush, Field, FieldPush
 from particles.schemes import tangent
 from particles.tokens import Cloud
 from spde.circle_field import CircleField
-from spde.density import Density
 from spde.domain import Domain
 from spde.field import SpectralField
 from spde.field_choice import GridField
 from spde.state import DensityState
 
-TAIL_LIMIT = 1e-2  # above it the pointwise density is called unresolved: relative errors of a few percent
-NEGATIVE_LIMIT = 1e-2  # likewise when the density falls below minus this share of its maximum
-DEFECT_LIMIT = 1e-4  # likewise when the two representations differ by this much in the low moments
-DEFECT_HINT = 1e-5  # above it more carried nodes, or a smaller field_tol, are advised
+FIELD_HINT = 1e-5  # estimated loss of the low moments above which a smaller field_tol is advised
+DEFECT_HINT = 1e-5  # difference of two representations of a resolved density that is told
 EVERY = 64  # layers from one layer whose field is evaluated a second time to the next
 FINER = 0.1  # tolerance of the second evaluation over that of the first
-
-
-def unresolved(density: Density) -> bool:
-    """Whether the pointwise density is lost: tail, negative values or moment_defect beyond their limits."""
-    return (
-        not density.tail <= TAIL_LIMIT
-        or not density.minimum >= -NEGATIVE_LIMIT * density.maximum
-        or not density.moment_defect <= DEFECT_LIMIT
-    )
 
 
 def moment_change(measure: Cloud, velocity: Array) -> float:
@@ -88,63 +73,6 @@ def watched(
     if step % EVERY == 0 and isinstance(field, SpectralField | CircleField) and isinstance(push, AttentionPush):
         second = partial(type(field), attention, push, measure, n_targets, FINER * field.tol)
     return WatchedField(field, sphere, measure, second)
-
-
-@dataclass(eq=False)
-class Watch:
-    """The warnings of one run, each said once."""
-
-    said: set[str] = dataclass_field(default_factory=set)
-
-    def warn(self, kind: str, text: str) -> None:
-        """Warn once per run and kind."""
-        if kind not in self.said:
-            self.said.add(kind)
-            warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-    def step(self, fields: Sequence[WatchedField], step: int) -> None:
-        """Look at the fields of a layer."""
-        if any(one.longest > 1 for one in fields):
-            self.warn(
-                "long",
-                f"layer {step} moves points by more than 1 (|U| > 1): the map may fold, and then no "
-                "representation converges; lower dt (of transformer layers: eta)",
-            )
-
-    def folds(self, folded: int, step: int) -> None:
-        """Look at how many carried nodes a layer folds the sphere at."""
-        if folded:
-            self.warn(
-                "fold",
-                f"layer {step} folds the sphere at {folded} carried nodes (det DT <= 0): the density there "
-                "is a sum over branches, of which node_log_density has one; lower dt",
-            )
-
-    def density(self, density: Density, depth_time: float, lost: bool, diffuses: bool) -> None:
-        """Look at a density that is recorded."""
-        if lost:
-            still = "come from the carried nodes and stay right; raise lmax for pointwise values"
-            if diffuses:
-                still = "are those of the same coefficients; raise lmax"
-            self.warn(
-                "unresolved",
-                f"the pointwise density is not resolved at depth time {depth_time:g} "
-                f"(tail {density.tail:.1e}, minimum {density.minimum:.2g}); the moments {still}",
-            )
-        if density.moment_defect > DEFECT_HINT and density.tail <= TAIL_LIMIT:
-            self.warn(
-                "nodes",
-                f"the carried nodes lose digits at depth time {depth_time:g} (moment defect "
-                f"{density.moment_defect:.1e}); raise carried_nodes",
-            )
-
-    def field(self, error: float, depth_time: float) -> None:
-        """Look at the estimate of what the errors of the field have done to the low moments."""
-        if error > DEFECT_HINT:
-            self.warn(
-                "field",
-                f"the field loses digits at depth time {depth_time:g} (moments, estimate {error:.1e}); lower field_tol",
-            )
 
 
 @contextmanager

@@ -63,6 +63,7 @@ from particles.layers import refine_within
 from particles.mlp import too_many
 from particles.retraction import RETRACTIONS, Retraction
 from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
+from spde.carried import auto_size
 from spde.choice import auto_field
 from spde.density_files import read_density
 from spde.domain import SPHERES
@@ -130,6 +131,7 @@ class Experiment:
         if c.solve.on_unresolved == "stop" and not c.solve.remap_every:
             raise ConfigError('solve.on_unresolved = "stop": needs solve.remap_every >= 1; with 0 nothing is resolved')
         sphere = unit_sphere(c.model.d, c.solve.lmax)
+        carried = c.solve.given_nodes
         try:
             if isinstance(self.initial, Empirical):
                 if c.solve.characteristics:
@@ -139,9 +141,9 @@ class Experiment:
             if isinstance(self.initial, Simplex):
                 raise ConfigError('initial.kind = "simplex": has no density; tokenlaw simulate takes it')
             if isinstance(self.initial, SeriesLaw):
-                return Density.from_coefficients(self.initial.coefficients, sphere, c.solve.carried_nodes)
+                return Density.from_coefficients(self.initial.coefficients, sphere, carried)
             assert_density: InitialDensity = self.initial  # type: ignore[assignment]
-            return Density.from_law(assert_density, sphere, c.solve.carried_nodes)
+            return Density.from_law(assert_density, sphere, carried)
         except ValueError as error:
             if isinstance(error, ConfigError):
                 raise
@@ -156,12 +158,13 @@ class Experiment:
         if layers.kind == "ballistic" and layers.scheme != "euler":
             raise ConfigError('solve.characteristics = true: needs layers.scheme = "euler" with ballistic layers')
 
-    def flow(self, density: Density) -> DensityFlow:
-        """How the density is advanced."""
+    def flow(self, density: Density, refine: bool = False) -> DensityFlow:
+        """How the density is advanced; `refine`: whether nodes that are too few end the run, see `DensityFlow`."""
         c = self.configuration.solve
+        carried = c.given_nodes or auto_size(density.sphere, density.level or 0)
         return DensityFlow(
             density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
-            c.characteristics, c.carried_nodes,
+            c.characteristics, carried, c.moment_tol, refine and density.finer() is not None,
         )  # fmt: skip
 
     def tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:

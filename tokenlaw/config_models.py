@@ -4,9 +4,18 @@ Messages, files and overrides are the business of `tokenlaw.config`.
 """
 
 import math
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from tokenlaw import config_checks
 from tokenlaw.config_types import (
@@ -30,8 +39,21 @@ from tokenlaw.config_types import (
 MAX_CARRIED: Final = 4_000_000
 CARRIED_TEXT: Final = (
     "[latitudes, longitudes], latitudes at least 2, longitudes even and at least 4, "
-    f"at most {MAX_CARRIED} nodes in all"
+    f"at most {MAX_CARRIED} nodes in all, or \"auto\""
 )
+
+
+AUTO: Final[Any] = "auto"
+
+
+def _auto_or(value: object, sizes: ValidatorFunctionWrapHandler) -> object:
+    """The word "auto" as it is; anything else has to be two sizes."""
+    return value if value == AUTO else sizes(value)
+
+
+CarriedNodes = Annotated[
+    tuple[int, int], Strict(False), WrapValidator(_auto_or), PlainSerializer(lambda value: value)
+]  # or "auto": `Solve.given_nodes` tells
 Retraction = Literal["normalize", "geodesic", "flow", "translate"]
 RETRACTION_TEXT: Final = (
     "how a layer's displacement moves a token on the sphere (flow: for tests), or in euclidean space (translate)"
@@ -330,10 +352,13 @@ class Solve(Section):
     remap_every: CountOrZero = Field(
         default=1, description="steps between two remaps of the coefficients; 0: never, carried nodes only"
     )
-    carried_nodes: Annotated[tuple[int, int], Strict(False)] = Field(
-        default=(24, 48),
-        description="latitudes and longitudes of positive nodes (d = 2: product)",
+    carried_nodes: CarriedNodes = Field(
+        default=AUTO,
+        description="positive nodes (d = 2: product)",
         json_schema_extra={"allowed": CARRIED_TEXT},
+    )
+    moment_tol: Annotated[float, Field(gt=0, le=0.1)] = Field(
+        default=1e-6, description="error of mean and second moment that auto keeps to, and warnings go by"
     )
     on_unresolved: Literal["warn", "stop"] = Field(
         default="warn", description="what to do when resolution is lost"
@@ -344,11 +369,18 @@ class Solve(Section):
 
     @field_validator("carried_nodes")
     @classmethod
-    def _nodes_make_a_grid(cls, nodes: tuple[int, int]) -> tuple[int, int]:
+    def _nodes_make_a_grid(cls, nodes: tuple[int, int] | str) -> tuple[int, int] | str:
+        if isinstance(nodes, str):
+            return nodes
         latitudes, longitudes = nodes
         if latitudes < 2 or longitudes < 4 or longitudes % 2 or latitudes * longitudes > MAX_CARRIED:
             raise ValueError(f"must be {CARRIED_TEXT}")
         return nodes
+
+    @property
+    def given_nodes(self) -> tuple[int, int] | None:
+        """Latitudes and longitudes of the carried nodes; None where they are chosen by the run."""
+        return None if isinstance(self.carried_nodes, str) else self.carried_nodes
 
 
 class Simulate(Section):

@@ -131,7 +131,11 @@ def _distances(dataset: xr.Dataset) -> Panel | None:
 
 
 def _certificates(dataset: xr.Dataset) -> Panel | None:
-    table = (("spectral_tail", "spectral tail", ORANGE), ("moment_defect", "moment defect", BLUE))
+    table = (
+        ("spectral_tail", "spectral tail", ORANGE),
+        ("local_error", "error at a point", PURPLE),
+        ("moment_defect", "moment defect", BLUE),
+    )
     depth = depth_of(dataset)
     series = [
         _series(text, depth, _positive(dataset[name].values), colour)
@@ -143,9 +147,10 @@ def _certificates(dataset: xr.Dataset) -> Panel | None:
     if not series:
         return None
     text = (
-        "What the run says of itself. The tail, the share of the highest degrees, is about the relative error of the "
-        "density at a point. The moment defect is the difference of mean and second moment between the two "
-        "representations of the density. Neither knows the error of the step dt."
+        "What the run says of itself. The tail is the share of the highest degrees: what the cut at lmax leaves. "
+        "The error at a point is estimated, as a share of the largest value, from that tail and from a second set of "
+        "carried nodes. The moment defect is the largest difference of mean and second moment between the "
+        "representations of the density. None of them knows the error of the step dt."
     )
     return Panel("certificates", "Diagnostics", text, _figure(dataset, series, "error indicators (1)", log=True))
 

@@ -24,10 +24,13 @@ WORTH_TELLING = (
     ("mean_overlap", "mean overlap"),
     ("tokens_mean_overlap", "mean overlap of the tokens"),
     ("radius", "radius, r.m.s."),
+    ("moment_error", "error of the moments"),
     ("moment_defect", "moment defect"),
     ("field_error", "error of the field"),
     ("spectral_tail", "spectral tail"),
+    ("local_error", "error at a point"),
     ("min_density", "smallest density"),
+    ("negative_mass", "negative mass"),
     ("entropy", "entropy"),
     ("area_defect", "area defect"),
     ("folds", "folded nodes"),
@@ -37,6 +40,7 @@ WORTH_TELLING = (
     ("w2_floor", "W2 between two samples"),
     ("w1_floor", "W1 between two samples"),
 )
+RENAMED = {"tail": "spectral_tail"}  # names in files of earlier versions
 
 
 @contextmanager
@@ -63,7 +67,7 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
     try:
         with dataset:
-            yield without_realization(dataset)
+            yield without_realization(dataset.rename({old: new for old, new in RENAMED.items() if old in dataset}))
     except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
         if not str(error).startswith("NetCDF: "):
             raise

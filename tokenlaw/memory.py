@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from particles import Empirical, memory
 from particles.memory import NUMBER, size
 from particles.output import WAITING
+from spde.carried import SHARED
 from spde.domain import SPHERES
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.config_models import SmoothHeads
@@ -96,8 +97,10 @@ def density_terms(c: Configuration) -> Iterator[Term]:
     grid = 4.5 * (solve.lmax + 1) ** 2 if d == 3 else 4.0 * solve.lmax
     yield Term("solve.lmax", solve.lmax, float(NUMBER) * GRID * grid)
     per_node = NODES + (ALONG if solve.characteristics else 0)
-    nodes = list(solve.carried_nodes)
-    yield Term("solve.carried_nodes", nodes, float(NUMBER) * per_node * math.prod(nodes))
+    given = solve.given_nodes
+    pieces = len(getattr(c.initial, "components", "1"))  # of which each has its own grid
+    count = SHARED * math.sqrt(pieces) if given is None else float(math.prod(given))
+    yield Term("solve.carried_nodes", "auto" if given is None else list(given), NUMBER * per_node * count)
 
 
 def compare_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:

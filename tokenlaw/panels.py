@@ -102,9 +102,13 @@ def distances(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
 
 
 def certificates(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
-    """Tail of the spectrum and moment_defect: what the run says about its own resolution."""
+    """Tail of the spectrum, estimated error at a point, moment_defect: what the run says about its own resolution."""
     axes.set_yscale("log")
-    series = {"spectral_tail": ("tail", ORANGE, "o"), "moment_defect": ("moment defect", BLUE, "s")}
+    series = {
+        "spectral_tail": ("spectral tail", ORANGE, "o"),
+        "local_error": ("error at a point", GREEN, "^"),
+        "moment_defect": ("moment defect", BLUE, "s"),
+    }
     drawn = [
         curve(axes, depth, dataset[name].values, label, color=color, marker=marker)
         for name, (label, color, marker) in series.items()

@@ -308,9 +308,10 @@ def _token_moments(dataset: xr.Dataset) -> tuple[Array, Array]:
 
 
 def _certificate(dataset: xr.Dataset) -> str:
-    """What the run says about itself: the largest moment_defect and tail, and where it was not resolved."""
+    """What the run says about itself: its largest estimated errors, and where it was not resolved."""
     parts = []
-    for name, text in (("moment_defect", "moment defect"), ("spectral_tail", "spectral tail")):
+    table = {"moment_error": "moment error", "local_error": "error at a point", "spectral_tail": "spectral tail"}
+    for name, text in table.items():
         if name in dataset and np.isfinite(dataset[name].values).any():
             parts.append(f"{text} at most {float(dataset[name].max()):.1e}")
     if "unresolved" in dataset:

@@ -19,8 +19,11 @@ MEANINGS = {
     "mean_overlap": "squared length of the mean token; on the sphere 0 spread evenly, 1 a single point",
     "tokens_mean_overlap": "the same of the tokens",
     "radius": "length of the tokens in the residual stream",
-    "moment_defect": "difference of mean and second moment between the two representations of the density",
-    "spectral_tail": "share of the highest degrees; about the relative error of the density at a point",
+    "moment_error": "estimated error of mean and second moment, from a second set of carried nodes",
+    "moment_defect": "largest difference of mean and second moment between the representations of the density",
+    "spectral_tail": "share of the highest degrees: what the cut at lmax leaves",
+    "local_error": "estimated error of the density at a point, as a share of its largest value",
+    "negative_mass": "mass of the negative part of the series",
     "min_density": "smallest value on the grid; negative where the series rings",
     "entropy": "−∫ρ log ρ by the carried nodes; largest for the uniform law",
     "area_defect": "how well the carried nodes integrate; entropy is good while it is small",
@@ -115,20 +118,23 @@ def _distance(dataset: xr.Dataset) -> Iterator[str]:
 def _resolution(dataset: xr.Dataset) -> str:
     lost = np.flatnonzero(dataset["unresolved"].values > 0)
     if not len(lost):
-        tails = dataset["spectral_tail"].values if "spectral_tail" in dataset else np.array([])
-        tails = tails[np.isfinite(tails)]
-        error = f"; its relative error at a point is about {tails.max():.1g} or less" if len(tails) else ""
-        return f"The density is resolved at every record{error}."
-    private = settings_of(dataset).get("layers", {}).get("private_noise", 0)
-    moments = (
-        "With private noise means and second moments come from it too and are to be doubted" if private
-        else "Means and second moments come from other points and stay right"
-    )  # fmt: skip
+        known = _largest(dataset, "local_error", "; its error at a point is", 0)
+        return f"The density is resolved at every record{known}."
+    first = int(lost[0])
+    moments = _largest(dataset, "moment_error", " Means and second moments are right to", first)
     return (
         f"The density is <b>not resolved</b> at {len(lost)} of {dataset.sizes['depth_time']} records, first at "
-        f"{place(dataset, int(lost[0]))}: its values at a point should not be used there. {moments}; "
-        "a larger <code>solve.lmax</code> resolves more."
+        f"{place(dataset, first)}: its values at a point should not be used there{moments and '.' + moments}; "
+        "a larger <code>solve.lmax</code> resolves more, unless a message of the run says otherwise."
     )
+
+
+def _largest(dataset: xr.Dataset, name: str, text: str, first: int) -> str:
+    """An estimated error in words, the largest from a record on; nothing where there is none."""
+    values = dataset[name].values[first:] if name in dataset else np.array([])
+    known = values[np.isfinite(values)]
+    what = " of the largest value" if name == "local_error" else ""
+    return f"{text} about {known.max():.1g}{what} or less" if known.size else ""
 
 
 def depth_label(dataset: xr.Dataset) -> str:

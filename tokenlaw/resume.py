@@ -12,6 +12,7 @@ from particles import checksum, run_files
 from particles import output as records
 from particles.outside import refuse_outside
 from particles.simulate import State
+from spde.density import Density
 from tokenlaw import config
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError
@@ -80,6 +81,12 @@ def _same_versions(attrs: dict[str, Any], out: Path) -> None:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def begun_with(old: Old, experiment: Experiment) -> Density | None:
+    """The density at depth 0 with the nodes that the run goes on with; None where they are the first ones."""
+    level = int(old.state.get("node_level", 0))
+    return experiment.density().at_level(level) if level else None
 
 
 def records_to_keep(old: Old, experiment: Experiment) -> int:

@@ -1,7 +1,7 @@
 """The three runs of the command line: from a configuration to a file that grows and can be resumed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,16 @@ from particles.simulate import (
     token_state,
     token_static,
 )
+from spde.density import Density
+from spde.said import Said
+from spde.solver import NodesTooFew
 from spde.state import density_state
 from tokenlaw import config, memory
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
-from tokenlaw.resume import input_sums, records_to_keep, restored, resumable
-from validation.compare import Comparison, compare_state, distance_steps
+from tokenlaw.resume import begun_with, input_sums, records_to_keep, restored, resumable
+from validation.compare import CompareState, Comparison, compare_state, distance_steps
 from validation.wasserstein import MAX_POINTS
 
 TITLES = {
@@ -50,6 +53,7 @@ class Job:
     ----------
     start : state at depth 0.   advance, observe : as `particles.simulate.run` takes them.
     restore : state from the arrays a file ends with.   static : what the file says once.   notes : told once.
+    density, nodes : the density at depth 0, and its carried nodes in words; None for tokens.
     """
 
     start: Any
@@ -58,23 +62,27 @@ class Job:
     restore: Callable[[dict[str, Any]], Any]
     static: xr.Dataset
     notes: tuple[str, ...] = ()
+    density: Density | None = None
+    nodes: str | None = None
 
 
-def solve_job(experiment: Experiment) -> Job:
-    """The density of the conditional token law."""
-    density = experiment.density()
-    flow = experiment.flow(density)
+def solve_job(experiment: Experiment, density: Density | None = None, refine: bool = False) -> Job:
+    """The density of the conditional token law; a density with other nodes may be given."""
+    density = density or experiment.density()
+    flow = experiment.flow(density, refine)
     return Job(
         start=flow.start(density),
         advance=flow.advance,
         observe=flow.observe,
         restore=density_state,
         static=flow.static(density.nodes),
+        density=density,
+        nodes=flow.nodes_text(density),
     )
 
 
-def simulate_job(experiment: Experiment) -> Job:
-    """Tokens through the layers."""
+def simulate_job(experiment: Experiment, density: Density | None = None, refine: bool = False) -> Job:
+    """Tokens through the layers; there is no density."""
     tokens, notes = experiment.tokens()
     law, field, c = experiment.law, experiment.token_field(), experiment.configuration
     radius = getattr(c.initial, "radius", 1.0)
@@ -96,16 +104,16 @@ def simulate_job(experiment: Experiment) -> Job:
     )
 
 
-def compare_job(experiment: Experiment) -> Job:
-    """Density and tokens on the same layers, with the distances between them."""
-    density = experiment.density()
+def compare_job(experiment: Experiment, density: Density | None = None, refine: bool = False) -> Job:
+    """Density and tokens on the same layers, with the distances between them; see `solve_job`."""
+    density = density or experiment.density()
     tokens, notes = experiment.tokens()
     n = len(tokens)
     at = distance_steps(experiment.plan.save_steps, experiment.configuration.output.distances)
     if n > MAX_POINTS:
         at = frozenset()
         notes += (f"{n} tokens: exact Wasserstein distances stop at {MAX_POINTS}, only coupled_rms is computed",)
-    comparison = Comparison(experiment.flow(density), experiment.token_field(), at)
+    comparison = Comparison(experiment.flow(density, refine), experiment.token_field(), at)
     start = comparison.start(density, tokens, (experiment.sample(1, n), experiment.sample(2, n)))
     return Job(
         start=start,
@@ -114,6 +122,8 @@ def compare_job(experiment: Experiment) -> Job:
         restore=compare_state,
         static=comparison.static(start),
         notes=notes,
+        density=density,
+        nodes=comparison.flow.nodes_text(density),
     )
 
 
@@ -151,7 +161,8 @@ def execute(
             old = resumable(command, experiment, out) if resume and out.exists() else None
             if old is not None and recover(out):  # what a run that was killed had not yet put into its file
                 old = resumable(command, experiment, out)
-        job = JOBS[command](experiment)
+        refine = may_refine(command, experiment, realization)
+        job = JOBS[command](experiment, None if old is None else begun_with(old, experiment), refine)
         state: State = job.start if old is None else restored(job.start, job.restore, old, out)
         keep = 0 if old is None else records_to_keep(old, experiment)
         if resume and old is None:
@@ -161,20 +172,83 @@ def execute(
         if layers is not None:
             with undisturbed():
                 record_layers(experiment, layers)
-        recorder = Recorder(out, job.static, _attributes(command, experiment), realization=realization)
+        attributes = {**_attributes(command, experiment), **_nodes(job)}
+        recorder = Recorder(out, job.static, attributes, realization=realization)
         if old is not None:
             recorder.continue_file(keep)
             at = f"depth time {state.step * experiment.law.dt:g}"
             complete = state.step >= experiment.plan.n_steps
             tell(f"{out}: complete, ends at {at}" if complete else f"{out}: going on from {at}")
-        run(
-            state,
-            advance=lambda now, until: job.advance(now, until, progress),
-            observe=job.observe,
-            save_steps=experiment.plan.save_steps,
-            recorder=recorder,
-            resumed=old is not None,
-        )
+        begin = Begin(command, experiment, job, state, resumed=old is not None)
+        finish(begin, recorder, tell=tell, progress=progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Begin:
+    """Where a run begins: its job, and the state from which it goes on."""
+
+    command: str
+    experiment: Experiment
+    job: Job
+    state: Any
+    resumed: bool = False
+
+    @classmethod
+    def of(cls, command: str, experiment: Experiment) -> "Begin":
+        """From depth 0, with nodes that are made finer where they are too few."""
+        job = JOBS[command](experiment, None, True)
+        return cls(command, experiment, job, job.start)
+
+
+def finish(
+    begin: Begin,
+    recorder: Recorder,
+    *,
+    tell: Callable[[str], None] = lambda text: None,
+    progress: Progress | None = None,
+) -> None:
+    """Run to the end; where chosen nodes turn out too few, from depth 0 again, which is told once."""
+    job, state, resumed, told = begin.job, begin.state, begin.resumed, False
+    while True:
+        try:
+            run(
+                state,
+                advance=partial(_advanced, job, progress),
+                observe=job.observe,
+                save_steps=begin.experiment.plan.save_steps,
+                recorder=recorder,
+                resumed=resumed,
+            )
+            return
+        except NodesTooFew as few:
+            assert job.density is not None  # who else has nodes
+            if not told:
+                tell(str(few))
+            job = JOBS[begin.command](begin.experiment, few.finer(job.density), True)
+            state, resumed, told = begun_again(job.start, few.said), False, True
+            recorder.begin_again(job.static, _nodes(job))
+
+
+def begun_again(start: Any, said: Said) -> Any:
+    """A state at depth 0 that has said what was said before."""
+    if isinstance(start, CompareState):
+        return replace(start, density=replace(start.density, said=said))
+    return replace(start, said=said)
+
+
+def _advanced(job: Job, progress: Progress | None, now: Any, until: int) -> Any:
+    return job.advance(now, until, progress)
+
+
+def may_refine(command: str, experiment: Experiment, realization: int | None) -> bool:
+    """Whether nodes may be made finer: not in members whose files hold them, and are to be opened together."""
+    holds_nodes = command == "compare" or experiment.configuration.solve.characteristics
+    return realization is None or not holds_nodes
+
+
+def _nodes(job: Job) -> dict[str, str]:
+    """The nodes that were used, as an attribute of the file."""
+    return {} if job.nodes is None else {"carried_nodes": job.nodes}
 
 
 def record_layers(experiment: Experiment, path: Path) -> None:

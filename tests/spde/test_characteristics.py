@@ -26,7 +26,9 @@ from spde.state import density_state
 from tests.spde.test_exact import angular_gaussian, conformal_step
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
-unresolved = pytest.mark.filterwarnings("ignore:the pointwise density is not resolved", "ignore:the carried nodes lose")
+unresolved = pytest.mark.filterwarnings(
+    "ignore:the pointwise density is not resolved", "ignore:the low moments of", "ignore:mean and second moment are"
+)
 
 
 def homogenized(nodes=4, dt=0.02):
@@ -43,7 +45,7 @@ def test_conformal_density_where_lmax_63_is_lost():
     """E1 with `flow`: the nodes' density to 1e-8 at |a| > 0.99; the coefficients have lost it by far."""
     mixing = np.broadcast_to(0.3 * np.eye(3), (30, 1, 3, 3))
     law = recorded(mixing, np.zeros_like(mixing), flow)
-    start = Density.from_law(Conformal(np.array([0.3, -0.1, 0.2])), Sphere(63))
+    start = Density.from_law(Conformal(np.array([0.3, -0.1, 0.2])), Sphere(63), (24, 48))
     run = solve(start, law, Softmax(0.0), n_steps=30, characteristics=True)
     a = np.array([0.3, -0.1, 0.2])
     for step in range(30):
@@ -64,7 +66,7 @@ def test_angular_gaussian_where_lmax_63_is_lost():
     rng = np.random.default_rng(0)
     mixing = np.diag([0.15, 0, -0.1]) + 0.03 * rng.standard_normal((60, 2, 3, 3))
     forms = np.eye(3) + 0.3 * rng.standard_normal((60, 2, 3, 3))
-    start = Density.from_law(Uniform(3), Sphere(63))
+    start = Density.from_law(Uniform(3), Sphere(63), (24, 48))
     run = solve(start, recorded(mixing, forms), Linear(), n_steps=60, characteristics=True)
     g = np.eye(3)
     for step in range(60):
@@ -120,7 +122,8 @@ def test_exponents_of_a_run_are_growth_over_depth_time():
     """x' = Cx by linear attention: towards log((1 + c_k)/(1 + c_1)) / dt once all mass is at the first direction."""
     rates = np.diag([0.3, 0.1, -0.1])
     law = recorded(np.broadcast_to(rates, (60, 1, 3, 3)), np.broadcast_to(np.eye(3), (60, 1, 3, 3)))
-    run = solve(Density.from_law(Uniform(3), Sphere(15)), law, Linear(), n_steps=60, characteristics=True)
+    start = Density.from_law(Uniform(3), Sphere(15), (24, 48))
+    run = solve(start, law, Linear(), n_steps=60, characteristics=True)
     assert np.isnan(run.lyapunov.values[0]).all()
     assert run.lyapunov.values[-1].tolist() == sorted(run.lyapunov.values[-1], reverse=True)
     depth = run.depth_time.values
@@ -163,6 +166,7 @@ def test_characteristics_leave_the_density_as_it_is():
     assert added == {"node", "node_weight", "node_log_density", "entropy", "area_defect", "lyapunov", "folds"}
 
 
+@unresolved
 @pytest.mark.parametrize("remap_every", [0, 3])
 def test_resuming_is_bitwise(remap_every):
     """40 steps equal 17 then 23: nodes and characteristics (direct sums, whose bits do not depend on memory)."""

@@ -92,9 +92,9 @@ def test_linear_attention_gives_the_angular_central_gaussian():
         sigma = run.second_moment.values[step]
         g = (np.eye(3) + sum(mixing[step, m] @ sigma @ forms[step, m] for m in range(2))) @ g
         exact = angular_gaussian(points, g @ g.T)
-        if run["tail"].values[step + 1] < 1e-10:
+        if run["spectral_tail"].values[step + 1] < 1e-10:
             assert np.abs(run.density.values[step + 1].ravel() - exact).max() < 1e-8
-    assert run["tail"].values[-1] < 1e-10
+    assert run["spectral_tail"].values[-1] < 1e-10
     assert exact.max() / exact.min() > 5
 
 

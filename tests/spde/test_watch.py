@@ -52,7 +52,7 @@ def test_one_layer_of_many_stands_for_the_others():
     assert run.field_error.values[-1] != pytest.approx((EVERY + 2) * first, rel=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:the pointwise density", "ignore:the carried nodes")
+@pytest.mark.filterwarnings("ignore:the pointwise density", "ignore:mean and second", "ignore:the low moments")
 def test_a_rough_field_is_told_once():
     with pytest.warns(RuntimeWarning, match="the field loses digits at depth time .*; lower field_tol") as caught:
         solved(1e-1, n_steps=200)

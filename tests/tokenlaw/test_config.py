@@ -360,7 +360,7 @@ def test_defaults():
     assert (c.heads.mean_v, c.heads.mean_a) == (None, None)
     assert (c.layers.noise_scale, c.layers.nodes, c.layers.nodes_fixed) == (1.0, 16, False)
     assert (c.solve.lmax, c.solve.field_tol, c.solve.remap_every) == (63, 1e-6, 1)
-    assert (c.solve.carried_nodes, c.solve.on_unresolved) == ((24, 48), "warn")
+    assert (c.solve.carried_nodes, c.solve.moment_tol, c.solve.on_unresolved) == ("auto", 1e-6, "warn")
     assert c.simulate.precision == "double"
     assert (c.simulate.tokens, c.simulate.field, c.simulate.sampling, c.simulate.replica) == (
         1024,

@@ -40,7 +40,7 @@ tokens = 6
 save_every = 0.8
 """
 NESTED = ("--observable", "nested_rms")
-TAIL = ("--observable", "tail")
+TAIL = ("--observable", "spectral_tail")
 
 
 @pytest.fixture(autouse=True)

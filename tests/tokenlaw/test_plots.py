@@ -75,7 +75,7 @@ def density_file(n_records=21, kappas=None, lat=LAT, lon=LON):
             "second_moment": ((over, "component", "component2"), mean[:, :, None] * mean[:, None, :]),
             "moment_defect": (over, 1e-12 + 0 * depth),
             "min_density": (over, density.min((1, 2))),
-            "tail": (over, tail),
+            "spectral_tail": (over, tail),
             "unresolved": (over, (tail > 1e-3).astype(np.int8)),
         },
         coords={over: depth, "lat": lat, "lon": lon},
