@@ -4,6 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from glob import glob
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
@@ -20,8 +21,8 @@ def resolve_file(name: str, info: ValidationInfo) -> str:
 
 
 def resolve_file_or_folder(name: str, info: ValidationInfo) -> str:
-    """As `resolve_file`, of what may also be a folder."""
-    return _resolve(name, info, lambda path: os.path.isfile(path) or os.path.isdir(path))
+    """As `resolve_file`, of what may also be the folder of a model: one with safetensors files."""
+    return _resolve(name, info, lambda path: os.path.isfile(path) or bool(glob("*.safetensors", root_dir=path)))
 
 
 def _resolve(name: str, info: ValidationInfo, there: Callable[[str], bool]) -> str:
