@@ -184,13 +184,15 @@ def theory(
     list_: Annotated[bool, typer.Option("--list", help="explain the results, all or NAME, and what they take")] = False,
 ) -> None:
     """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
-    with _heavy():
+    with _held():
         from tokenlaw import theory as table
         from tokenlaw.tables import tell
 
     if name is None and not list_:
         raise ValueError(f"theory: give a NAME or --list; names: {', '.join(table.ENTRIES)}")
     if not list_ and name is not None:
+        with _heavy():
+            import particles.reduced  # noqa: F401 - explaining needs none of it
         result = table.evaluate(name, settings or ())
         tell([table.to_json(result) if json else table.to_table(name, result)])
         return
