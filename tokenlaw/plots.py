@@ -259,7 +259,8 @@ def _token_moments(dataset: xr.Dataset, tokens: xr.DataArray) -> tuple[Array, Ar
 def _certificate(dataset: xr.Dataset) -> str:
     """What the run says about itself: its largest estimated errors, and where it was not resolved."""
     parts = []
-    table = {"moment_error": "moment error", "local_error": "error at a point", "spectral_tail": "spectral tail"}
+    local = "local_error" if "local_error" in dataset else "spectral_tail"
+    table = {"moment_defect": "moment defect", local: local.replace("local_error", "error at a point").replace("_", " ")}
     for name, text in table.items():
         if name in dataset and np.isfinite(largest := float(dataset[name].max())):
             parts.append(f"{text} at most {largest:.1e}")
