@@ -260,8 +260,8 @@ def _certificate(dataset: xr.Dataset) -> str:
     """What the run says about itself: its largest estimated errors, and where it was not resolved."""
     parts = []
     local = "local_error" if "local_error" in dataset else "spectral_tail"
-    table = {"moment_defect": "moment defect", local: local.replace("local_error", "error at a point").replace("_", " ")}
-    for name, text in table.items():
+    texts = {"moment_defect": "moment defect", "local_error": "error at a point", "spectral_tail": "spectral tail"}
+    for name, text in ((name, texts[name]) for name in ("moment_defect", local)):
         if name in dataset and np.isfinite(largest := float(dataset[name].max())):
             parts.append(f"{text} at most {largest:.1e}")
     if "unresolved" in dataset:
