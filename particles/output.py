@@ -99,10 +99,8 @@ def in_realization(dataset: xr.Dataset, member: int) -> xr.Dataset:
     data: dict[str, Any] = {}
     for name, variable in dataset.variables.items():
         dims = tuple("carried_node" if dim == "node" else dim for dim in variable.dims)
-        if name in OF_RECORDS or (name in dataset.coords and name != "node"):
+        if name in OF_RECORDS + OF_GRID or (name in dataset.coords and name != "node"):
             coords[str(name)] = (dims, variable.values, variable.attrs)
-        elif name in OF_GRID:
-            data[str(name)] = (dims, variable.values, variable.attrs)
         else:
             data[str(name)] = ((REALIZATION, *dims), variable.values[None], variable.attrs)
     return xr.Dataset(data, coords, dataset.attrs)

@@ -18,11 +18,11 @@ import numpy as np
 from particles.arrays import Array
 from particles.harmonics import Coefficients
 from particles.private import Diffusion
-from particles.pushes import MakeField, Push, Riders
+from particles.pushes import MakeField, Push
 from particles.tokens import Cloud, mean_token, second_moment
 from spde.domain import Domain
 
-STRIDE = 4  # layers from one whose field is made for both sets to the next
+STRIDE = 5  # layers from one whose field is made for both sets to the next
 WRONG = 1.0  # error of the coefficients of a degree, as a share of their norm, from which on it is not spoken of
 CAUTION = 3.0  # factor of an estimated error at a point: without it a fifth to ten times the error was seen
 
@@ -47,13 +47,14 @@ class SecondNodes:
         return cls(cloud, cloud.points, drift)
 
     @property
-    def riders(self) -> Riders:
-        """The points that ride on the flow of the first set."""
-        return self.own.points, self.ridden
+    def riders(self) -> Array:
+        """The points that ride on the flow of the first set, (2 n, d): both copies at once."""
+        return np.concatenate([self.own.points, self.ridden])
 
-    def after(self, riders: Riders, layer: tuple[Push, ...], make: MakeField, step: int) -> "SecondNodes":
+    def after(self, riders: Array, layer: tuple[Push, ...], make: MakeField, step: int) -> "SecondNodes":
         """After a layer, with what became of `riders` in it; `make` makes the field of a measure."""
-        own = Cloud(riders[0], self.own.weights)
+        n = len(self.ridden)
+        own = Cloud(riders[:n], self.own.weights)
         if step % STRIDE == 0:
             alone = self.own
             for push in layer:
@@ -61,7 +62,7 @@ class SecondNodes:
                     alone, _ = push.move(alone, (), make)
             kicked = own.points + STRIDE * (alone.points - own.points)
             own = Cloud(kicked / np.linalg.norm(kicked, axis=1)[:, None], own.weights)
-        return replace(self, own=own, ridden=riders[1])
+        return replace(self, own=own, ridden=riders[n:])
 
     def anew(
         self, coefficients: Coefficients, sphere: Domain, nodes: Cloud, smooth: Callable[[Coefficients], Coefficients]

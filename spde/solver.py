@@ -151,7 +151,7 @@ class DensityFlow:
         if self.remap_every and moving is None:
             values = self.sphere.synthesis(state.coefficients).ravel()
             moving = Cloud(self.sphere.points, self.sphere.weights * values)
-        second = () if state.second is None else state.second.riders
+        second = () if state.second is None else (state.second.riders,)
         riders = (state.passive, *second, *(() if moving is None else (moving.points,)))
         fields: list[WatchedField] = []
         make, plain = self._makers(state, fields, len(nodes.points) + (0 if moving is None else len(moving.points)))
@@ -169,7 +169,7 @@ class DensityFlow:
                 else:
                     nodes, riders, along = tangent_move(push, nodes, riders, make, along)
             must_be_finite((nodes.points, *riders, *(() if along is None else (along.frame,))))
-            other = None if state.second is None else state.second.after(riders[1:3], layer, plain, state.step)
+            other = None if state.second is None else state.second.after(riders[1], layer, plain, state.step)
         folded = 0
         if along is not None and state.characteristics is not None:
             folded = int((along.folds > state.characteristics.folds).sum())

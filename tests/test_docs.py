@@ -108,9 +108,9 @@ def _direct():
 
 
 def test_limits_are_those_of_the_solver():
-    from spde import watch
+    from spde import resolution
 
     text = text_of(ROOT / "docs" / "numerics.md")
-    for name in ("TAIL_LIMIT", "NEGATIVE_LIMIT", "DEFECT_LIMIT", "DEFECT_HINT"):
-        value = f"{getattr(watch, name):.0e}".replace("e-0", "e-")
+    for name in ("LOCAL_LIMIT", "NEGATIVE_LIMIT", "NEGATIVE_MASS_LIMIT", "DEFECT_LIMIT"):
+        value = f"{getattr(resolution, name):.0e}".replace("e-0", "e-")
         assert re.search(rf"`{name}`[^\n]*\b{value}\b", text), (name, value)

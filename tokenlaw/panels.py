@@ -102,11 +102,11 @@ def distances(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
 
 
 def certificates(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
-    """Tail of the spectrum, estimated error at a point, moment_defect: what the run says about its own resolution."""
+    """Estimated error at a point (or the tail of the spectrum), moment_defect: what the run says of its resolution."""
     axes.set_yscale("log")
+    local = "local_error" if "local_error" in dataset else "spectral_tail"
     series = {
-        "spectral_tail": ("spectral tail", ORANGE, "o"),
-        "local_error": ("error at a point", GREEN, "^"),
+        local: (local.replace("_", " "), ORANGE, "o"),
         "moment_defect": ("moment defect", BLUE, "s"),
     }
     drawn = [

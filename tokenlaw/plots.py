@@ -310,8 +310,9 @@ def _token_moments(dataset: xr.Dataset) -> tuple[Array, Array]:
 def _certificate(dataset: xr.Dataset) -> str:
     """What the run says about itself: its largest estimated errors, and where it was not resolved."""
     parts = []
-    table = {"moment_error": "moment error", "local_error": "error at a point", "spectral_tail": "spectral tail"}
-    for name, text in table.items():
+    local = "local_error" if "local_error" in dataset else "spectral_tail"
+    texts = {"moment_defect": "moment defect", "local_error": "error at a point", "spectral_tail": "spectral tail"}
+    for name, text in ((name, texts[name]) for name in ("moment_defect", local)):
         if name in dataset and np.isfinite(dataset[name].values).any():
             parts.append(f"{text} at most {float(dataset[name].max()):.1e}")
     if "unresolved" in dataset:

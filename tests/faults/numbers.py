@@ -13,7 +13,9 @@ import xarray as xr
 from particles import Homogenized
 from tests.faults.runs import COMMANDS, SETTINGS, Bench, Tally, one_line, run, words
 
-MAY_BE_NAN = {"moment_defect", "w2_chordal", "w1_geodesic", "w2_floor", "w1_floor", "coupled_rms", "lyapunov"}
+MAY_BE_NAN = {
+    "moment_defect", "moment_error", "w2_chordal", "w1_geodesic", "w2_floor", "w1_floor", "coupled_rms", "lyapunov",
+}
 EXTREMES = (
     "heads.sigma_v=1e10", "heads.sigma_v=1e150", "heads.sigma_v=1e300", "heads.sigma_v=1e-300", "heads.sigma_a=1e10",
     "heads.sigma_a=1e150", "heads.sigma_a=1e300", "heads.sigma_a=1e-300", "model.beta=0.0", "model.beta=1e4",

@@ -147,7 +147,7 @@ def _small(text: bytes, words: Sequence[str], folder: Path) -> str | None:
     layers, solve = document["layers"], document["solve"]
     if "dt" in layers:
         lower(layers, "t_end", STEPS * layers["dt"])
-    if max(solve["carried_nodes"]) > 24:
+    if solve["carried_nodes"] == "auto" or max(solve["carried_nodes"]) > 24:
         solve["carried_nodes"], changed = [6, 12], True
     return config.write_document(document) if changed else None
 

@@ -43,7 +43,7 @@ def test_the_estimate_is_the_error(d, monkeypatch):
     assert solved(None, d).field_error.values.tolist() == [0, 0]
 
 
-@pytest.mark.filterwarnings("ignore:the field loses digits", "ignore:the pointwise density")
+@pytest.mark.filterwarnings("ignore:the field loses digits", "ignore:the pointwise density", "ignore:mean and second")
 def test_one_layer_of_many_stands_for_the_others():
     run = solved(1e-2, n_steps=EVERY + 2)
     first = solved(1e-2, n_steps=1).field_error.values[-1]

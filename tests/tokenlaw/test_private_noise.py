@@ -90,14 +90,18 @@ def test_densities_that_are_refused(tmp_path, capsys):
     )
 
 
-def test_a_run_that_loses_positivity_stops(capsys):
-    """Exit 3, the first record on disk."""
+def test_a_run_that_loses_positivity_does_as_it_is_told(capsys):
+    """Exit 3, the first record on disk; or it goes on, and says how much is negative."""
     narrow = "[{mean=[0,0,1.0],kappa=30.0}]"
     settings = {"layers__private_noise": 0.01, "initial__components": narrow, "solve__carried_nodes": "[48,96]"}
-    assert call("solve", "c.toml", "--out", "x.nc", **settings) == 3
-    assert capsys.readouterr().err.splitlines()[-1].startswith("stopped: the density is negative (")
+    assert call("solve", "c.toml", "--out", "x.nc", solve__on_unresolved="'stop'", **settings) == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith("stopped: the pointwise density is no longer resolved")
     with xr.open_dataset("x.nc") as run:
         assert list(run["step"].values) == [0]
+    assert call("solve", "c.toml", "--out", "x.nc", **settings) == 0
+    assert "not resolved" in capsys.readouterr().err
+    with xr.open_dataset("x.nc") as run:
+        assert run.negative_mass.values.max() > 1e-3
 
 
 def test_the_example():

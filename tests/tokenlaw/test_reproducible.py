@@ -30,7 +30,7 @@ model = {d = 3, beta = 2.0}
 heads = {kind = "gaussian"}
 layers = {kind = "homogenized", dt = 0.02, t_end = 0.5, nodes = 4}
 initial = {kind = "von_mises_fisher", components = [{mean = [0.0, 0.0, 1.0], kappa = 2.0}]}
-solve = {lmax = 31}
+solve = {lmax = 31, carried_nodes = [24, 48]}
 noise = {seed = 7}
 """),
     "tokens on the sphere": ("simulate", """
