@@ -130,11 +130,12 @@ def record_size(command: str, c: Configuration, n_tokens: int | None = None) -> 
     return NUMBER * count
 
 
-def waiting_terms(size: float, n_records: int) -> Iterator[Term]:
+def waiting_term(command: str, c: Configuration, n_tokens: int | None, n_records: int) -> Term:
     """Memory of records that wait for the file: all but the last, which is part of the state, and a copy of one."""
+    size = record_size(command, c, n_tokens)
     most = max(0, min(n_records, math.ceil(WAITING / size)) - 1)
     need = size * (most + 1) + min(float(CACHE), n_records * size) + BESIDE_A_RECORD * min(n_records, IN_A_SECOND)
-    yield Term("output.save_every", f"{n_records} records", need)
+    return Term("solve.lmax", c.solve.lmax, need) if command == "solve" else _of_tokens(c, n_tokens, need / NUMBER)
 
 
 def terms(command: str, c: Configuration, n_tokens: int | None = None, n_records: int = 1) -> list[Term]:
@@ -146,7 +147,7 @@ def terms(command: str, c: Configuration, n_tokens: int | None = None, n_records
         found += density_terms(c)
     if command == "compare":
         found += compare_terms(c, n_tokens)
-    return [*found, *waiting_terms(record_size(command, c, n_tokens), n_records)]
+    return [*found, waiting_term(command, c, n_tokens, n_records)]
 
 
 def refuse_too_large(found: list[Term]) -> None:

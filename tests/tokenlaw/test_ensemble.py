@@ -427,7 +427,7 @@ def test_one_command_at_a_time_works_in_a_folder(here, capsys, monkeypatch):
     assert held == [True]
     assert sorted(path.name for path in Path("e").iterdir()) == ["index.json", "member-00000.nc", "member-00001.nc"]
     capsys.readouterr()
-    Path("e/.member-00001.nc.tries").write_text("x")
+    Path("e/.member-00001.nc.tries").write_text(".")
     with locks.locked(Path("e/index.json")):
         assert call(*RUN, "2", "--out", "e", "--resume") == 2
     assert "e/index.json: is being written by another run" in capsys.readouterr().err

@@ -5,9 +5,11 @@ import resource
 import pytest
 
 from particles import memory as door
+from particles.output import WAITING
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
-from tokenlaw import memory
+from tokenlaw import ensemble, memory
 from tokenlaw.config import load_text
+from tokenlaw.members import Member
 
 GIB = 1 << 30
 CHAIN = 'layers={{kind="transformer", eta=0.1, heads={heads}, depth={depth}}}'
@@ -87,3 +89,34 @@ def test_every_key_that_makes_a_run_larger_makes_the_estimate_larger(command, te
         assert need("solve.characteristics=true") > need()
     else:
         assert need("model.attention=sinkhorn", "simulate.tokens=900") > need("simulate.tokens=900")
+
+
+def test_records_that_wait_are_counted_up_to_their_bound():
+    """A record that waits is memory; beyond 64 MiB of them they are in the file."""
+
+    def need(n_records, *overrides):
+        c = load_text(HOMOGENIZED, ["simulate.tokens=500000", *overrides])
+        return sum(term.need for term in memory.terms("simulate", c, None, n_records))
+
+    record = 500_000 * 4 * 8
+    assert need(3) - need(1) == pytest.approx(2 * record, rel=0.2)
+    assert need(151) - need(1) < WAITING + 2 * record
+    assert need(100_000) == pytest.approx(need(151), rel=0.05)
+
+
+def test_an_ensemble_starts_as_many_workers_as_fit(tmp_path, monkeypatch, capsys):
+    """Two that need 687 MiB each do not go into 1.7 GB together; one after the other they do."""
+    waiting = [Member(f"m{k}.nc", k, {}, "", need=687 * 2**20) for k in range(4)]
+    for there, number in ((1.7e9, 1), (2.6e9, 2), (16e9, 2)):
+        monkeypatch.setattr(door, "available", lambda there=there: int(there))
+        monkeypatch.setattr(ensemble, "available", lambda there=there: int(there))
+        said = []
+        assert ensemble._workers(waiting, 2, False, ensemble.Told(said.append)) == number
+        assert len(said) == (number < 2)
+        assert ensemble._workers(waiting, 2, True, ensemble.Told(said.append)) == 2
+    monkeypatch.setattr(door, "available", lambda: 1 << 20)
+    (tmp_path / "c.toml").write_text(HOMOGENIZED)
+    words = ["ensemble", tmp_path / "c.toml", "--run", "simulate", "--members", 2, "--out", tmp_path / "e", "--quiet"]
+    assert call(*words, simulate__tokens=100000) == 2
+    assert "simulate.tokens = 100000: the run needs about" in capsys.readouterr().err
+    assert not (tmp_path / "e").exists()

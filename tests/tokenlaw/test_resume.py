@@ -110,9 +110,13 @@ def test_interrupted_while_writing(module, name, monkeypatch):
         if len(calls) == 3:
             signal.raise_signal(signal.SIGINT)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, interrupting)
-        assert call("solve", "c.toml", "--out", "two.nc", "-q", layers__t_end=0.4) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, interrupting)
+            assert call("solve", "c.toml", "--out", "two.nc", "-q", layers__t_end=0.4) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert call("solve", "c.toml", "--out", "two.nc", "-q", "--resume", layers__t_end=0.4) == 0
     assert_same("one.nc", "two.nc")
 
