@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from tokenlaw.config_io import one_line
+
 
 @dataclass(frozen=True)
 class Table:
@@ -31,7 +33,7 @@ class Table:
 
 def printable(text: Any) -> str:
     """Text of a file as it can be shown: what moves a cursor, hides or reorders stands there as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    return one_line(str(text))
 
 
 def _shown(part: str | Table) -> str | Table:
