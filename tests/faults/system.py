@@ -84,7 +84,7 @@ def few(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
     """For the suite: closes and writes of one run, and one without locks."""
     for call in ("close", "write"):
         tally = Tally(f"a few calls: {call} fails")
-        for nth in range(1, 6 * _ready() + 1):
+        for nth in range(1, 4 * _ready() + 1):
             tally.add(_try(bench, "simulate", call == "write", (call, nth, CALLS[call][0], False)))
         yield tally
     yield from without_locks(bench, random, tries)
