@@ -22,7 +22,7 @@ from validation.wasserstein import MAX_POINTS
 if TYPE_CHECKING:
     from tokenlaw.build import Experiment
 
-TOKENS: Final = 6  # arrays (n, d): state, velocity, moved points
+TOKENS: Final = 5  # arrays (n, d): state, velocity, moved points
 BESIDE_TOKENS: Final = 6  # arrays (n,): angles, weights, lengths
 PASSIVE: Final = 3  # arrays (n, d) of each of three sets of passive points of a comparison
 HEADS: Final = 1.5  # arrays of each matrix of a head
@@ -67,8 +67,6 @@ def layer_terms(c: Configuration) -> Iterator[Term]:
     yield Term(key, count, need) if count > 1 else Term("model.d", d, need)
     if isinstance(c.heads, SmoothHeads):
         yield Term("heads.modes", c.heads.modes, 2.2 * NUMBER * c.heads.modes * count * entries)
-    if c.heads is not None and c.heads.kind != "fixed":
-        yield Term("model.d", d, 3.0 * NUMBER * d * d)
 
 
 def token_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:

@@ -75,7 +75,7 @@ def killed_at_the_worst(bench: Bench, random: Random, tries: int) -> Iterator[Ta
         yield tally
 
 
-HEAVY = ("layers.t_end=16.0", "output.save_every=0.02", "output.distances=2")
+HEAVY = ("layers.t_end=24.0", "output.save_every=0.02", "output.distances=2")
 BOUND = 2.0  # seconds of work that may be lost
 
 
@@ -86,22 +86,23 @@ def heavy(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
         out, times = bench.fresh("heavy"), bench.fresh("times")
         line = words("simulate", bench.config, out, settings=HEAVY)
         process = start(*line, prepare=_timed(times), every_record=False)
-        _wait(out.exists)
-        time.sleep(random.uniform(0.1, 0.8) * bench.duration("simulate", HEAVY))
+        made = random.randint(20, 1000)
+        _wait(lambda times=times, made=made: times.exists() and times.read_text().count("\n") >= made)
         process.signal(signal.SIGKILL)
         code, said = process.finish()
         if code != -9 or said:
             tally.add(f"LOSS: {code}: {said}" if code or said else "ended before")
             continue
-        made = [float(text) for text in times.read_text().split("\n")[:-1]]
+        moments = [float(text) for text in times.read_text().split("\n")[:-1]]
         run_files.recover(out)
         kept = len(run_files.read_end(out)[1])
-        lost = made[-1] - made[min(kept, len(made)) - 1]
+        lost = moments[-1] - moments[min(kept, len(moments)) - 1]
         code, said = run(*words("simulate", bench.config, out, "--resume", settings=HEAVY), every_record=False)
         same = (code, said) == (0, []) and contents(out) == contents(bench.reference("simulate", HEAVY))
         left = [path.name for path in out.parent.iterdir() if path != out]
         good = same and not left and lost <= BOUND
-        tally.add("resumed" if good else f"LOSS: {kept} of {len(made)} kept, {lost:.2f} s lost, {code}: {said}, {left}")
+        where = f"{kept} of {len(moments)} kept, {lost:.2f} s lost, {code}: {said}, {left}"
+        tally.add("resumed" if good else f"LOSS: {where}")
     yield tally
 
 

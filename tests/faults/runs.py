@@ -147,11 +147,11 @@ class Bench:
         return out
 
     @cache  # noqa: B019
-    def duration(self, command: str, settings: tuple[str, ...] = SETTINGS) -> float:
+    def duration(self, command: str) -> float:
         """Seconds that a run takes."""
-        self.reference(command, settings)
+        self.reference(command)
         begin = time.monotonic()
-        code, said = run(*words(command, self.config, self.fresh("timed"), settings=settings))
+        code, said = run(*words(command, self.config, self.fresh("timed")))
         assert code == 0, said
         return time.monotonic() - begin
 

@@ -28,7 +28,7 @@ from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 
 FEW = ((kills.killed, 3), (kills.two_at_a_time, 1), (disks.full_at_last, 2), (damage.damaged, 2),
-       (numbers.broken_layers, 3), (crashes.power_lost, 30), (damage.turned_between_writes, 2))  # fmt: skip
+       (numbers.broken_layers, 3), (crashes.power_lost, 12), (damage.turned_between_writes, 2))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
