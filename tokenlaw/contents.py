@@ -24,9 +24,9 @@ __all__ = ["forms_of", "held", "of_one_run", "place", "read", "record", "rows_wi
 DEPTH = "depth_time"
 LARGEST = 1e150  # numbers beyond are drawn as if they were missing: their squares are infinite
 SERIES = (
-    "mass", "mean_overlap", "tokens_mean_overlap", "moment_defect", "field_error", "spectral_tail", "negative_mass",
-    "min_density", "entropy", "area_defect", "folds", "coupled_rms", "w2_chordal", "w1_geodesic", "w2_floor",
-    "unresolved",
+    "mass", "mean_overlap", "tokens_mean_overlap", "moment_error", "moment_defect", "field_error", "spectral_tail",
+    "local_error", "negative_mass", "min_density", "entropy", "area_defect", "folds", "coupled_rms", "w2_chordal",
+    "w1_geodesic", "w2_floor", "w1_floor", "unresolved",
 )  # fmt: skip
 FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "density": ((DEPTH, "lat", "lon"), (DEPTH, "lon")),

@@ -28,7 +28,7 @@ OBSERVABLES = {
     ),
     "coefficients": Observable("coefficients of the density, d = 2, 3", "solve", "coefficients"),
     "moment_defect": Observable("moments of the grid against the carried nodes", "solve", "moment_defect", SERIES),
-    "tail": Observable("share of the top degrees of the density", "solve", "tail", SERIES),
+    "spectral_tail": Observable("share of the top degrees of the density", "solve", "spectral_tail", SERIES),
     "coupled_rms": Observable(
         "d = 2, 3: distance of the tokens to their twins in the density", "compare", "coupled_rms", (NESTED,)
     ),

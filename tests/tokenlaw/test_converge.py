@@ -131,7 +131,7 @@ def test_nested_samples_in_any_dimension():
     ratio = found.levels[0].gap / found.levels[2].gap
     assert ratio == pytest.approx(((1 / 8 - 1 / 16) / (1 / 32 - 1 / 256)) ** 0.5, rel=0.2)
     # the same beside the density, whose twins are the tokens of infinitely many
-    short = ["layers.t_end=0.1", "simulate.field=direct"]
+    short = ["layers.t_end=0.1", "simulate.field=direct", "solve.lmax=24"]
     nested, twins = (
         converge("c.toml", "simulate.tokens=16,32,64", name, members=16, overrides=short)
         for name in ("nested_rms", "coupled_rms")
@@ -225,7 +225,7 @@ def test_the_series_converges_in_its_degree():
         (["--vary", "layers.dt=1,2,3", *TAIL, "--members", "1"], "--members 1: must be at least 2"),
         (["--vary", "layers.dt=1,2,3", *TAIL], "--vary layers.dt=1,2,3: the finest value comes last: layers.dt must"),
         (["--vary", "heads.sigma_v=1,3,2", *TAIL], "--vary heads.sigma_v=1,3,2: must rise or fall throughout"),
-        (["--vary", "simulate.tokens=2,4,8", *TAIL], "--vary simulate.tokens=2,4,8: tail is the density's"),
+        (["--vary", "simulate.tokens=2,4,8", *TAIL], "--vary simulate.tokens=2,4,8: spectral_tail is the density's"),
         (["--vary", "layers.nodes=1,2,3", *NESTED], "--observable nested_rms: needs values that"),
         (
             ["--vary", "simulate.tokens=8,18,32", *NESTED, "--set", "simulate.sampling=quadrature"],
