@@ -40,7 +40,6 @@ WORTH_TELLING = (
     ("w2_floor", "W2 between two samples"),
     ("w1_floor", "W1 between two samples"),
 )
-RENAMED = {"tail": "spectral_tail"}  # names in files of earlier versions
 
 
 @contextmanager
@@ -67,7 +66,7 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
         raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
     try:
         with dataset:
-            yield without_realization(dataset.rename({old: new for old, new in RENAMED.items() if old in dataset}))
+            yield without_realization(dataset)
     except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
         if not str(error).startswith("NetCDF: "):
             raise
