@@ -15,7 +15,7 @@ from tokenlaw.observables import OBSERVABLES
 from tokenlaw.resume import input_sums
 from tokenlaw.study_plots import draw
 from tokenlaw.tables import Table
-from validation.verdict import Figure, Series
+from validation import verdict
 
 NEEDED = ("gap", "key_value")
 GAPS = {"distance": "value", "gap": "gap to the next", "shift": "gap to the next"}
@@ -99,13 +99,13 @@ def figure(dataset: xr.Dataset) -> Canvas:
     error = dataset["gap_error"].values if "gap_error" in dataset else np.full(len(x), np.nan)
     shown = np.isfinite(gap) & (gap > 0)
     bars = np.where(np.isfinite(error), error, 0.0)[shown]
-    series = [Series(f"{observable}: {GAPS.get(kind, 'gap')}", x[shown], gap[shown], bars, line=False)]
+    series = [verdict.Series(f"{observable}: {GAPS.get(kind, 'gap')}", x[shown], gap[shown], bars, line=False)]
     title = f"{observable} in {key}"
     if {"slope", "slope_low", "slope_high", "slope_prefactor"} <= set(dataset) and np.isfinite(dataset["slope"]):
         p, low, high, c = (float(dataset[name]) for name in ("slope", "slope_low", "slope_high", "slope_prefactor"))
-        series.append(Series(f"error, {c:.3g} value^{p:.3g}", x, c * x**p, dashed=True))
+        series.append(verdict.Series(f"error, {c:.3g} value^{p:.3g}", x, c * x**p, dashed=True))
         title += f": slope {p:.3f}, 95 percent interval [{low:.3f}, {high:.3f}]"
-    return draw(Figure(f"{key} (1)", f"{observable} (1)", tuple(series), x_log=True, y_log=True), title)
+    return draw(verdict.Figure(f"{key} (1)", f"{observable} (1)", tuple(series), x_log=True, y_log=True), title)
 
 
 def table(result: Convergence) -> list[str | Table]:

@@ -134,7 +134,9 @@ class AttentionTable:
         mean = np.stack([np.interp(where, self.root_gap, column) for column in self.mean.T])
         root = np.array([[np.interp(where, self.root_gap, self.root[:, i, j]) for j in (0, 1)] for i in (0, 1)])
         f, h = mean + np.einsum("ijr,jr->ir", root, normal) / math.sqrt(heads)
-        return 1 - gap * (1 - np.clip(f, 0, 1)), 1 - gap * (1 - np.clip(h, 0, np.clip(f, 0, 1)))
+        f = np.clip(f, 0, 1)
+        own = np.maximum(1 - gap * (1 - f), 0)  # a square: f >= 1/n and g >= -1/(n - 1) in a network
+        return own, 1 - gap * (1 - np.clip(h, 0, f))
 
 
 def one_head(architecture: Architecture, overlap: float, tokens: int, rng: np.random.Generator) -> Array:

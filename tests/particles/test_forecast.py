@@ -265,3 +265,12 @@ def test_impossible_forecasts_are_refused():
         forecast(SMALL, 0.5, samples=1)
     with pytest.raises(ValueError, match="gain must lie"):
         MLPKernel(ACTIVATIONS["relu"], 0.0)
+
+
+@pytest.mark.parametrize("beta", [0.125, 0.5, 2.0])
+def test_few_tokens_in_few_dimensions_have_numbers(beta):
+    """Overlaps reach -1/(n - 1) there, where a barycentre has the length 0 at least."""
+    with np.errstate(all="raise"):
+        found = forecast(Architecture(8, 2, 4, 6, 12, 1.0, 8**-0.5, 1.0, beta), 0.0, drawn=True)
+    assert np.isfinite(found.mean).all()
+    assert np.isfinite(found.band).all()

@@ -106,7 +106,7 @@ def test_records_that_wait_are_counted_up_to_their_bound():
 
 def test_an_ensemble_starts_as_many_workers_as_fit(tmp_path, monkeypatch, capsys):
     """Two that need 687 MiB each do not go into 1.7 GB together; one after the other they do."""
-    waiting = [Member(f"m{k}.nc", k, {}, "", need=687 * 2**20) for k in range(4)]
+    waiting = [Member(f"m{k}.nc", k, {}, "", {}, need=687 * 2**20) for k in range(4)]
     for there, number in ((1.7e9, 1), (2.6e9, 2), (16e9, 2)):
         monkeypatch.setattr(door, "available", lambda there=there: int(there))
         monkeypatch.setattr(ensemble, "available", lambda there=there: int(there))
