@@ -97,11 +97,11 @@ def density_terms(c: Configuration) -> Iterator[Term]:
     per_node = NODES + (ALONG if solve.characteristics else 0)
     given = solve.given_nodes
     shown = "auto" if given is None else list(given)
-    yield Term("solve.carried_nodes", shown, NUMBER * per_node * _carried(c))
+    yield Term("solve.carried_nodes", shown, NUMBER * per_node * carried_count(c))
 
 
-def _carried(c: Configuration) -> float:
-    """Number of carried nodes, at most, before any are made finer."""
+def carried_count(c: Configuration) -> float:
+    """Number of carried nodes at the start of a run, about."""
     given = c.solve.given_nodes
     pieces = len(getattr(c.initial, "components", "1"))  # of which each has its own grid
     return SHARED * math.sqrt(pieces) if given is None else float(math.prod(given))
@@ -128,7 +128,7 @@ def record_size(command: str, c: Configuration, n_tokens: int | None = None) -> 
         count += n * (d + 1.0) + d * d
     if command != "simulate":
         modes = c.solve.lmax + 1.0
-        nodes = _carried(c) * ((d if command == "compare" else 0) + 4 * c.solve.characteristics)
+        nodes = carried_count(c) * ((d if command == "compare" else 0) + 4 * c.solve.characteristics)
         count += 5.5 * modes**2 if d == 3 else 5 * modes
         count += nodes + d * d
     return NUMBER * count

@@ -67,6 +67,7 @@ class Preset:
             "sigma_a": square * math.sqrt(d), "beta": head_dim**-0.5,
             "mlp": self.activation, "mlp_gain": hidden * math.sqrt(d),
             "mlp_scale": branch * hidden * math.sqrt(WIDTH * d) / length, "pre_norm": self.pre_norm,
+            "factored": True,
         }  # fmt: skip
 
     def deviations(self, head_dim: int) -> tuple[float, float]:

@@ -61,6 +61,8 @@ class Architecture:
     mlp : kernel of an MLP block behind each attention block, or None.   mlp_scale : factor s before it.
     pre_norm : blocks read nrm(x) and add to x, whose length grows from `radius`; else tokens stay on the sphere.
     radius : length of the tokens at the start, used where pre_norm.
+    factored : values are V = W_o W_v through head_dim dimensions, as deployed, with Gaussian W_o and W_v; else the
+        entries of V are independent.
     """
 
     d: int
@@ -76,6 +78,7 @@ class Architecture:
     mlp_scale: float = 0.0
     pre_norm: bool = False
     radius: float = 1.0
+    factored: bool = False
 
     def __post_init__(self) -> None:
         check_heads(self.d, self.beta, self.sigma_a, self.head_dim)

@@ -21,6 +21,8 @@ Normalised, with v the variance of |y_i|^2 over the tokens and up to third order
 For small steps the mean of g' - g is the exact drift of the simplex, (d - 2 + g^2) c - (d - 1) g a.
 
 Variances a and covariances c are those of `architecture`: of attention with random weights, then of the MLP block.
+Values V = W_o W_v of H heads pass through H head_dim random coordinates before W_o: given these, what the tokens share
+is c chi^2/(H head_dim), chi of H head_dim degrees, and a changes with it.
 """
 
 import math
@@ -111,7 +113,13 @@ class LayerNoise:
     def draw(cls, d: int, count: int, rng: np.random.Generator) -> "LayerNoise":
         """Drawn for `count` networks."""
         first, second, third = stratified(rng, 3, count)
-        return cls(ndtri(first), 2 * gammaincinv((d - 1) / 2, second), ndtri(third))
+        return cls(ndtri(first), chi_square(d - 1, second), ndtri(third))
+
+
+def chi_square(degrees: float, uniform: Array) -> Array:
+    """chi^2 of so many degrees, from uniform numbers."""
+    found: Array = 2 * gammaincinv(degrees / 2, uniform)
+    return found
 
 
 def stratified(rng: np.random.Generator, rows: int, count: int) -> Array:
@@ -160,7 +168,11 @@ def next_layer(
         return gap, radius * np.sqrt(p) if a.pre_norm else radius
 
     s_ii, s_ij = table.draw(gap, a.heads, ndtri(stratified(rng, 2, count)))
-    gap, radius = block(gap, a.attention_step * s_ii, a.attention_step * s_ij, radius)
+    own, shared = a.attention_step * s_ii, a.attention_step * s_ij
+    if a.factored:
+        grown = shared * (chi_square(a.heads * a.head_dim, stratified(rng, 1, count)[0]) / (a.heads * a.head_dim) - 1)
+        own, shared = own + grown, shared + grown
+    gap, radius = block(gap, own, shared, radius)
     if a.mlp is not None:  # it reads what attention has left
         own = np.full(count, float(a.mlp.value(np.ones(1))[0]))
         apart = gap / math.sqrt(a.d)  # standard deviation of the overlaps of single pairs

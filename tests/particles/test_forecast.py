@@ -1,5 +1,7 @@
 """Forecast of the overlap: one layer against its exact law, many layers against finite transformers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,24 @@ def test_a_layer_has_the_mean_and_spread_of_gaussian_steps(d, n, g, own, shared)
     assert abs(exact.mean() - after.mean()) < 4 * exact.std() / np.sqrt(count)
     wrong = 1 - next_gap(d, n, (1 - g) * full, own * full, (1.3 * shared - 0.3 * own) * full, noise)[0]
     assert abs(np.log(1 - wrong).mean() - exact.mean()) > 4 * exact.std() / np.sqrt(count)
+
+
+@pytest.mark.parametrize("heads, head_dim", [(1, 8), (4, 16)])
+def test_deployed_values_pass_through_few_coordinates(heads, head_dim):
+    """V = W_o W_v: the length of W_v x varies from network to network; bands without it are too narrow."""
+    d, n, eta, rng = 64, 8, 2.0, np.random.default_rng(5)
+    a = Architecture(d, heads, head_dim, n, 1, eta, d**-0.5, 1.0, 0.0, factored=True)  # beta = 0: means of all tokens
+    x, exact = plain.simplex(d, n, 0.3, rng), []
+    for _ in range(3000):
+        inner = rng.standard_normal((heads * head_dim, d)) @ x.mean(axis=1)
+        moved = rng.standard_normal((d, heads * head_dim)) @ inner / np.sqrt(d * head_dim)
+        exact.append(plain.mean_overlap(x + eta / heads * moved[:, None]))
+    exact = np.log(1 - np.array(exact))
+    both = (forecast(one, 0.3, realizations=3000, samples=3) for one in (a, replace(a, factored=False)))
+    found, full = (np.log(1 - one.overlap[:, 1]) for one in both)
+    assert abs(exact.mean() - found.mean()) < 4 * exact.std() / np.sqrt(3000)
+    assert found.std() == pytest.approx(exact.std(), rel=0.06)
+    assert full.std() < 0.9 * exact.std()
 
 
 def test_small_steps_have_the_exact_drift_at_finite_d():
@@ -250,8 +270,6 @@ def test_streams_slow_down_as_they_grow():
     ({"radius": 0.0}, "radius must be positive"), ({"mlp_scale": float("inf")}, "mlp_scale"),
 ])  # fmt: skip
 def test_impossible_architectures_are_refused(change, message):
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **({"head_dim": 2} | change if "d" in change else change))
 

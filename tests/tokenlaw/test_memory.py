@@ -91,6 +91,17 @@ def test_every_key_that_makes_a_run_larger_makes_the_estimate_larger(command, te
         assert need("model.attention=sinkhorn", "simulate.tokens=900") > need("simulate.tokens=900")
 
 
+@pytest.mark.parametrize("command", ["solve", "compare"])
+def test_nodes_that_a_run_chooses_are_counted_about_as_many_as_they_are(command):
+    """Also those of the records that wait."""
+
+    def need(nodes):
+        c = load_text(HOMOGENIZED, [f"solve.carried_nodes={nodes}", "solve.characteristics=true"])
+        return sum(term.need for term in memory.terms(command, c, None, 40))
+
+    assert need("[16, 32]") < need("auto") < need("[64, 128]")
+
+
 def test_records_that_wait_are_counted_up_to_their_bound():
     """A record that waits is memory; beyond 64 MiB of them they are in the file."""
 

@@ -12,7 +12,7 @@ from particles.reduced import forecast
 from tests.particles import plain
 from tests.tokenlaw.commands import call
 from tokenlaw.cli import run
-from tokenlaw.predict import PRESETS, architecture, beginning, collapse_map, omissions
+from tokenlaw.predict import PRESETS, REALIZATIONS, architecture, beginning, collapse_map, omissions
 
 SIZES = ["--d-model", "64", "--heads", "4", "--layers", "12", "--context", "16"]
 
@@ -21,7 +21,7 @@ def test_json_is_the_forecast(capsys):
     assert run(["predict", *SIZES, "--residual-scale", "2", "--overlap0", "0.2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     base = architecture({"d_model": 64, "heads": 4, "layers": 12, "context": 16, "residual_scale": 2.0})
-    wanted = forecast(base, 0.2)
+    wanted = forecast(base, 0.2, realizations=REALIZATIONS)
     assert found["overlap"]["mean"] == wanted.mean.tolist()
     assert found["overlap"]["low"][12] < found["overlap"]["mean"][12] < found["overlap"]["high"][12]
     assert found["collapse_layer"] == wanted.collapse_layer
@@ -102,7 +102,8 @@ def test_sizes_of_a_preset_change_its_initialisation(capsys):
         assert deep[name] == pytest.approx(base[name] * np.sqrt(0.5))
     assert run(["predict", "--preset", "gpt2", "--layers", "24", "--context", "16", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["overlap"]["mean"]
-    assert found == forecast(architecture({**deep, "context": 16}), 0.0, drawn=True).mean.tolist()
+    wanted = forecast(architecture({**deep, "context": 16}), 0.0, drawn=True, realizations=REALIZATIONS)
+    assert found == wanted.mean.tolist()
     narrow = replace(PRESETS["gpt2"], head_dim=16).settings()
     assert narrow["beta"] == 0.25
     assert narrow["sigma_v"] == pytest.approx(base["sigma_v"] / 2)
