@@ -98,9 +98,15 @@ def density_terms(c: Configuration) -> Iterator[Term]:
     yield Term("solve.lmax", solve.lmax, float(NUMBER) * GRID * grid)
     per_node = NODES + (ALONG if solve.characteristics else 0)
     given = solve.given_nodes
+    shown = "auto" if given is None else list(given)
+    yield Term("solve.carried_nodes", shown, NUMBER * per_node * carried_count(c))
+
+
+def carried_count(c: Configuration) -> float:
+    """Number of carried nodes at the start of a run, about."""
+    given = c.solve.given_nodes
     pieces = len(getattr(c.initial, "components", "1"))  # of which each has its own grid
-    count = SHARED * math.sqrt(pieces) if given is None else float(math.prod(given))
-    yield Term("solve.carried_nodes", "auto" if given is None else list(given), NUMBER * per_node * count)
+    return SHARED * math.sqrt(pieces) if given is None else float(math.prod(given))
 
 
 def compare_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:
@@ -124,7 +130,7 @@ def record_size(command: str, c: Configuration, n_tokens: int | None = None) -> 
         count += n * (d + 1.0) + d * d
     if command != "simulate":
         modes = c.solve.lmax + 1.0
-        nodes = math.prod(c.solve.carried_nodes) * ((d if command == "compare" else 0) + 4 * c.solve.characteristics)
+        nodes = carried_count(c) * ((d if command == "compare" else 0) + 4 * c.solve.characteristics)
         count += 5.5 * modes**2 if d == 3 else 5 * modes
         count += nodes + d * d
     return NUMBER * count

@@ -91,6 +91,17 @@ def test_every_key_that_makes_a_run_larger_makes_the_estimate_larger(command, te
         assert need("model.attention=sinkhorn", "simulate.tokens=900") > need("simulate.tokens=900")
 
 
+@pytest.mark.parametrize("command", ["solve", "compare"])
+def test_nodes_that_a_run_chooses_are_counted_about_as_many_as_they_are(command):
+    """Also those of the records that wait."""
+
+    def need(nodes):
+        c = load_text(HOMOGENIZED, [f"solve.carried_nodes={nodes}", "solve.characteristics=true"])
+        return sum(term.need for term in memory.terms(command, c, None, 40))
+
+    assert need("[16, 32]") < need("auto") < need("[64, 128]")
+
+
 def test_records_that_wait_are_counted_up_to_their_bound():
     """A record that waits is memory; beyond 64 MiB of them they are in the file."""
 
@@ -106,7 +117,7 @@ def test_records_that_wait_are_counted_up_to_their_bound():
 
 def test_an_ensemble_starts_as_many_workers_as_fit(tmp_path, monkeypatch, capsys):
     """Two that need 687 MiB each do not go into 1.7 GB together; one after the other they do."""
-    waiting = [Member(f"m{k}.nc", k, {}, "", need=687 * 2**20) for k in range(4)]
+    waiting = [Member(f"m{k}.nc", k, {}, "", {}, need=687 * 2**20) for k in range(4)]
     for there, number in ((1.7e9, 1), (2.6e9, 2), (16e9, 2)):
         monkeypatch.setattr(door, "available", lambda there=there: int(there))
         monkeypatch.setattr(ensemble, "available", lambda there=there: int(there))
