@@ -19,6 +19,7 @@ from particles.input_files import note
 CONFIG: Final = "config.json"
 INDEX: Final = ".safetensors.index.json"
 MOST_BYTES: Final = 1 << 26  # of a JSON file
+_PLAIN: Final = re.compile(r"[^/\\\0]+\.safetensors")  # a name without a folder
 _PART: Final = re.compile(r"-\d+-of-0*([2-9]|[1-9]\d+)\.safetensors$")
 
 
@@ -121,22 +122,27 @@ def _index_beside(weights: Path) -> Path | None:
 def _weight_map(index: Path) -> dict[str, str]:
     found = _json(index).get("weight_map")
     names = [*found.values()] if isinstance(found, dict) else []
-    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
-        raise ValueError(f"{index}: weight_map must give the name of a file in the same folder for each tensor")
+    if not names or not all(isinstance(name, str) and _PLAIN.fullmatch(name) for name in names):
+        raise ValueError(
+            f"{index}: weight_map must give the name of a safetensors file in the same folder for each tensor"
+        )
     assert isinstance(found, dict)
     return found
 
 
 def _indexed(index: Path) -> dict[str, Path]:
-    """Tensors of all parts; each must be where the index says, and no part may be missing."""
+    """Tensors of all parts; each must be where the index says and nowhere else, and no part may be missing."""
     tensors = {name: index.with_name(file) for name, file in _weight_map(index).items()}
     for file in sorted({*tensors.values()}):
         if not file.is_file():
             raise ValueError(f"{index}: names {file.name}, which is not beside it; all parts of a model are needed")
         there = _names_in(file).keys()
-        missing = sorted(name for name, place in tensors.items() if place == file and name not in there)
-        if missing:
+        placed = {name for name, place in tensors.items() if place == file}
+        if missing := sorted(placed - there):
             raise ValueError(f"{index}: tensor {missing[0]} is not in {file.name}")
+        if others := sorted(there - placed):
+            where = f"places it in {tensors[others[0]].name}" if others[0] in tensors else "does not name it"
+            raise ValueError(f"{file}: holds the tensor {others[0]}, and {index.name} {where}")
     return tensors
 
 

@@ -121,6 +121,8 @@ class Carrying:
                     f"[{enough[0]}, {enough[1]}] are enough"
                 )
             return found
+        if (length := float(np.linalg.norm(mean))) > 1 + MASS_TOLERANCE:
+            raise ValueError(f"the initial density is negative somewhere: its mean has the length {length:.4g}")
         chosen: Carrying | None = cls(sphere, law, tuple(pieces_of(law, mean)), level=0)
         while chosen is not None:
             mass = float(chosen._rule(False)[1].sum())

@@ -200,7 +200,7 @@ def _misplaced(dataset: xr.Dataset, found: dict[str, xr.Variable]) -> Iterator[t
             return
     dims = found["density"].dims
     if "lat" in dims and _radians(dataset):
-        yield "density", "lat and lon seem to be radians, must be degrees"
+        yield "density", "has lat and lon that seem to be radians, must be degrees"
     elif "lat" not in dims and "lat" in dataset.variables:
         yield "density", "is a section at one latitude, not a density on the circle"
     elif "lat" not in dims and found["density"].sizes.get(DEPTH, 1) and not 0.75 < _mass(dataset, found) < 1.25:
@@ -213,12 +213,12 @@ def _no_axis(dataset: xr.Dataset, axis: str) -> str:
     if variable is None:
         return f"has no coordinate {axis}"
     if variable.dims != (axis,) or variable.dtype.kind not in "fiu":
-        return f"the coordinate {axis} must be one number for each place along {axis}"
+        return f"has a coordinate {axis} that must be one number for each place along {axis}"
     values = _numbers(axis, variable)
     if not np.isfinite(values).all() or len(np.unique(values)) < FEWEST[axis]:
-        return f"the coordinate {axis} must hold at least {FEWEST[axis]} different finite numbers"
+        return f"has a coordinate {axis} that must hold at least {FEWEST[axis]} different finite numbers"
     if axis == "lat" and np.abs(values).max() > 90 + 1e-6:
-        return f"lat must lie between -90 and 90 degrees, got {values.min():g} to {values.max():g}"
+        return f"has a coordinate lat that must lie between -90 and 90 degrees, got {values.min():g} to {values.max():g}"
     return ""
 
 

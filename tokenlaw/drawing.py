@@ -24,6 +24,11 @@ def _whatever_the_backend() -> Iterator[None]:
     log.setLevel(logging.ERROR)  # lines of a matplotlibrc that is not used here
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            "matplotlib cannot be loaded: a matplotlibrc (in the working folder, of MATPLOTLIBRC, or the user's own) "
+            "is not UTF-8; mend it or move it away"
+        ) from error
     finally:
         log.setLevel(level)
         if wanted is not None:

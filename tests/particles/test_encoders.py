@@ -155,13 +155,22 @@ def test_an_index_that_does_not_fit_is_refused(tmp_path):
     names = json.loads(index.read_text())["weight_map"]
     for weight_map, told in (
         (names | {"bert.more": next(iter(names.values()))}, r"tensor bert\.more is not in model-0000"),
-        (names | {"bert.more": "../model.safetensors"}, "weight_map must give the name of a file in the same folder"),
+        (names | {"bert.more": "../model.safetensors"}, "weight_map must give the name of a safetensors file in the same"),
+        (dict.fromkeys(names, ""), "weight_map must give"),
+        (dict.fromkeys(names, ".."), "weight_map must give"),
+        (dict(list(names.items())[1:]), r"holds the tensor .*, and model\.safetensors\.index\.json does not name it"),
         ([], "weight_map must give"),
         ({}, "weight_map must give"),
     ):
         index.write_text(json.dumps({"weight_map": weight_map}))
         with pytest.raises(ValueError, match=told):
             read_checkpoint(index, M)
+    index.write_text(json.dumps({"weight_map": names}))
+    name, place = next(iter(names.items()))
+    other = folder / next(file for file in names.values() if file != place)
+    safetensors.numpy.save_file(safetensors.numpy.load_file(other) | {name: tensors[name]}, other)
+    with pytest.raises(ValueError, match=rf"holds the tensor {re.escape(name)}, and .* places it in {place}"):
+        read_checkpoint(folder, M)
     index.write_text("[")
     with pytest.raises(ValueError, match=r"index\.json: must be a JSON object"):
         read_checkpoint(folder, M)

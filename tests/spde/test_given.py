@@ -38,6 +38,12 @@ def density(function):
     return Density.from_law(Given(function), SPHERE)
 
 
+def test_a_mean_that_no_density_has_is_named():
+    """Its nodes would be contracted to a point, and miss the mass."""
+    with pytest.raises(ValueError, match=r"^the initial density is negative somewhere: its mean has the length 1\.84"):
+        Density.from_coefficients(np.array([1 / np.sqrt(4 * np.pi), 0.9, 0]), SPHERE)
+
+
 # --- initial laws
 
 CIRCLE = 1 / (2 * np.pi)

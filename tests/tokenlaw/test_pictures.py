@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from tests.tokenlaw.commands import COMMAND
 from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, layers_file, token_file
 from tokenlaw import plots
 from tokenlaw.predict import answer, map_figure
@@ -129,3 +130,15 @@ def test_whoever_makes_a_figure_does_so_in_the_own_style():
         makes = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "new_figure" for n in ast.walk(tree))
         styled = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "own_style" for n in ast.walk(tree))
         assert styled or not makes or path.name == "layout.py", path
+
+
+def test_a_matplotlibrc_that_is_not_text_is_named(tmp_path):
+    """Matplotlib itself cannot be loaded beside it."""
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe\x00")
+    done = subprocess.run(
+        [*COMMAND, "predict", "--d-model", "64", "--heads", "4", "--layers", "2", "--context", "8", "--out", "p.png"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "a matplotlibrc (in the working folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
