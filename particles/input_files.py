@@ -6,6 +6,8 @@ Attributes are text or numbers and are never run; nothing in a file is unpickled
 Whoever opens an input file says so (`note`); whoever wants to know what was read asks (`noted`).
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 import warnings
@@ -13,16 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import netCDF4
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from particles.memory import NUMBER, refuse_beyond
 from particles.parallel import FILES
 from particles.trial import BROKEN, examine
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles import late_xarray as xr
 
 COPIES: Final = 3  # of a variable in memory: as read, in double precision, normalised
 _notes: ContextVar[dict[Path, str] | None] = ContextVar("_notes", default=None)

@@ -193,9 +193,12 @@ def _read(where: str, variable: Any, size: int) -> None:
 
 
 def _more_memory(more: float) -> None:
-    """A limit to what this process may take beside what it has."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        there = int(file.read().split()[0]) * resource.getpagesize()
+    """A limit to what this process may take beside what it has; none on systems that do not say what that is."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            there = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return
     _limit(resource.RLIMIT_AS, there + more)
 
 

@@ -4,8 +4,8 @@ The import packages particles, spde and validation carry plain names; other dist
 of users.  Importing tokenlaw makes sure that the ones found are its own.
 """
 
+import _signal  # type: ignore[import-not-found]  # in C: `signal` takes a millisecond to load, in which Ctrl-C hurts
 import os
-import signal
 import sys
 
 
@@ -27,9 +27,9 @@ def _end_at_once(*_: object) -> None:
 
 
 if _is_the_command():
-    for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(_number) is not signal.SIG_IGN:
-            signal.signal(_number, _end_at_once)
+    for _number in (_signal.SIGINT, _signal.SIGTERM, getattr(_signal, "SIGHUP", _signal.SIGTERM)):
+        if _signal.getsignal(_number) != _signal.SIG_IGN:
+            _signal.signal(_number, _end_at_once)
 
 from importlib.util import find_spec  # noqa: E402 - what is loaded takes time, in which Ctrl-C is heard
 from pathlib import Path  # noqa: E402

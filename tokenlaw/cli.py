@@ -158,7 +158,7 @@ def validate(
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out}: is a file, must be the name of a folder")
     studies.execute(
-        claims or (), out, quick=quick, seed=seed, tell=lambda text: None if quiet else typer.echo(text, err=True)
+        claims or (), out, quick=quick, seed=seed, tell=(lambda text: None) if quiet else _say
     )
 
 
