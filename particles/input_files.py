@@ -22,8 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.memory import NUMBER, refuse_beyond
-from particles.outside import refuse_outside
 from particles.parallel import FILES
+from particles.trial import BROKEN, examine
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles import late_xarray as xr
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,10 +36,6 @@ else:
     from particles import late_xarray as xr
 
 COPIES: Final = 3  # of a variable in memory: as read, in double precision, normalised
-_BROKEN: Final = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)
-"""What the libraries raise at files that are damaged, or that say of themselves what cannot be."""
-_OTHERS: Final = {b"\x93NUMPY": "a NumPy array", b"PK\x03\x04": "a zip archive"}
-"""First bytes of files that are given in place of NetCDF."""
 _notes: ContextVar[dict[Path, str] | None] = ContextVar("_notes", default=None)
 
 
@@ -68,11 +69,9 @@ def open_input(path: Path) -> Iterator[xr.Dataset]:
 
 
 def _opened(path: Path) -> xr.Dataset:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
     try:
+        examine(path)
         note(path)
-        refuse_outside(path)
         with netCDF4.Dataset(path) as file:
             coordinates = {name: v.shape for name, v in file.variables.items() if v.dimensions == (name,)}
         for name, shape in coordinates.items():  # these are read when the file is opened
@@ -82,21 +81,10 @@ def _opened(path: Path) -> xr.Dataset:
             return xr.open_dataset(
                 path, engine="netcdf4", decode_times=False, decode_timedelta=False, decode_coords=False
             )
-    except _BROKEN as error:
+    except BROKEN as error:
         if str(error).startswith(f"{path}: "):
             raise
-        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__}){_instead(path)}") from None
-
-
-def _instead(path: Path) -> str:
-    """What a file is in place of NetCDF, where its first bytes tell."""
-    try:
-        with open(path, "rb") as file:
-            first = file.read(8)
-    except OSError:
-        return ""
-    kinds = [kind for magic, kind in _OTHERS.items() if first.startswith(magic)]
-    return f"; it is {kinds[0]}: write it as NetCDF, with named dimensions" if kinds else ""
+        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
 
 
 def last_record(dataset: xr.Dataset, name: str, path: Path) -> xr.Dataset:
@@ -143,7 +131,7 @@ def numbers(dataset: xr.Dataset, name: str, path: Path) -> NDArray[Any]:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return np.asarray(dataset[name].values)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f"{path}: variable {name} cannot be read ({type(error).__name__})") from None
 
 

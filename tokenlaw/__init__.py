@@ -4,10 +4,35 @@ The import packages particles, spde and validation carry plain names; other dist
 of users.  Importing tokenlaw makes sure that the ones found are its own.
 """
 
+import _signal  # type: ignore[import-not-found]  # in C: `signal` takes a millisecond to load, in which Ctrl-C hurts
 import os
 import sys
-from importlib.util import find_spec
-from pathlib import Path
+
+
+def _is_the_command() -> bool:
+    """Whether this process is the command `tokenlaw`, or `python -m tokenlaw` on its way to it; not a worker of it."""
+    name = os.path.basename(sys.argv[0] if sys.argv else "")
+    return name in ("tokenlaw", "-m") and "multiprocessing.spawn" not in sys.modules
+
+
+def _end_at_once(*_: object) -> None:
+    """Handler of interrupts until the command line has its own: nothing has begun that would have to be put in order.
+
+    An exception would become a traceback in the middle of an import.
+    """
+    try:
+        os.write(2, b"interrupted\n")
+    finally:
+        os._exit(130)
+
+
+if _is_the_command():
+    for _number in (_signal.SIGINT, _signal.SIGTERM, getattr(_signal, "SIGHUP", _signal.SIGTERM)):
+        if _signal.getsignal(_number) != _signal.SIG_IGN:
+            _signal.signal(_number, _end_at_once)
+
+from importlib.util import find_spec  # noqa: E402 - what is loaded takes time, in which Ctrl-C is heard
+from pathlib import Path  # noqa: E402
 
 OWN = {
     "particles": "What a transformer is",
@@ -53,11 +78,6 @@ def _check_own_packages(home: Path) -> None:
             raise ImportError(f"{found} hides the package {name!r} of tokenlaw ({own}); {_remedy(name, found)}")
         if not (own / "__init__.py").read_text(encoding="utf-8").startswith(f'"""{text}'):
             raise ImportError(f"another distribution wrote over {own}; {_remedy(name, own)}, and install it again")
-
-
-def _is_the_command() -> bool:
-    """Whether this process is the command `tokenlaw`, or `python -m tokenlaw` on its way to it."""
-    return Path(sys.argv[0] if sys.argv else "").name in ("tokenlaw", "-m")
 
 
 try:

@@ -158,7 +158,7 @@ def validate(
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out}: is a file, must be the name of a folder")
     studies.execute(
-        claims or (), out, quick=quick, seed=seed, tell=lambda text: None if quiet else typer.echo(text, err=True)
+        claims or (), out, quick=quick, seed=seed, tell=(lambda text: None) if quiet else _say
     )
 
 
@@ -356,11 +356,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("default", RuntimeWarning)
         warnings.showwarning = _warnings_as_notes()
         try:
+            _signals["held"] = False
+            _obey()
             arguments = sys.argv[1:] if arguments is None else arguments
             code = app(list(arguments), prog_name="tokenlaw", standalone_mode=False)
+            _signals["held"] = True  # what is left to say is said
         except KeyboardInterrupt:
+            _signals["held"] = True
             code = INTERRUPTED
         except Exception as error:
+            if _signals["asked"] and not isinstance(error, Interrupted):  # what an interrupt has become on its way
+                error = Interrupted("interrupted")
             code, line = _ending(error)
             _say(_one_line(line))
             return code
@@ -415,11 +421,38 @@ def _heavy(dask: str = "") -> Iterator[None]:
         _until_its_end.get().enter_context(one_blas_thread())
 
 
+def _unraisable(found: Any) -> None:
+    """What Python says of exceptions in callbacks: of an interrupt nothing, it is raised again by `_obey`."""
+    if not isinstance(found.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(found)
+
+
+def _open_streams() -> None:
+    """Give a process that was started with closed streams new ones; files would take their numbers, and their text."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+
+
 def main() -> None:
     """Entry point of the command `tokenlaw`."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-    code = run()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C: everything is said and done
+    _open_streams()
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    _signals["held"] = True  # until `run` hears them
+    sys.unraisablehook = _unraisable
+    for number in numbers:
+        signal.signal(number, _interrupt)
+    try:
+        code = run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        _say("interrupted")
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C: everything is said and done
     sys.exit(code)

@@ -51,7 +51,7 @@ def converge(
         read = study.inputs(config, vary, overrides)
         cli._check_outputs({"--out": written[0], "--out, picture": written[1]}, read)
     key = vary.partition("=")[0].strip()
-    tell = (lambda text: None) if quiet or json_ else (lambda text: typer.echo(f"{key}: {text} done", err=True))
+    tell = (lambda text: None) if quiet or json_ else (lambda text: cli._say(f"{key}: {text} done"))
     result = study.converge(config, vary, observable, members=members, overrides=overrides, progress=tell)
     if written is not None:
         files.write(result, *written)

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tokenlaw.tables import printable
-
 
 class Run(StrEnum):
     """What each member is."""
@@ -59,15 +57,12 @@ def ensemble(
 
         said: set[str] = set()
 
-        def report(text: str) -> None:
-            typer.echo(printable(text), err=True)
-
         def tell(text: str) -> None:
             """Notes; the warning of another member that differs in numbers only is left to the index."""
             kind = re.sub(r"[\d.e+-]*\d", "", text.rpartition(".nc: ")[2])
             if not quiet and kind not in said:
                 said.add(kind)
-                report(text)
+                cli._say(text)
 
         for note in notes:
             tell(note)
@@ -75,7 +70,7 @@ def ensemble(
             tell(f"{out}: {len(planned) - len(waiting)} of {len(planned)} members are complete")
         # Interrupts wait for `obey`: in the middle of starting or closing a cluster they leave processes behind.
         with cli._progress("ensemble", len(waiting), quiet, "members") as progress, cli._held():
-            told = ensembles.Told(tell, report, progress, cli._obey)
+            told = ensembles.Told(tell, cli._say, progress, cli._obey)
             ensembles.run(index, waiting, scheduler=scheduler, n_workers=workers, told=told)
     except KeyboardInterrupt:
         raise cli.Interrupted("interrupted; go on with --resume") from None

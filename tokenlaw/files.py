@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles import checksum
 from particles.output import without_realization
-from particles.outside import refuse_outside
 from particles.parallel import FILES
+from particles.trial import BROKEN, examine
 from tokenlaw.contents import DEPTH, OLD_NAMES, read
 from tokenlaw.tables import Table
 
@@ -51,19 +50,13 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
-    if not path.exists():
-        raise ValueError(f"{path}: no such file")
     try:
-        damaged = checksum.sealed(path) and not checksum.intact(path)
-        if not damaged:
-            refuse_outside(path)
-        dataset = xr.Dataset() if damaged else _decoded(path)
-    except (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError) as error:
+        examine(path)
+        dataset = _decoded(path)
+    except BROKEN as error:
         if str(error).startswith(f"{path}: "):
             raise
         raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    if damaged:
-        raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")
     try:
         with dataset:
             yield without_realization(dataset)

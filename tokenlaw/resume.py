@@ -10,8 +10,8 @@ import numpy as np
 
 from particles import checksum, run_files
 from particles import output as records
-from particles.outside import refuse_outside
 from particles.simulate import State
+from particles.trial import attempt
 from spde.density import Density
 from tokenlaw import config
 from tokenlaw.build import Experiment
@@ -33,7 +33,7 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
             raise ConfigError(f"--resume {out}: not a readable file of a run (it does not end with a checksum)")
         if not checksum.intact(out):
             raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
-        _refuse_outside(out)
+        _try(out)
         attrs, steps, state = run_files.read_end(out)
         written_by, text = attrs["command"], str(attrs["configuration"])
         _same_versions(attrs, out)
@@ -58,9 +58,9 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
     return Old(steps, state)
 
 
-def _refuse_outside(out: Path) -> None:
+def _try(out: Path) -> None:
     try:
-        refuse_outside(out)
+        attempt(out, sealed=True)
     except ValueError as error:
         raise ConfigError(f"--resume {error}") from None
 

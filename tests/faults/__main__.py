@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from random import Random
 
-from tests.faults import crashes, damage, disks, kills, links, numbers, system
+from tests.faults import crashes, damage, disks, hostile, kills, links, numbers, system
 from tests.faults.runs import Bench, Tally
 
 FAULTS = (
@@ -32,6 +32,8 @@ FAULTS = (
     (damage.turned_between_writes, 60),
     (damage.seen_by_readers, 20),
     (damage.of_others, 1),
+    (hostile.made, 6),
+    (hostile.mutated, 300),
     (numbers.broken_layers, 12),
     (numbers.extreme_settings, 60),
 )

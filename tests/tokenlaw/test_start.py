@@ -1,6 +1,7 @@
 """How the command and the packages start: what is loaded, by which name, with whose settings, beside whose packages."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import xarray as xr
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import tokenlaw
+from particles import checksum
 from tests.tokenlaw.commands import COMMAND, HOMOGENIZED, call
 from tokenlaw import cluster, converge, files, members, predict, runs, theory, validate
 from tokenlaw.config import ConfigError
@@ -186,3 +188,61 @@ def test_settings_that_fit_are_left_alone():
         assert dask.config.get("scheduler") == "threads"
     with pytest.raises(ImportError):
         fitting("dask.nothing").__enter__()
+
+
+# --- and is interrupted, or heard by nobody
+
+
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("importlib.util", signal.SIGTERM), ("typer", signal.SIGINT), ("tokenlaw.tables", signal.SIGHUP),
+        ("xarray", signal.SIGINT),
+    ],
+)  # fmt: skip
+def test_an_interrupt_while_modules_are_loaded_is_one_line(module, number, tmp_path):
+    """It comes just before the given one is."""
+    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "f.nc")
+    code = f"""
+import signal, sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            signal.raise_signal({int(number)})
+sys.argv = ["tokenlaw", "info", "f.nc"]
+sys.meta_path.insert(0, Interrupting())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+from tokenlaw.cli import main
+main()
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (130, "interrupted\n")
+
+
+def test_workers_keep_their_own_ways_with_interrupts():
+    code = (
+        "import multiprocessing.spawn, signal, sys; sys.argv = ['tokenlaw']; import tokenlaw;"
+        "sys.exit(signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)"
+    )
+    assert outcome([sys.executable, "-c", code]) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "closed"),
+    [
+        ("info f.nc", "<&- >&- 2>&-"),
+        ("simulate c.toml --out o.nc", "2>&-"),
+        ("converge c.toml --vary simulate.tokens=2,4,8,16 --observable mean_overlap", ">&- 2>/dev/full"),
+    ],
+)
+def test_closed_streams_end_nothing(words, closed, tmp_path):
+    (tmp_path / "c.toml").write_text(HOMOGENIZED)
+    xr.Dataset({"x": 1.0}).to_netcdf(tmp_path / "f.nc")
+    command = f"exec {sys.executable} -m tokenlaw {words} {closed}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, check=False).returncode == 0
+    if "simulate" in words:
+        assert checksum.intact(tmp_path / "o.nc")
