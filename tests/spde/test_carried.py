@@ -9,7 +9,7 @@ import spread_cases
 
 from particles import Conformal, Noise, RecordedLayers, Softmax, Tokens, Uniform, VonMisesFisherMixture
 from spde import Circle, Density, DensityFlow, Sphere, solve
-from spde.carried import MOST, coarser
+from spde.carried import MOST_IN_PANELS, coarser
 from spde.resolution import LOCAL_LIMIT, truncation
 from spde.said import Said
 from spde.solver import NodesTooFew
@@ -162,12 +162,14 @@ def test_a_run_begins_again_with_finer_nodes_and_says_so_once(caplog):
 
 @pytest.mark.filterwarnings("ignore:the pointwise density")
 def test_the_largest_number_of_nodes_is_told(monkeypatch):
-    monkeypatch.setattr("spde.carried.MOST", 5000)
+    monkeypatch.setattr("spde.carried.MOST", 4000)
+    monkeypatch.setattr("spde.carried.MOST_IN_PANELS", 5600)
     start, law = kneading()
     with pytest.warns(RuntimeWarning, match="no finer nodes are chosen: give carried_nodes, or raise moment_tol"):
         run = solve(Density.from_law(start, Sphere(31)), law, Softmax(3.0), n_steps=6, moment_tol=1e-14)
     assert run.moment_error.values.max() > 1e-14
-    assert MOST >= 5000
+    assert run.attrs["carried_nodes"].endswith("224 panels of 5 x 5")
+    assert MOST_IN_PANELS > 5600
 
 
 def test_a_flow_ends_where_its_nodes_are_too_few_if_it_is_to():
