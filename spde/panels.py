@@ -40,12 +40,12 @@ class Panels:
     @property
     def d(self) -> int:
         """Dimension of the space."""
-        return self.boxes.shape[1] // 2
+        return int(self.boxes.shape[1]) // 2
 
     @property
     def size(self) -> int:
         """Number of nodes."""
-        return len(self.boxes) * ORDER ** (self.d - 1)
+        return int(len(self.boxes) * ORDER ** (self.d - 1))
 
     @property
     def pieces(self) -> NDArray[np.int64]:
@@ -102,14 +102,15 @@ class Panels:
     def _steepest(self, terms: Array) -> NDArray[np.int64]:
         """The direction in which the last coefficient of a Legendre series of what is summed is largest."""
         dims = self.d - 1
-        t, w = np.polynomial.legendre.leggauss(ORDER)
+        t, _ = np.polynomial.legendre.leggauss(ORDER)
         last = np.polynomial.legendre.legval(t, np.eye(ORDER)[-1])  # times the weights, which the terms have
         cube = terms.reshape(len(terms), *[ORDER] * dims, -1)
         tails = []
         for k in range(dims):
             tail = np.moveaxis(cube, 1 + k, -1) @ last  # the weights of the other directions are those of a mean
             tails.append(np.abs(tail).reshape(len(terms), -1, terms.shape[-1]).sum(axis=1).max(axis=1))
-        return np.argmax(tails, axis=0)
+        worst: NDArray[np.int64] = np.argmax(tails, axis=0)
+        return worst
 
 
 def _faces(d: int) -> Array:
