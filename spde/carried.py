@@ -4,6 +4,8 @@ A law in one piece of concentration kappa > SPREAD gets the image of a Gauss gri
 that contracts it to the axis of the piece; in stereographic coordinates r -> eps r with eps^2 = SPREAD / kappa.  Pulled
 back by it the piece is about as wide as the sphere, whatever kappa, and the map is analytic, so the rule keeps the
 convergence of the grid.  Wide pieces share one grid.  A piece of a mixture is weighted by its own density.
+
+Where a flow leaves finer grids wrong as well, panels take their place, halved where the run that failed was steep.
 """
 
 import math
@@ -17,12 +19,15 @@ from particles.initial import InitialDensity, VonMisesFisherMixture
 from particles.tokens import Cloud
 from spde.domain import Domain
 from spde.given import density_at
+from spde.panels import ORDER, Panels
 
 Size = tuple[int, int]
 SPREAD = 4.0  # concentration up to which pieces share a grid, and that of a contracted piece seen in its own grid
 ALONE, SHARED = 1152, 2048  # nodes of a law in one contracted piece; of the grid that wide pieces share
-GROWTH = 1.5  # more nodes in each direction from one level to the next
-MOST = 40_000  # nodes beyond which no level goes
+GROWTH = 1.5  # more nodes in each direction from one level of grids to the next
+MOST = 40_000  # nodes beyond which no grid goes
+GRIDS = 2  # levels up to which a run that begins again does so with grids: right for what is smooth
+MOST_IN_PANELS = 100_000  # nodes that panels may have: so many are needed where a flow tears the sphere
 MASS_TOLERANCE = 1e-6  # of the weights of a given grid
 AUTO_MASS_TOLERANCE = 1e-9  # of those of nodes that are chosen
 
@@ -66,9 +71,8 @@ def coarser(size: Size) -> Size:
     return latitudes - max(1, round(latitudes / 12)), longitudes - 2 * max(1, round(longitudes / 24))
 
 
-def contracted(sphere: Domain, size: Size, axis: Array, kappa: float) -> tuple[Array, Array]:
+def contracted(points: Array, area: Array, axis: Array, kappa: float) -> tuple[Array, Array]:
     """A quadrature contracted to an axis (d,), where a piece of concentration kappa is; nodes (n, d), areas (n,)."""
-    points, area = sphere.quadrature(size)
     if kappa <= SPREAD:
         return points, area
     shrink = math.sqrt(SPREAD / kappa)
@@ -76,7 +80,7 @@ def contracted(sphere: Domain, size: Size, axis: Array, kappa: float) -> tuple[A
     below = 1 + height + shrink**2 * (1 - height)
     scale = 2 * shrink / below
     moved = np.column_stack([points[:, :-1] * scale[:, None], 1 - 2 * shrink**2 * (1 - height) / below])
-    return moved @ _frame(axis).T, area * scale ** (sphere.d - 1)
+    return moved @ _frame(axis).T, area * scale ** (len(axis) - 1)
 
 
 def _frame(axis: Array) -> Array:
@@ -95,6 +99,7 @@ class Carrying:
     ----------
     sphere, law : where, and of what.   pieces : its parts.
     size : of the grid, where it is given.   level : of nodes that are chosen, from 0; None where they are given.
+    panels : in the place of the grids, after a run that failed.
     """
 
     sphere: Domain
@@ -102,6 +107,7 @@ class Carrying:
     pieces: tuple[Piece, ...]
     size: Size | None = None
     level: int | None = None
+    panels: Panels | None = None
 
     @classmethod
     def of(
@@ -143,15 +149,57 @@ class Carrying:
         return [auto_size(self.sphere, self.level or 0, share, one.kappa) for one in self.pieces]
 
     def finer(self, levels: int = 1) -> "Carrying | None":
-        """The same with finer nodes; None where they are given, or would be too many."""
-        if self.level is None:
+        """The same with finer grids; None where they are given, or would be too many."""
+        if self.level is None or self.panels is not None:
             return None
         found = Carrying(self.sphere, self.law, self.pieces, None, self.level + levels)
         return found if sum(len(self.sphere.quadrature(size)[1]) for size in found.sizes) <= MOST else None
 
-    def at(self, level: int) -> "Carrying":
-        """The same at another level."""
-        return Carrying(self.sphere, self.law, self.pieces, None, level)
+    @property
+    def may_split(self) -> bool:
+        """Whether `split` finds panels."""
+        if self.level is None:
+            return False
+        return (self._first_panels if self.panels is None else self.panels).size < MOST_IN_PANELS
+
+    def split(self, moved: Array, ridden: Array) -> "Carrying | None":
+        """The same with finer panels, by what became of the nodes and of the second ones in a run, (n, d) each.
+
+        From grids panels are begun, of about the nodes of the first finer level.  None where nodes are given, or would
+        be too many.
+        """
+        if self.level is None:
+            return None
+        panels: Panels | None = self._first_panels
+        if self.panels is not None:
+            found = []
+            for second, points in enumerate((moved, ridden)):
+                weights = self._rule(bool(second))[1]
+                places = np.zeros((len(weights), self.sphere.d))
+                places[weights > 0] = points
+                found.append((weights / weights.sum(), places))
+            panels = self.panels.halved(found[0], found[1], MOST_IN_PANELS)
+        elif self._first_panels.size > MOST_IN_PANELS:
+            panels = None
+        return None if panels is None else self.at(self.level + 1, panels)
+
+    @property
+    def _first_panels(self) -> Panels:
+        grids, more = self.at(0).sizes, GROWTH ** (self.sphere.d - 1)
+        return Panels.uniform(self.sphere.d, [round(more * len(self.sphere.quadrature(size)[1])) for size in grids])
+
+    def at(self, level: int, panels: Panels | None = None) -> "Carrying":
+        """The same at another level, or with panels."""
+        return Carrying(self.sphere, self.law, self.pieces, None, level, panels)
+
+    @property
+    def text(self) -> str:
+        """The nodes in words."""
+        if self.panels is None:
+            found = " + ".join(" x ".join(map(str, size)) for size in self.sizes)
+        else:
+            found = f"{len(self.panels.boxes)} panels of " + " x ".join([str(ORDER)] * (self.sphere.d - 1))
+        return found if self.level is None else f"auto, level {self.level}: {found}"
 
     def nodes(self) -> tuple[Cloud, Array]:
         """Carried nodes, and the log of the density there."""
@@ -174,12 +222,22 @@ class Carrying:
         return points, weights, values
 
     def _parts(self, second: bool) -> Iterator[tuple[Array, Array, Array]]:
-        for size, piece in zip(self.sizes, self.pieces, strict=True):
-            points, area = contracted(self.sphere, coarser(size) if second else size, piece.axis, piece.kappa)
+        for piece, quadrature in zip(self.pieces, self._quadratures(second), strict=True):
+            points, area = contracted(*quadrature, piece.axis, piece.kappa)
             values, _ = density_at(piece, points)
             if not values.min() >= -1e-10 * values.max():
                 raise ValueError(f"the initial density is negative ({values.min():.3g}) where a carried node is")
             yield points, area * values, values
+
+    def _quadratures(self, second: bool) -> Iterator[tuple[Array, Array]]:
+        """Nodes on the whole sphere, and their areas, for each of the pieces."""
+        if self.panels is None:
+            yield from (self.sphere.quadrature(coarser(size) if second else size) for size in self.sizes)
+            return
+        points, area = self.panels.rule(ORDER - 1 if second else ORDER)
+        for piece in range(len(self.pieces)):
+            own = self.panels.pieces == piece
+            yield points[own].reshape(-1, self.sphere.d), area[own].ravel()
 
 
 def auto_size(sphere: Domain, level: int, share: float = 1.0, kappa: float = 0.0) -> Size:

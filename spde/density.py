@@ -17,6 +17,7 @@ from particles.tokens import Cloud, Tokens, mean_token, second_moment
 from spde.carried import Carrying
 from spde.domain import Domain
 from spde.given import ROUNDING, density_at, refuse_mass
+from spde.panels import Panels
 from spde.sphere import MAX_DEGREE, MIN_DEGREE
 
 MASS_TOLERANCE = 1e-13
@@ -79,16 +80,33 @@ class Density:
         """How often nodes that are chosen were made finer; None for nodes that are given."""
         return None if self.carrying is None else self.carrying.level
 
+    @property
+    def boxes(self) -> Array | None:
+        """The boxes of panels, (P, 2 d); None where nodes stand on grids or were given."""
+        panels = None if self.carrying is None else self.carrying.panels
+        return None if panels is None else panels.boxes
+
     def finer(self, levels: int = 1) -> "Density | None":
-        """The same density with finer carried nodes; None where they were given, or would be too many."""
+        """The same density with carried nodes on finer grids; None where they were given, or would be too many."""
         carrying = None if self.carrying is None else self.carrying.finer(levels)
         return None if carrying is None else self._with(carrying)
 
-    def at_level(self, level: int) -> "Density":
-        """The same density with the carried nodes of another level; ValueError where they were given."""
+    def split(self, moved: Array, ridden: Array) -> "Density | None":
+        """The same density with nodes where a run needs them, see `Carrying.split`; None where there are none."""
+        carrying = None if self.carrying is None else self.carrying.split(moved, ridden)
+        return None if carrying is None else self._with(carrying)
+
+    def may_refine(self, grids: bool) -> bool:
+        """Whether there are finer nodes: on grids (`finer`), or in panels (`split`)."""
+        if grids:
+            return self.finer() is not None
+        return self.carrying is not None and self.carrying.may_split
+
+    def at_level(self, level: int, boxes: Array | None = None) -> "Density":
+        """The same density with the carried nodes of another level, or in panels; ValueError where they were given."""
         if self.carrying is None or self.carrying.level is None:
             raise ValueError("the carried nodes were given, and have no level")
-        return self._with(self.carrying.at(level))
+        return self._with(self.carrying.at(level, None if boxes is None else Panels(boxes)))
 
     def _with(self, carrying: Carrying) -> "Density":
         nodes, log_density = carrying.nodes()
@@ -97,10 +115,7 @@ class Density:
     @property
     def nodes_text(self) -> str:
         """The carried nodes in words, for files."""
-        if self.carrying is None:
-            return "tokens"
-        grids = " + ".join(" x ".join(map(str, size)) for size in self.carrying.sizes)
-        return grids if self.level is None else f"auto, level {self.level}: {grids}"
+        return "tokens" if self.carrying is None else self.carrying.text
 
     @classmethod
     def from_tokens(cls, tokens: Tokens, sphere: Domain) -> "Density":

@@ -25,7 +25,7 @@ from particles.pushes import AttentionPush, Field, FieldPush, MakeField
 from particles.residual import PreNorm
 from particles.simulate import Progress, run, schedule
 from particles.tokens import Cloud, WeightedPoints, unit_lengths
-from spde.carried import auto_size, coarser
+from spde.carried import GRIDS, auto_size, coarser
 from spde.density import FIRST_SIZE, Density
 from spde.diffusion import heat, nodes_anew, weighted
 from spde.domain import SPHERES, Domain
@@ -53,10 +53,16 @@ class NodesTooFew(Exception):
         )
         self.levels = 1 if error <= JUMP * moment_tol else 2
         self.said = state.said
+        self.state = state
 
     def finer(self, density: Density) -> Density:
-        """The density to begin again with."""
-        return density.finer(self.levels) or density.finer() or density
+        """The density to begin again with: on finer grids, beyond GRIDS levels without private noise in panels."""
+        second, level = self.state.second, self.state.level or 0
+        anew = second is None or second.drift is not None
+        finer = density.finer(self.levels) or density.finer() if anew or level < GRIDS else None
+        if finer is None and second is not None and not anew:
+            finer = density.split(self.state.nodes.points, second.ridden)
+        return finer or density
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +109,7 @@ class DensityFlow:
 
     @property
     def _diffuses(self) -> bool:
-        return _diffuses(self.law)
+        return diffuses(self.law)
 
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
         """State at depth 0, with unit vectors (P, d) that ride on the flow; ValueError where they are none."""
@@ -116,8 +122,9 @@ class DensityFlow:
             along = Characteristics.start(density.nodes.points, density.node_log_density)
         nodes, second = self._first_nodes(density)
         return DensityState(
-            0, density.coefficients, nodes, riders, characteristics=along, second=second, level=density.level
-        )
+            0, density.coefficients, nodes, riders, characteristics=along, second=second, level=density.level,
+            panels=density.boxes,
+        )  # fmt: skip
 
     def _first_nodes(self, density: Density) -> tuple[Cloud, SecondNodes | None]:
         """Both sets of nodes; under private noise chosen ones stand on a grid from the start, where they stay."""
@@ -263,7 +270,8 @@ def _points(passive: ArrayLike, d: int) -> Array:
     return points
 
 
-def _diffuses(law: LayerLaw) -> bool:
+def diffuses(law: LayerLaw) -> bool:
+    """Whether layers have private noise, so that nodes stay on grids."""
     return isinstance(law, WithPrivateNoise) and law.nu > 0
 
 
@@ -335,7 +343,7 @@ def solve(
         size = carried or (FIRST_SIZE if density.level is None else auto_size(density.sphere, density.level))
         flow = DensityFlow(
             density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, size, moment_tol,
-            density.finer() is not None and (carried is None or not _diffuses(law)),
+            density.may_refine(diffuses(law)) and (carried is None or not diffuses(law)),
         )  # fmt: skip
         recorder.begin_again(flow.static(density.nodes), {"carried_nodes": flow.nodes_text(density)})
         try:

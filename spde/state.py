@@ -51,6 +51,7 @@ class DensityState:
     field_error : estimate of what the field's tolerance has cost.
     second : a second set of carried nodes; None where there is none (tokens).
     level : how often the carried nodes were made finer; None where they were given.
+    panels : (P, 2 d) boxes of the panels that carried nodes stand in, see `Panels`; None where they stand on grids.
     said : the warnings of the run so far.
     """
 
@@ -64,6 +65,7 @@ class DensityState:
     field_error: FieldError = FieldError()
     second: SecondNodes | None = None
     level: int | None = None
+    panels: Array | None = None
     said: Said = dataclass_field(default_factory=Said, repr=False)
 
     def arrays(self) -> dict[str, Array]:
@@ -87,6 +89,8 @@ class DensityState:
             arrays |= self.second.arrays()
         if self.level is not None:
             arrays |= {"node_level": np.asarray(self.level)}
+        if self.panels is not None:
+            arrays |= {"node_panel": self.panels}
         return arrays
 
 
@@ -106,4 +110,5 @@ def density_state(arrays: dict[str, Array]) -> DensityState:
         FieldError(*map(float, arrays["field_error"])),
         second_of(arrays),
         int(arrays["node_level"]) if "node_level" in arrays else None,
+        arrays.get("node_panel"),
     )

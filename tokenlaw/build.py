@@ -68,6 +68,7 @@ from spde.choice import auto_field
 from spde.density_files import read_density
 from spde.domain import SPHERES
 from spde.field_choice import SPECTRAL
+from spde.solver import diffuses
 from tokenlaw import config, config_models
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.memory import layer_terms, refuse_too_large
@@ -164,7 +165,8 @@ class Experiment:
         carried = c.given_nodes or auto_size(density.sphere, density.level or 0)
         return DensityFlow(
             density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
-            c.characteristics, carried, c.moment_tol, refine and density.finer() is not None,
+            c.characteristics, carried, c.moment_tol,
+            refine and density.may_refine(diffuses(self.law)),
         )  # fmt: skip
 
     def tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:

@@ -86,7 +86,7 @@ def _same_versions(attrs: dict[str, Any], out: Path) -> None:
 def begun_with(old: Old, experiment: Experiment) -> Density | None:
     """The density at depth 0 with the nodes that the run goes on with; None where they are the first ones."""
     level = int(old.state.get("node_level", 0))
-    return experiment.density().at_level(level) if level else None
+    return experiment.density().at_level(level, old.state.get("node_panel")) if level else None
 
 
 def records_to_keep(old: Old, experiment: Experiment) -> int:

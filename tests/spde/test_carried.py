@@ -6,10 +6,12 @@ import warnings
 import numpy as np
 import pytest
 import spread_cases
+import spread_references
 
 from particles import Conformal, Noise, RecordedLayers, Softmax, Tokens, Uniform, VonMisesFisherMixture
 from spde import Circle, Density, DensityFlow, Sphere, solve
-from spde.carried import MOST, coarser
+from spde.carried import MOST_IN_PANELS, coarser
+from spde.panels import ORDER, Panels
 from spde.resolution import LOCAL_LIMIT, truncation
 from spde.said import Said
 from spde.solver import NodesTooFew
@@ -162,12 +164,14 @@ def test_a_run_begins_again_with_finer_nodes_and_says_so_once(caplog):
 
 @pytest.mark.filterwarnings("ignore:the pointwise density")
 def test_the_largest_number_of_nodes_is_told(monkeypatch):
-    monkeypatch.setattr("spde.carried.MOST", 5000)
+    monkeypatch.setattr("spde.carried.MOST", 4000)
+    monkeypatch.setattr("spde.carried.MOST_IN_PANELS", 5600)
     start, law = kneading()
     with pytest.warns(RuntimeWarning, match="no finer nodes are chosen: give carried_nodes, or raise moment_tol"):
         run = solve(Density.from_law(start, Sphere(31)), law, Softmax(3.0), n_steps=6, moment_tol=1e-14)
     assert run.moment_error.values.max() > 1e-14
-    assert MOST >= 5000
+    assert run.attrs["carried_nodes"].endswith("224 panels of 5 x 5")
+    assert MOST_IN_PANELS > 5600
 
 
 def test_a_flow_ends_where_its_nodes_are_too_few_if_it_is_to():
@@ -221,37 +225,83 @@ def test_the_second_set_goes_on_with_a_state():
     assert again.level == 0
 
 
-def held(one):
-    """Largest error of the moments of a default run, its estimate, and whether it says that the error is larger."""
-    law = RecordedLayers.from_query_key(one.mixing, one.forms, one.beta)
-    density = Density.from_law(VonMisesFisherMixture(one.weights, one.means, one.kappas), Sphere(63))
-    return solve(density, law, Softmax(one.beta), n_steps=spread_cases.N_LAYERS, save_every=5)
+def judged(seed, want, gap, moment_tol=1e-6):
+    """Whether a default run keeps its moments; where it does not it has to say so, and by how much."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run, moments = spread_references.carried(spread_cases.case(seed), moment_tol=moment_tol)
+    estimate, error = run.moment_error.values.max(), np.abs(moments - want).max()
+    kept = error < 3 * moment_tol + gap
+    if not kept:
+        assert any("mean and second moment are known to about" in str(one.message) for one in caught)
+        assert estimate > (error - gap) / 3
+    print(f"{seed}: {run.attrs['carried_nodes']}, error {error:.1e}, estimate {estimate:.1e}, reference {gap:.1e}")
+    return kept
 
 
-SOON = {1: 20, 3: 28, 7: 20, 13: 20, 16: 20, 18: 20, 60: 28, 67: 28, 68: 26, 80: 20}  # case, latitudes of its reference
+STEEP = (0, 2, 6, 8, 9)  # of the ten, those that take minutes at the default moment_tol
 
 
-@pytest.mark.filterwarnings("ignore:the pointwise density", "ignore:the low moments")
-@pytest.mark.parametrize("seed", SOON)
-def test_default_runs_keep_their_moments(seed):
-    one = spread_cases.case(seed)
-    want = spread_cases.reference(one, SOON[seed])[::5]
-    assert np.abs(moments_of(held(one)) - want).max() < 3e-6
+def test_ten_random_runs_keep_their_moments():
+    """Cases 0 ... 9 as they come, against stored references."""
+    references = spread_references.stored()
+    assert all(judged(seed, *references[seed], 1e-4 if seed in STEEP else 1e-6) for seed in range(10))
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(60))
-def test_random_default_runs_keep_their_moments(seed):
-    """Where a dense reference converges.  A run that ends at the largest number of nodes has to say so."""
-    one = spread_cases.case(seed)
-    run = held(one)
-    want, gap = spread_cases.converged(one)
-    if run.moment_error.values.max() > 1e-6:
-        pytest.xfail(f"no finer nodes: {run.attrs['carried_nodes']}, error about {run.moment_error.values.max():.1e}")
-    if want is None:
-        pytest.skip(f"the reference does not converge ({gap:.0e})")
-    assert np.abs(moments_of(run) - want[::5]).max() < 3e-6
+def test_random_default_runs_keep_their_moments_or_say_so():
+    """All of the 60 at the default moment_tol; how many do is printed, and asserted to be most."""
+    kept = [judged(seed, *spread_references.reference(seed, *spread_references.SHARP)) for seed in range(60)]
+    print(f"{sum(kept)} of {len(kept)} keep their moments within 3 moment_tol, the others say that they do not")
+    assert sum(kept) >= 54
+
+
+@pytest.mark.parametrize(("d", "volume"), [(2, 2 * np.pi), (3, 4 * np.pi)])
+def test_panels_integrate_polynomials(d, volume):
+    for order in (ORDER - 1, ORDER):
+        points, area = Panels.uniform(d, [3000]).rule(order)
+        assert np.abs(area.sum() - volume) < 1e-7
+        second = np.einsum("pn,pni,pnj->ij", area, points, points)
+        assert np.abs(second - volume / d * np.eye(d)).max() < 1e-7
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_panels_are_halved_where_the_flow_is_steep(d):
+    """A step across the first axis: halves gather there, the mass stays, and the error of the sum falls."""
+    panels, errors = Panels.uniform(d, [1000]), []
+    for _ in range(8):
+        found = []
+        for order in (ORDER, ORDER - 1):
+            points, area = panels.rule(order)
+            places = np.zeros((area.size, d))
+            places[:, 0] = np.sign(points[..., 0].ravel() - 0.123)
+            found.append((area.ravel() / area.sum(), places))
+        errors.append(abs(found[0][0] @ found[0][1][:, 0] - (-2 / np.pi * np.arcsin(0.123) if d == 2 else -0.123)))
+        panels = panels.halved(*found, most=20_000)
+    assert errors[-1] < 0.1 * max(errors[:2])
+    widths = panels.boxes[:, 3] - panels.boxes[:, 2]
+    near = np.abs(panels.rule(1)[0][:, 0, 0] - 0.123)
+    assert near[widths == widths.min()].max() < 0.1 < near[widths == widths.max()].max()
+    assert panels.halved(*[(np.ones(panels.size), np.zeros((panels.size, d)))] * 2, most=panels.size) is None
+
+
+def test_panels_go_on_with_a_state():
+    """A resumed run makes the same nodes from the boxes, and splits them the same."""
+    start, law = kneading()
+    density = Density.from_law(start, Sphere(15)).at_level(2)
+    flow = DensityFlow(density.sphere, law, Softmax(3.0), moment_tol=1e-18, refine=True)
+    for _ in range(2):
+        state = flow.advance(flow.start(density), 3)
+        with pytest.raises(NodesTooFew) as caught:
+            flow.observe(state)
+        density = caught.value.finer(density)
+    kept = density_state({name: array.copy() for name, array in flow.start(density).arrays().items()})
+    again = Density.from_law(start, Sphere(15)).at_level(kept.level, kept.panels)
+    assert again.nodes_text == density.nodes_text
+    assert "panels of 5 x 5" in again.nodes_text
+    assert np.array_equal(again.nodes.points, kept.nodes.points)
+    assert np.array_equal(again.nodes.weights, kept.nodes.weights)
+    assert np.array_equal(again.carrying.second().points, kept.second.own.points)
 
 
 def test_files_know_their_areas_and_depths():
