@@ -249,6 +249,7 @@ def test_ten_random_runs_keep_their_moments():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_random_default_runs_keep_their_moments_or_say_so():
     """All of the 60 at the default moment_tol; how many do is printed, and asserted to be most."""
     kept = [judged(seed, *spread_references.reference(seed, *spread_references.SHARP)) for seed in range(60)]
