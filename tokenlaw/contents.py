@@ -218,8 +218,7 @@ def _no_axis(dataset: xr.Dataset, axis: str) -> str:
     if not np.isfinite(values).all() or len(np.unique(values)) < FEWEST[axis]:
         return f"has a coordinate {axis} that must hold at least {FEWEST[axis]} different finite numbers"
     if axis == "lat" and np.abs(values).max() > 90 + 1e-6:
-        span = f"{values.min():g} to {values.max():g}"
-        return f"has a coordinate lat that must lie between -90 and 90 degrees, got {span}"
+        return f"has a lat that must lie between -90 and 90 degrees, got {values.min():g} to {values.max():g}"
     return ""
 
 

@@ -155,7 +155,7 @@ def test_an_index_that_does_not_fit_is_refused(tmp_path):
     names = json.loads(index.read_text())["weight_map"]
     for weight_map, told in (
         (names | {"bert.more": next(iter(names.values()))}, r"tensor bert\.more is not in model-0000"),
-        (names | {"bert.more": "../model.safetensors"}, "weight_map must give the name of a safetensors file in the"),
+        (names | {"bert.more": "../model.safetensors"}, "weight_map must give the name of a safetensors file in"),
         (dict.fromkeys(names, ""), "weight_map must give"),
         (dict.fromkeys(names, ".."), "weight_map must give"),
         (dict(list(names.items())[1:]), r"holds the tensor .*, and model\.safetensors\.index\.json does not name it"),
