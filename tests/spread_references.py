@@ -21,7 +21,7 @@ STORED = Path(__file__).parent / "data" / "spread.json"
 EVERY = 5  # layers from one record to the next
 LATITUDES = 30  # of a product rule at most
 SHARP = 2e-7, 300_000  # moment_tol and number of nodes at most of a run that judges default ones
-STORED_TOL = 1e-6, 100_000  # of the stored ones, which judge runs for moment_tol = 1e-4
+STORED_TOL = 1e-6, 100_000  # of the stored ones (case 2: SHARP), which judge runs for moment_tol = 1e-4
 
 
 def carried(one, lmax=63, **options):
