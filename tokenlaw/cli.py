@@ -1,5 +1,6 @@
 """The command line.  Exit codes: 0 done; 2 bad input; 3 the run stopped on its own; 130 interrupted, resumable."""
 
+import atexit
 import os
 import signal
 import sys
@@ -436,6 +437,15 @@ def _open_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")
 
 
+def _leave(ended: list[int]) -> None:
+    """Keep the exit code of an interrupt: where it came in the middle of `exec`, Python would die of SIGINT."""
+    if ended == [INTERRUPTED]:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(INTERRUPTED)
+
+
 def main() -> None:
     """Entry point of the command `tokenlaw`."""
     _open_streams()
@@ -445,6 +455,8 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN
     ]
     _signals["held"] = True  # until `run` hears them
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # first, and so the last to be called
     sys.unraisablehook = _unraisable
     for number in numbers:
         signal.signal(number, _interrupt)
@@ -455,4 +467,5 @@ def main() -> None:
         _say("interrupted")
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C: everything is said and done
+    ended.append(code)
     sys.exit(code)

@@ -18,6 +18,7 @@ import numpy as np
 
 from particles import checksum, trial
 from tests.faults.runs import COMMANDS, Bench, Tally, one_line, run
+from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER
 
 STORED: dict[str, str] = json.loads((Path(__file__).parents[1] / "data" / "hostile.json").read_text())
 SPACE = 1 << 31  # bytes that a command may ask for beside what it has
@@ -31,14 +32,18 @@ def stored(name: str, path: Path) -> Path:
 
 def readers(bench: Bench, path: Path) -> dict[str, list[object]]:
     """The commands that open a file, and the keys that name one."""
-    run_ = ["simulate", bench.config, "--out", path.with_suffix(".out.nc"), "-q"]
+    with_layers, with_heads = bench.folder / "layers.toml", bench.folder / "heads.toml"
+    if not with_heads.exists():
+        with_layers.write_text(HOMOGENIZED.replace('[heads]\nkind = "gaussian"\n', ""))
+        with_heads.write_text(TRANSFORMER)
+    ends = ["--out", path.with_suffix(".out.nc"), "-q", "--set"]
     return {
         "info": ["info", path],
         "plot": ["plot", path, "--out", path.with_suffix(".png")],
         "report": ["report", path, "--out", path.with_suffix(".html")],
-        "initial.file": [*run_, "--set", f"initial={{kind='tokens',file='{path}'}}"],
-        "layers.file": [*run_, "--set", f"layers={{kind='recorded',file='{path}'}}"],
-        "heads.file": [*run_, "--set", f"heads={{kind='fixed',file='{path}'}}"],
+        "initial.file": ["simulate", bench.config, *ends, f"initial={{kind='tokens',file='{path}'}}"],
+        "layers.file": ["simulate", with_layers, *ends, f"layers={{kind='recorded',file='{path}'}}"],
+        "heads.file": ["simulate", with_heads, *ends, f"heads={{kind='fixed',file='{path}'}}"],
     }
 
 
@@ -55,6 +60,7 @@ def _given(bench: Bench, path: Path, reader: str) -> str:
     if code == 0:
         return "read"
     good = one_line(code, said, (2, 3)) and "not enough memory" not in said[0]
+    good &= path.name in said[0] if said else False  # it was the file that was refused
     return "one line" if good else f"LOSS: {reader}: {code}: {said[-2:]}"
 
 

@@ -76,13 +76,11 @@ def test_the_checksum_of_an_input_is_looked_at_before_the_library_sees_it(tmp_pa
     (tmp_path / "a.nc").write_bytes(data)
     monkeypatch.setattr(netCDF4, "Dataset", lambda *_, **__: pytest.fail("was opened"))
     monkeypatch.setattr(os, "fork", lambda: pytest.fail("was tried"))
-    for key, kind in (("initial", "tokens"), ("layers", "recorded"), ("heads", "fixed"), ("initial", "density")):
-        given = f"{key}={{kind='{kind}',file='a.nc'}}"
-        (tmp_path / "d.toml").write_text(
-            HOMOGENIZED.replace('[heads]\nkind = "gaussian"\n', "") if key == "layers" else HOMOGENIZED
-        )
-        assert call("simulate", "d.toml", "--out", "b.nc", "--set", given) == 2
-        assert "a.nc: is damaged: its checksum is not that of its contents" in capsys.readouterr().err
+    for read in (read_tokens, read_layers, read_heads, read_density, closure_from_file):
+        with pytest.raises(ValueError, match=r"a\.nc: is damaged: its checksum is not that of its contents"):
+            read(tmp_path / "a.nc")
+    assert call("simulate", "c.toml", "--out", "b.nc", "--set", "initial={kind='tokens',file='a.nc'}") == 2
+    assert "a.nc: is damaged: its checksum is not that of its contents" in capsys.readouterr().err
 
 
 def test_a_checksum_does_not_make_a_file_a_good_one(tmp_path):
