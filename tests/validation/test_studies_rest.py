@@ -47,7 +47,7 @@ def test_averages_of_one_form_are_those_of_heads():
 
 def test_one_step_of_the_equation_has_the_mean_and_covariance_of_one_head():
     """Against heads drawn whole: the mean of (T(x) - x), and its covariance, of a chain that normalises."""
-    case = replace(d4.CASE, sigma_v=0.7, eps=0.01, n_heads=1, signs=[])
+    case = replace(d4.CASE, sigma_v=0.7, eps=0.01, n_heads=1)
     size, eps = 40_000, 0.01
     chain = case.run(RNG(2), size, (1,))[1]
     start = np.broadcast_to(case.start, (size, 2, 3))
@@ -66,7 +66,7 @@ def test_controls_have_mean_zero():
 
 
 def test_the_drift_of_normalising_chains_is_seen_and_its_absence_too():
-    case = replace(d4.CASE, eps=1 / 16, n_heads=4, signs=[])
+    case = replace(d4.CASE, eps=1 / 16, n_heads=4)
     found = d4.ratio(case, RNG(6), 5000, batch=2500)
     part = Part("", found.value, found.error, 0.0, 1.0, bias=0.1)
     assert part.verdict == "corrected"
@@ -91,10 +91,10 @@ def test_errors_of_the_ballistic_limit_are_of_first_order():
 
 
 def test_the_mean_of_chains_leaves_the_ballistic_limit_only_with_noise():
-    law = replace(d3.CASE, eps=1 / 16, n_heads=8, signs=[])
+    law = replace(d3.CASE, eps=1 / 16, n_heads=8)
     found = d3.excess(law, RNG(7), 5000, batch=2500)
     assert abs(found.value) > 8 * found.error
-    still = replace(law, sigma_v=0.0, mean_v=np.zeros((3, 3)), signs=[])
+    still = replace(law, sigma_v=0.0, mean_v=np.zeros((3, 3)))
     assert abs(d3.excess(still, RNG(8), 100, batch=50).value) < 1e-12
 
 
