@@ -15,6 +15,8 @@ from particles.interrupts import undisturbed
 
 
 def __getattr__(name: str) -> Any:
+    if name.startswith("__"):  # what is asked of every module: this one is no package, and has no submodules
+        raise AttributeError(name)
     with undisturbed():  # in the middle of an import an interrupt becomes a traceback
         found = getattr(import_module("xarray"), name)
     globals()[name] = found
