@@ -40,33 +40,20 @@ def _whatever_the_backend() -> Iterator[None]:
 
 with _whatever_the_backend():
     import matplotlib as mpl
-    from matplotlib import colormaps
-    from matplotlib.axes import Axes
+    from matplotlib import colormaps as colormaps
+    from matplotlib.axes import Axes as Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Colormap, LogNorm, Normalize, PowerNorm, to_hex
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Circle
-    from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
-
-__all__ = [
-    "Axes",
-    "Circle",
-    "Colormap",
-    "Figure",
-    "LogNorm",
-    "MaxNLocator",
-    "Normalize",
-    "NullFormatter",
-    "PowerNorm",
-    "ScalarMappable",
-    "StrMethodFormatter",
-    "colormaps",
-    "new_figure",
-    "own_style",
-    "to_hex",
-    "written",
-]
+    from matplotlib.cm import ScalarMappable as ScalarMappable
+    from matplotlib.colors import Colormap as Colormap
+    from matplotlib.colors import LogNorm as LogNorm
+    from matplotlib.colors import Normalize as Normalize
+    from matplotlib.colors import PowerNorm as PowerNorm
+    from matplotlib.colors import to_hex as to_hex
+    from matplotlib.figure import Figure as Figure
+    from matplotlib.patches import Circle as Circle
+    from matplotlib.ticker import MaxNLocator as MaxNLocator
+    from matplotlib.ticker import NullFormatter as NullFormatter
+    from matplotlib.ticker import StrMethodFormatter as StrMethodFormatter
 
 
 @contextmanager
