@@ -12,12 +12,14 @@ from importlib import import_module
 from typing import Any
 
 from particles.interrupts import undisturbed
+from particles.parallel import FILES
 
 
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):  # what is asked of every module: this one is no package, and has no submodules
         raise AttributeError(name)
-    with undisturbed():  # in the middle of an import an interrupt becomes a traceback
+    # In the middle of an import an interrupt becomes a traceback, and a fork, which waits for FILES, a lock for ever.
+    with FILES, undisturbed():
         found = getattr(import_module("xarray"), name)
     globals()[name] = found
     return found
