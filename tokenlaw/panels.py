@@ -227,18 +227,21 @@ def pairs(axes: Axes, tokens: list[Array], labels: list[str], unit: bool) -> Non
     low, high = (-1.0, 1.0) if unit else (min(v.min() for v in values), max(v.max() for v in values))
     if not high > low:
         low, high = low - 0.5, high + 0.5
+    found: list[Array] = []
     for sample, label, color in zip(values, labels, (GREY, BLUE), strict=False):
         counts, edges = np.histogram(np.clip(sample, low, high), bins=60, range=(low, high))
         share = counts / counts.sum()
+        found.append(share[share > 0])
         axes.stairs(share, edges, fill=True, color=color, alpha=0.25)
         axes.stairs(share, edges, color=color, linewidth=1.2, label=label)
-    axes.set_yscale("log")
+    wide = np.ptp(np.log10(np.concatenate(found))) > 1  # below a decade a logarithmic axis has labels at every tick
+    axes.set_yscale("log" if wide else "linear")
     axes.set_xlim(low, high)
     axes.set_xlabel(r"pairwise overlap  $\langle x_i, x_j \rangle$  (1)")
     axes.set_ylabel("share of pairs in a bin (1)")
     axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
     low_share, high_share = axes.get_ylim()
-    axes.set_ylim(low_share, high_share * (high_share / low_share) ** 0.2)
+    axes.set_ylim(low_share, high_share * ((high_share / low_share) ** 0.2 if wide else 1.15))
     axes.legend(loc="upper center", frameon=False, ncols=2)
 
 
