@@ -16,7 +16,7 @@ from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, laye
 from tokenlaw import plots
 from tokenlaw.predict import answer, map_figure
 from tokenlaw.study_plots import draw
-from validation.verdict import Figure, Series
+from validation import Figure, Series
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = {
@@ -30,7 +30,7 @@ DRAWN = """
 import sys, warnings
 from tokenlaw import cli, plots
 from tokenlaw.study_plots import draw
-from validation.verdict import Figure, Series
+from validation import Figure, Series
 warnings.simplefilter("error")
 assert cli.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
 assert cli.run(["report", "run.nc", "--out", sys.argv[1] + "run.html"]) == 0
