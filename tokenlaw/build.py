@@ -65,8 +65,8 @@ from particles.retraction import RETRACTIONS, Retraction
 from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
 from spde.carried import auto_size
 from spde.choice import auto_field
+from spde.choose import SPHERES
 from spde.density_files import read_density
-from spde.domain import SPHERES
 from spde.field_choice import SPECTRAL
 from spde.solver import diffuses
 from tokenlaw import config, config_models
