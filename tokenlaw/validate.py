@@ -15,7 +15,7 @@ from tokenlaw import plots
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 from tokenlaw.study_plots import draw
-from tokenlaw.tables import Table, tell
+from tokenlaw.tables import Table
 from validation.claims import CLAIMS, Claim
 from validation.verdict import Findings, Verdict
 
@@ -32,13 +32,13 @@ def chosen(names: Iterable[str]) -> list[Claim]:
     return [CLAIMS[name] for name in wanted]
 
 
-def tell_claims(claims: Iterable[Claim]) -> None:
-    """Print claims as a table."""
+def claims_table(claims: Iterable[Claim]) -> Table:
+    """What claims say, and where."""
     rows = []
     for claim in claims:
         text = f"{claim.title}: {claim.text}." + (f" Derived here: {claim.correction}." if claim.correction else "")
         rows.append((claim.name, text, f"  ({claim.source})"))
-    tell([Table(("<4", "", ""), tuple(rows), ("", "claim", "  (source)"))])
+    return Table(("<4", "", ""), tuple(rows), ("", "claim", "  (source)"))
 
 
 def execute(
