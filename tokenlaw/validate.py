@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from particles.output import make_folder, versions, whole
+from particles.trial import BROKEN
 from tokenlaw import plots
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
@@ -91,7 +92,7 @@ def _earlier(path: Path) -> Results:
         results = {name: entry for name, entry in found.items() if name in CLAIMS}
         page(results), claims_page(results)  # what they show is there, and is what it should be
         return results
-    except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
+    except BROKEN:
         raise ConfigError(f"--out {path.parent}: {path.name} there is not a results file of tokenlaw") from None
 
 

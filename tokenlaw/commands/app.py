@@ -82,15 +82,11 @@ def _ending(error: Exception) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return BAD_INPUT, f"error: not enough memory: {error}"
 
-    from particles.arrays import SolverError
-    from particles.output import WriteError
+    from particles.arrays import RunError
+    from particles.run_files import WriteError
 
-    if isinstance(error, SolverError) or (isinstance(error, WriteError) and error.begun):
+    if isinstance(error, RunError) or (isinstance(error, WriteError) and error.begun):
         return STOPPED, f"stopped: {error}"
-    if type(error).__name__ in ("TransportError", "EnsembleError"):
-        return STOPPED, f"stopped: {error}"
-    if isinstance(error, RuntimeError) and str(error).startswith("NetCDF: "):  # a chunk that fails its Fletcher sum
-        return BAD_INPUT, f"error: an input file is damaged and cannot be read ({error})"
     if isinstance(error, ValueError | TypeError | OSError):
         return BAD_INPUT, f"error: {error}"
     raise error
