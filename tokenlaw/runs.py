@@ -9,13 +9,13 @@ from typing import Any
 import xarray as xr
 
 from particles import Recorder, record
-from particles import output as records
 from particles.interrupts import undisturbed
 from particles.layer_files import write_layers
 from particles.long_steps import telling_long_steps
 from particles.parallel import one_blas_thread
+from particles.placing import whole
 from particles.residual import start_points
-from particles.run_files import recover
+from particles.run_files import recover, writing
 from particles.simulate import (
     Progress,
     State,
@@ -260,11 +260,8 @@ def record_layers(experiment: Experiment, path: Path) -> None:
         recorded = record(experiment.law, n_steps, experiment.configuration.model.beta)
     except ValueError as error:
         raise ConfigError(f"--record-layers {path}: {error}") from None
-    try:
-        with records.whole(path) as part:
-            write_layers(recorded, part)
-    except (OSError, RuntimeError) as error:
-        raise records.WriteError(path, error, begun=False) from error
+    with writing(path), whole(path) as part:
+        write_layers(recorded, part)
 
 
 def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:

@@ -20,6 +20,8 @@ import ot
 from scipy.sparse import coo_matrix
 from scipy.spatial.distance import cdist
 
+from particles.arrays import RunError
+
 __all__ = [
     "Transport",
     "TransportError",
@@ -42,7 +44,7 @@ _CERTIFIED = 1e-11  # gap, in units of the largest cost, at which the sparse opt
 _REFUSED = 1e-9  # gap, in the same units, above which no answer is given
 
 
-class TransportError(RuntimeError):
+class TransportError(RunError):
     """The solver stopped before the optimum, or its answer fails its own certificate."""
 
 
