@@ -1,6 +1,6 @@
 """What a transformer becomes for infinitely many tokens: densities on S^2 and S^1, and the equation they solve."""
 
-import spde.own  # noqa: F401
+import spde.own
 from spde.annealed import anneal, two_point
 from spde.circle import Circle
 from spde.circle_field import CircleField

@@ -16,8 +16,8 @@ from tokenlaw import memory, runs
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.observables import NESTED, Observable
-from validation.compare import CompareState, Comparison
-from validation.wasserstein import MAX_POINTS
+from validation import CompareState, Comparison
+from validation.distances import MAX_POINTS
 
 SAME_PATH = (
     "solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "layers.refine", "heads.sigma", "output.",

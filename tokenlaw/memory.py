@@ -17,7 +17,7 @@ from spde.carried import SHARED
 from spde.domain import SPHERES
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.config_models import SmoothHeads
-from validation.wasserstein import MAX_POINTS
+from validation.distances import MAX_POINTS
 
 if TYPE_CHECKING:
     from tokenlaw.build import Experiment

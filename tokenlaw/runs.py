@@ -35,8 +35,8 @@ from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 from tokenlaw.resume import begun_with, input_sums, records_to_keep, restored, resumable
-from validation.compare import CompareState, Comparison, compare_state, distance_steps
-from validation.wasserstein import MAX_POINTS
+from validation import CompareState, Comparison, compare_state, distance_steps
+from validation.distances import MAX_POINTS
 
 TITLES = {
     "solve": "conditional token law",

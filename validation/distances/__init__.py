@@ -1,0 +1,24 @@
+"""Distances between measures: exact transport, and what is cheaper or compares laws of random measures."""
+
+from validation.distances.approximate import (
+    Nested,
+    coefficients_of,
+    nested,
+    sampling_floor,
+    sinkhorn_divergence,
+    sliced_w2,
+    sobolev,
+    sobolev_floor,
+    sobolev_tail,
+)
+from validation.distances.exact import (
+    MAX_POINTS,
+    Transport,
+    TransportError,
+    chordal,
+    geodesic,
+    transport,
+    w1_geodesic,
+    w2_chordal,
+    wasserstein,
+)
