@@ -1,6 +1,6 @@
 """How close finite transformers and their limit are: distances and comparisons on the same layers."""
 
-from validation.compare import CompareState, Comparison, compare, compare_state, distance_steps
+from validation.compare import PairFlow, PairState, distance_steps
 from validation.wasserstein import (
     Transport,
     TransportError,
@@ -13,13 +13,11 @@ from validation.wasserstein import (
 )
 
 __all__ = [
-    "CompareState",
-    "Comparison",
+    "PairFlow",
+    "PairState",
     "Transport",
     "TransportError",
     "chordal",
-    "compare",
-    "compare_state",
     "distance_steps",
     "geodesic",
     "transport",
