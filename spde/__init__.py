@@ -1,6 +1,6 @@
 """What a transformer becomes for infinitely many tokens: densities on S^2 and S^1, and the equation they solve."""
 
-import spde.own
+import spde.own  # noqa: F401
 from spde.annealed import anneal, two_point
 from spde.choose import unit_sphere
 from spde.circle import Circle

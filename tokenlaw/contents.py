@@ -16,6 +16,7 @@ import xarray as xr
 
 from particles.memory import NUMBER, refuse_beyond
 from particles.output import without_realization
+from particles.trial import BROKEN, damaged
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +49,6 @@ LARGE = {"density", "tokens", "radius", "node_log_density", "mixing", "query_key
 OLD_NAMES = {"spectral_tail": "tail"}
 FEWEST = {"lat": 2, "lon": 3}  # places between which a density can be drawn
 IN_MEMORY = 3  # copies of a variable while it is read: as it is, in double precision, drawn
-BROKEN = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)
 
 
 class NoUse(ValueError):
@@ -176,8 +176,8 @@ def read(name: str, variable: xr.Variable) -> Array:
         with np.errstate(all="ignore"):
             return np.asarray(variable.values, dtype=np.float64)
     except BROKEN as error:
-        if isinstance(error, RuntimeError) and str(error).startswith("NetCDF: "):
-            raise  # a damaged chunk: said by who opened the file
+        if damaged(error):
+            raise  # said by who opened the file
         raise ValueError(f"variable {name} cannot be read ({type(error).__name__})") from None
 
 

@@ -1,6 +1,5 @@
 """Files of runs: opened with one clear line on failure, and told in a few lines."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from particles.input_files import open_input
 from particles.output import without_realization
-from particles.parallel import FILES
-from particles.trial import BROKEN, examine
 from tokenlaw.contents import DEPTH, OLD_NAMES, read
 from tokenlaw.tables import Table
 
@@ -43,34 +41,9 @@ WORTH_TELLING = (
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file, a member's as if of a single run; ValueError where it, or something in it, cannot be read."""
-    with FILES, _opened(path) as dataset:
-        yield dataset
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[xr.Dataset]:
-    try:
-        examine(path)
-        dataset = _decoded(path)
-    except BROKEN as error:
-        if str(error).startswith(f"{path}: "):
-            raise
-        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    try:
-        with dataset:
-            yield without_realization(dataset)
-    except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
-        if not str(error).startswith("NetCDF: "):
-            raise
-        raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
-
-
-def _decoded(path: Path) -> xr.Dataset:
-    """Numbers stay numbers: units such as "days since 2000" make no dates of them."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, decode_coords=False)
+    """Open a NetCDF file as `open_input` does, a member's as if of a single run."""
+    with open_input(path) as dataset:
+        yield without_realization(dataset)
 
 
 def describe_encoder(path: Path) -> list[str | Table]:

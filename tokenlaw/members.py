@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple
 import dask
 
 from particles import netcdf
+from particles.arrays import RunError
 from particles.output import versions
+from particles.trial import BROKEN
 from tokenlaw import config, locks, memory, resume, runs
 from tokenlaw.build import build
 from tokenlaw.config import ConfigError
@@ -172,7 +174,7 @@ def complete(path: Path, member: Member) -> bool:
             if file.getncattr("configuration") != member.configuration:
                 return False
             last = int(file.variables["step"][-1])
-    except (OSError, RuntimeError, AttributeError, KeyError, IndexError):
+    except BROKEN:
         return False
     return last == build(config.load_text(member.configuration)).plan.n_steps
 
@@ -270,7 +272,7 @@ def run_member(task: Task) -> Outcome:
         except Stopped:
             raise
         except Exception as reason:  # whatever it is, the others go on and the index says so
-            known = isinstance(reason, ValueError | OSError) or type(reason).__name__ == "SolverError"
+            known = isinstance(reason, ValueError | OSError | RunError)
             error = " ".join((str(reason) if known else f"{type(reason).__name__}: {reason}").split())
     notes = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
     return Outcome(error, time.monotonic() - begin, tuple(notes))

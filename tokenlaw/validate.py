@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from particles.output import make_folder, versions, whole
+from particles.trial import BROKEN
 from tokenlaw import plots
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 from tokenlaw.study_plots import draw
-from tokenlaw.tables import Table, tell
+from tokenlaw.tables import Table
 from validation import CLAIMS, Claim, Findings, Verdict
 
 Results = dict[str, dict[str, Any]]
@@ -31,13 +32,13 @@ def chosen(names: Iterable[str]) -> list[Claim]:
     return [CLAIMS[name] for name in wanted]
 
 
-def tell_claims(claims: Iterable[Claim]) -> None:
-    """Print claims as a table."""
+def claims_table(claims: Iterable[Claim]) -> Table:
+    """What claims say, and where."""
     rows = []
     for claim in claims:
         text = f"{claim.title}: {claim.text}." + (f" Derived here: {claim.correction}." if claim.correction else "")
         rows.append((claim.name, text, f"  ({claim.source})"))
-    tell([Table(("<4", "", ""), tuple(rows), ("", "claim", "  (source)"))])
+    return Table(("<4", "", ""), tuple(rows), ("", "claim", "  (source)"))
 
 
 def execute(
@@ -90,7 +91,7 @@ def _earlier(path: Path) -> Results:
         results = {name: entry for name, entry in found.items() if name in CLAIMS}
         page(results), claims_page(results)  # what they show is there, and is what it should be
         return results
-    except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
+    except BROKEN:
         raise ConfigError(f"--out {path.parent}: {path.name} there is not a results file of tokenlaw") from None
 
 

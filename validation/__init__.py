@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from validation.compare import CompareState, Comparison, compare, compare_state, distance_steps
+from validation.compare import PairFlow, PairState, distance_steps
 from validation.distances import (
     Transport,
     TransportError,
@@ -26,3 +26,8 @@ else:
 
             return CLAIMS
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+__all__ = [
+    "CLAIMS", "Claim", "Figure", "Findings", "PairFlow", "PairState", "Part", "Series", "Transport", "TransportError",
+    "Verdict", "chordal", "distance_steps", "geodesic", "transport", "w1_geodesic", "w2_chordal", "wasserstein",
+]  # fmt: skip

@@ -28,14 +28,15 @@ HOSTILE = {
 }  # fmt: skip
 DRAWN = """
 import sys, warnings
-from tokenlaw import cli, plots
+from tokenlaw import plots
+from tokenlaw.commands import app
 from tokenlaw.study_plots import draw
 from validation import Figure, Series
 warnings.simplefilter("error")
-assert cli.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
-assert cli.run(["report", "run.nc", "--out", sys.argv[1] + "run.html"]) == 0
+assert app.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
+assert app.run(["report", "run.nc", "--out", sys.argv[1] + "run.html"]) == 0
 words = "--d-model 8 --heads 2 --layers 3 --context 6 --out".split()
-assert cli.run(["predict", *words, sys.argv[1] + "course.png"]) == 0
+assert app.run(["predict", *words, sys.argv[1] + "course.png"]) == 0
 plots.save(draw(Figure("x", "y", (Series("one", [1, 2], [3, 4], [1, 1]),)), "title"), sys.argv[1] + "study.png")
 """
 

@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 
 from particles.reduced import Simplex
-from tokenlaw import cli, theory
+from tokenlaw import theory
+from tokenlaw.commands import app
 from tokenlaw.theory_arguments import REQUIRED, Argument, File, Real, Whole, Word, read_arguments
 
 KEYS = {  # fixed: scripts depend on them
@@ -28,7 +29,7 @@ KEYS = {  # fixed: scripts depend on them
 
 def asked(capsys, *words):
     """Result of a command with --json."""
-    assert cli.run(["theory", *words, "--json"]) == 0
+    assert app.run(["theory", *words, "--json"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.count("\n") == 1
@@ -37,7 +38,7 @@ def asked(capsys, *words):
 
 def refused(capsys, *words):
     """The line of a refusal."""
-    assert cli.run(["theory", *words]) == 2
+    assert app.run(["theory", *words]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
@@ -90,12 +91,12 @@ def test_simplex_says_its_error(capsys):
 
 def test_what_is_infinite_is_null_in_json_and_inf_in_text(capsys):
     assert asked(capsys, "low-temperature", "d=16", "head_dim=2") == {"kappa": 5.5, "exponent": None}
-    assert cli.run(["theory", "low-temperature", "d=16", "head_dim=2"]) == 0
+    assert app.run(["theory", "low-temperature", "d=16", "head_dim=2"]) == 0
     assert "exponent  inf" in capsys.readouterr().out
 
 
 def test_text_has_every_key_with_its_meaning(capsys):
-    assert cli.run(["theory", "values-only", "d=3", "beta=1", "u0=0"]) == 0
+    assert app.run(["theory", "values-only", "d=3", "beta=1", "u0=0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     for line, (key, meaning) in zip(lines, theory.ENTRIES["values-only"].results.items(), strict=True):
@@ -114,7 +115,7 @@ def test_names_and_keys_are_the_fixed_ones():
 
 
 def test_list_explains_every_entry(capsys):
-    assert cli.run(["theory", "--list"]) == 0
+    assert app.run(["theory", "--list"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for entry in theory.ENTRIES.values():
         assert f"{entry.name} {entry.summary}" in text
@@ -122,14 +123,14 @@ def test_list_explains_every_entry(capsys):
         assert all(f"-> {key}" in text for key in entry.results)
     assert "default d^-1/2" in text
     assert "default 0" in text
-    assert cli.run(["theory", "cosine-lemma", "--list"]) == 0
+    assert app.run(["theory", "cosine-lemma", "--list"]) == 0
     text = capsys.readouterr().out
     assert "-> two_factor" in text
     assert "simplex" not in text
 
 
 def test_list_is_there_for_programs_too(capsys):
-    assert cli.run(["theory", "--list", "--json"]) == 0
+    assert app.run(["theory", "--list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert list(listed) == list(theory.ENTRIES)
     sigma = listed["mlp-kernel"]["arguments"]["sigma_r"]
@@ -192,7 +193,7 @@ def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_pat
     found = asked(capsys, "mean", f"file={tmp_path}/numbers.txt", "power=2")
     assert found == {"mean": 41 / 3, "values": [1, 4, 36, None], "name": "one", "none": None}
     assert 'file must be the name of an existing file, got "nowhere"' in refused(capsys, "mean", "file=nowhere")
-    assert cli.run(["theory", "mean", "--list"]) == 0
+    assert app.run(["theory", "mean", "--list"]) == 0
     assert "default one" in capsys.readouterr().out
 
 
@@ -226,9 +227,9 @@ def test_equal_signs_belong_to_the_value_and_reals_may_be_unbounded():
 
 def test_explaining_needs_no_numerical_package():
     code = (
-        "import sys; from tokenlaw import cli; code = cli.run(['theory', '--list', '--json']); "
+        "import sys; from tokenlaw.commands import app; code = app.run(['theory', '--list', '--json']); "
         "sys.exit(code or any(name in sys.modules for name in ('numpy', 'scipy', 'particles', 'rich.table')))"
     )
-    home = Path(cli.__file__).parents[1]
+    home = Path(app.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=home)
     assert done.returncode == 0, done.stderr

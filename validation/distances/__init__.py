@@ -14,7 +14,6 @@ from validation.distances.approximate import (
 from validation.distances.exact import (
     MAX_POINTS,
     Transport,
-    TransportError,
     chordal,
     geodesic,
     transport,
@@ -22,3 +21,10 @@ from validation.distances.exact import (
     w2_chordal,
     wasserstein,
 )
+from validation.distances.simplex import TransportError
+
+__all__ = [
+    "MAX_POINTS", "Nested", "Transport", "TransportError", "chordal", "coefficients_of", "geodesic", "nested",
+    "sampling_floor", "sinkhorn_divergence", "sliced_w2", "sobolev", "sobolev_floor", "sobolev_tail", "transport",
+    "w1_geodesic", "w2_chordal", "wasserstein",
+]  # fmt: skip

@@ -19,7 +19,8 @@ from scipy.optimize import linear_sum_assignment
 from particles.arrays import Array
 from particles.harmonics import Coefficients, adjoint_at, degree_of, power, resize
 from particles.tokens import Measure
-from validation.distances.exact import TransportError, chordal, transport, w2_chordal
+from validation.distances.exact import chordal, transport, w2_chordal
+from validation.distances.simplex import TransportError
 from validation.estimates import Estimate, replica_mean
 
 Sampler = Callable[[np.random.Generator, int], Array]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import ot
 from scipy.sparse import coo_matrix
 
-from particles.arrays import Array
+from particles.arrays import Array, RunError
 
 _DENSE_BELOW = 256  # sides up to this length: the dense problem is as fast as any start
 _NEIGHBOURS = 32  # edges a point in the sparse problem
@@ -17,7 +17,7 @@ _CERTIFIED = 1e-11  # gap, in units of the largest cost, at which the sparse opt
 REFUSED = 1e-9  # gap, in the same units, above which no answer is given
 
 
-class TransportError(RuntimeError):
+class TransportError(RunError):
     """The solver stopped before the optimum, or its answer fails its own certificate."""
 
 

@@ -20,3 +20,10 @@ from validation.estimates.statistics import (
     slope,
     until,
 )
+
+__all__ = [
+    "Coupled", "Estimate", "Expectation", "LevelSum", "Line", "Measured", "Order", "Slope", "TokenLevels",
+    "allocation", "antithetic_mean", "believed", "bias_of", "columns", "common_part", "control_mean", "figure",
+    "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "parabola_zero", "plain",
+    "replica_mean", "root_mean", "same_law", "share", "slope", "squares", "until",
+]  # fmt: skip

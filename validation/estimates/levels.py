@@ -11,7 +11,7 @@ import numpy as np
 from particles import Attention, Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise
 from particles.arrays import Array
 from particles.randomness import Stream
-from particles.simulate import TokenState, advance_tokens
+from particles.simulate import TokenFlow, TokenState
 from validation.estimates.multilevel import MOST_LEVELS
 
 
@@ -85,5 +85,5 @@ class TokenLevels:
 
     def _end(self, law: Homogenized, points: Array, steps: int) -> float:
         state = TokenState(0, points, np.full(len(points), 1 / len(points)))
-        end = advance_tokens(state, steps, law=law, attention=self.attention, field=self.factory)
+        end = TokenFlow(law, self.attention, self.factory).advance(state, steps)
         return float(self.observable(Cloud(end.points, end.weights)))

@@ -13,7 +13,7 @@ from particles.arrays import Array
 from particles.attention import FieldFactory
 from particles.harmonics import Coefficients
 from particles.quadrature import gauss_grid
-from particles.simulate import TokenState, advance_tokens
+from particles.simulate import TokenFlow, TokenState
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere
 from validation.distances import coefficients_of, sobolev, w2_chordal
 from validation.estimates import Slope, slope
@@ -95,7 +95,7 @@ def push(tokens: Tokens, seed: int, steps: tuple[int, ...]) -> list[Array]:
     """Tokens on the same layers, at each of the steps."""
     state, found = TokenState(0, tokens.points, tokens.weights), []
     for step in steps:
-        state = advance_tokens(state, step, law=law(seed), attention=ATTENTION, field=_field(len(tokens)))
+        state = TokenFlow(law(seed), ATTENTION, _field(len(tokens))).advance(state, step)
         found.append(state.points)
     return found
 
