@@ -169,12 +169,21 @@ def config_(
     file: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="check this file and print it whole")] = None,
 ) -> None:
     """Print the default configuration, or check one and print it with every default filled in."""
-    from tokenlaw.config import defaults_text as text
-    from tokenlaw.config import dumps, load
-
     if defaults == (file is not None):
         raise ValueError("config: give either --defaults or a CONFIG file")
-    typer.echo((text() if file is None else dumps(load(file))).rstrip("\n"))
+    with _held():
+        from tokenlaw.config import defaults_text, dumps, load
+
+    if file is None:
+        with _held():
+            text = defaults_text()  # with names from the tables of objects
+    else:
+        c = load(file)
+        with _heavy("dask"):
+            from tokenlaw.build import build
+
+            text = dumps(build(c).configuration)
+    typer.echo(text.rstrip("\n"))
 
 
 @app.command()
