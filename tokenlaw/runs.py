@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from particles import Recorder, record
+from particles import Empirical, Recorder, record
 from particles.interrupts import undisturbed
 from particles.layer_files import write_layers
 from particles.long_steps import telling_long_steps
@@ -155,7 +155,7 @@ def execute(
     ------
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
-    memory.refuse_run(command, experiment, layers)
+    refuse_run(command, experiment, layers)
     with locked(out, *([] if layers is None else [layers])):
         with undisturbed():
             old = resumable(command, experiment, out) if resume and out.exists() else None
@@ -238,6 +238,19 @@ def begun_again(start: Any, said: Said) -> Any:
 
 def _advanced(job: Job, progress: Progress | None, now: Any, until: int) -> Any:
     return job.advance(now, until, progress)
+
+
+def needs(command: str, experiment: Experiment, layers: Path | None = None) -> list[memory.Term]:
+    """What a run needs of memory; `layers`: file that its layers are to be recorded in."""
+    c, initial, plan = experiment.configuration, experiment.initial, experiment.plan
+    n_tokens = len(initial.tokens) if isinstance(initial, Empirical) else None
+    found = memory.terms(command, c, n_tokens, len(plan.save_steps))
+    return found if layers is None else [*found, *memory.record_terms(c, plan.n_steps)]
+
+
+def refuse_run(command: str, experiment: Experiment, layers: Path | None = None) -> None:
+    """ConfigError where a run does not fit into the memory that is there."""
+    memory.refuse_too_large(needs(command, experiment, layers))
 
 
 def may_refine(command: str, experiment: Experiment, realization: int | None) -> bool:
