@@ -1,5 +1,6 @@
 """The unit sphere of a dimension."""
 
+from particles.errors import ArgumentError
 from spde.circle import Circle
 from spde.domain import Domain
 from spde.sphere import Sphere
@@ -17,5 +18,5 @@ def unit_sphere(d: int, lmax: int, backend: str | None = None) -> Domain:
     ((96,), (48, 96))
     """
     if d not in SPHERES:
-        raise ValueError(f"densities need d = 2 or d = 3, got d = {d}")
+        raise ArgumentError("d", d, "be 2 or 3 for densities")
     return SPHERES[d](lmax, backend)

@@ -8,10 +8,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count
 from particles.harmonics import Coefficients
 
 MIN_DEGREE, MAX_DEGREE = 2, 1023
+
+
+def check_degree(lmax: int) -> None:
+    """Refuse what is no largest degree of a grid."""
+    check_count(lmax, "lmax", MIN_DEGREE, MAX_DEGREE)
 
 
 class Domain(ABC):
@@ -43,10 +48,7 @@ class Domain(ABC):
     weights: Array
 
     def __init__(self, lmax: int, backend: str | None = None) -> None:
-        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
-            raise TypeError(f"lmax must be an integer, got {lmax!r}")
-        if not MIN_DEGREE <= lmax <= MAX_DEGREE:
-            raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
+        check_degree(lmax)
         if backend not in (None, *self.backends):
             allowed = " or ".join(f'"{name}"' for name in self.backends)
             raise ValueError(f"backend must be {allowed}, got {backend!r}")

@@ -11,9 +11,10 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from particles import output
-from particles.arrays import Array, SolverError, as_array
+from particles.arrays import Array, SolverError, as_array, check_tolerance
 from particles.attention import Attention, FieldFactory, field_of
 from particles.characteristics import Characteristics, tangent_move
+from particles.errors import ArgumentError
 from particles.given import check_kernel
 from particles.layers import Layer, LayerLaw
 from particles.private import Diffusion, WithPrivateNoise, parted
@@ -72,14 +73,13 @@ class DensityFlow(Flow[DensityState]):
             raise ValueError(
                 f"densities live on {known}; the density has d = {self.sphere.d}, the layers have d = {self.law.d}"
             )
-        if not self.moment_tol > 0:
-            raise ValueError(f"moment_tol must be positive, got {self.moment_tol}")
+        check_tolerance(self.moment_tol, "moment_tol")
         if self._diffuses and self.remap_every != 1:
-            raise ValueError(f"remap_every must be 1 with private noise, got {self.remap_every}")
+            raise ArgumentError("remap_every", self.remap_every, "be 1 with private noise")
         if self._diffuses and self.characteristics:
-            raise ValueError("characteristics follow a flow, and private noise has none: choose one of the two")
+            raise ArgumentError("characteristics", True, "be False with private noise, which has no flow to follow")
         if isinstance(self.law, PreNorm):
-            raise ValueError("layers of a residual stream (PreNorm) move no density: directions are not Markov")
+            raise ArgumentError("law", "PreNorm", "be no residual stream for a density: directions are not Markov")
 
     @property
     def _diffuses(self) -> bool:
@@ -92,7 +92,7 @@ class DensityFlow(Flow[DensityState]):
         along = None
         if self.characteristics:
             if density.node_log_density is None:
-                raise ValueError("characteristics need an initial density; tokens as the initial density have none")
+                raise ArgumentError("characteristics", True, "be False where tokens are the initial density")
             along = Characteristics.start(density.nodes.points, density.node_log_density)
         if self._diffuses:
             nodes, second = first_nodes(density, self.carried)

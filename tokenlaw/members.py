@@ -18,7 +18,7 @@ from particles import netcdf
 from particles.arrays import RunError
 from particles.output import versions
 from particles.trial import BROKEN
-from tokenlaw import config, locks, memory, resume, runs
+from tokenlaw import config, locks, resume, runs
 from tokenlaw.build import build
 from tokenlaw.config import ConfigError
 from tokenlaw.config_io import show, write_value
@@ -152,7 +152,7 @@ def plan(
             first = config.load(path, assigned)
             experiment = build(first)
             if not elsewhere:
-                memory.refuse_run(command, experiment)
+                runs.refuse_run(command, experiment)
             job = runs.JOBS[command](experiment)
         except ConfigError as error:
             words = ", ".join(f"{key}={show(value)}" for key, value in point.items())
@@ -160,9 +160,10 @@ def plan(
         inputs = resume.input_sums(experiment)
         notes |= dict.fromkeys((*experiment.plan.notes, *job.notes))
         where = f"{folder(point, number)}/" if point else ""
-        need = sum(term.need for term in memory.run_terms(command, experiment))
+        need = sum(term.need for term in runs.needs(command, experiment))
         for member in range(first.noise.member, first.noise.member + members):
             c = config.load(path, [*assigned, f"noise.member={member}"])
+            c = c.model_copy(update={"heads": experiment.configuration.heads})  # with the numbers of its defaults
             found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), inputs, need))
     return found, tuple(notes)
 

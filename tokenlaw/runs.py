@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from particles import Recorder, record
+from particles import Empirical, Recorder, record
 from particles.interrupts import undisturbed
 from particles.layer_files import write_layers
 from particles.long_steps import telling_long_steps
@@ -94,7 +94,7 @@ def execute(
     ------
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
-    memory.refuse_run(command, experiment, layers)
+    refuse_run(command, experiment, layers)
     with locked(out, *([] if layers is None else [layers])):
         with undisturbed():
             old = resumable(command, experiment, out) if resume and out.exists() else None
@@ -119,6 +119,19 @@ def execute(
             tell(f"{out}: complete, ends at {at}" if complete else f"{out}: going on from {at}")
         begun = None if old is None else job.start
         job.flow.run(state, experiment.plan.save_steps, recorder, progress, start=begun, tell=tell)
+
+
+def needs(command: str, experiment: Experiment, layers: Path | None = None) -> list[memory.Term]:
+    """What a run needs of memory; `layers`: file that its layers are to be recorded in."""
+    c, initial, plan = experiment.configuration, experiment.initial, experiment.plan
+    n_tokens = len(initial.tokens) if isinstance(initial, Empirical) else None
+    found = memory.terms(command, c, n_tokens, len(plan.save_steps))
+    return found if layers is None else [*found, *memory.record_terms(c, plan.n_steps)]
+
+
+def refuse_run(command: str, experiment: Experiment, layers: Path | None = None) -> None:
+    """ConfigError where a run does not fit into the memory that is there."""
+    memory.refuse_too_large(needs(command, experiment, layers))
 
 
 def may_refine(command: str, experiment: Experiment, realization: int | None) -> bool:

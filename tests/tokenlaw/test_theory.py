@@ -5,15 +5,17 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
 import xarray as xr
+from annotated_types import Interval
 
 from particles.reduced import Simplex
 from tokenlaw import theory
 from tokenlaw.commands import app
-from tokenlaw.theory_arguments import REQUIRED, Argument, File, Real, Whole, Word, read_arguments
+from tokenlaw.theory_arguments import REQUIRED, arguments_of, read_arguments
 
 KEYS = {  # fixed: scripts depend on them
     "values-only": (["d", "beta", "u0"], ["critical_beta", "antipodal_probability"]),
@@ -178,14 +180,16 @@ def test_refusals_are_one_line(capsys, words, text):
 def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_path):
     """What another entry needs: the object in the table, nothing else."""
 
-    def mean(file: Path, power: int, kind: str):
+    def mean(
+        file: Annotated[Path, "numbers"],
+        power: Annotated[int, Interval(ge=1), "exponent"] = 1,
+        kind: Annotated[Literal["one", "two"], "kind"] = "one",
+    ):
         values = [float(line) ** power for line in file.read_text(encoding="utf-8").split()]
         return {"mean": sum(values) / len(values), "values": [*values, math.inf], "name": kind, "none": math.nan}
 
     entry = theory.Entry(
         "mean", "Mean of the numbers in a file.",
-        (Argument("file", "numbers", File()), Argument("power", "exponent", Whole(1), 1),
-         Argument("kind", "kind", Word(("one", "two")), "one")),
         {"mean": "their mean", "values": "all", "name": "kind", "none": "nothing"}, "arithmetic", mean,
     )  # fmt: skip
     monkeypatch.setattr(theory, "ENTRIES", {**theory.ENTRIES, "mean": entry})
@@ -219,7 +223,10 @@ def test_gaussian_closures_come_from_a_file(capsys, tmp_path):
 
 
 def test_equal_signs_belong_to_the_value_and_reals_may_be_unbounded():
-    arguments = (Argument("name", "any", Word(("a=b",))), Argument("x", "any", Real(), -2.5))
+    def given(name: Annotated[Literal["a=b"], "any"], x: Annotated[float, "any"] = -2.5):
+        """Any."""
+
+    arguments = arguments_of(given)
     assert read_arguments(arguments, ["name=a=b"], "here") == {"name": "a=b", "x": -2.5}
     with pytest.raises(ValueError, match='here: x must be a finite number, got "1e999"'):
         read_arguments(arguments, ["x=1e999"], "here")

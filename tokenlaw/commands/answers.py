@@ -99,12 +99,7 @@ def theory(
     if settings:
         raise ValueError("theory: --list takes a NAME or nothing")
     names = list(table.ENTRIES) if name is None else [name]
-    if json:
-        typer.echo(table.list_json(names))
-        return
-    from rich.console import Console
-
-    Console(highlight=False).print(table.list_table(names))
+    terminal.tell([dumps(table.explain(names), indent=2)] if json else table.explanation(names))
 
 
 def _number(name: str, text: str) -> typer.models.OptionInfo:

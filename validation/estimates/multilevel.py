@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_positive
 from validation.estimates.level_sums import LevelSum, allocation, believed, bias_of, error_of
 from validation.estimates.statistics import Estimate
 from validation.verdict import Figure, Series
@@ -270,5 +270,4 @@ class Measured:
 
 def _check(**values: float) -> None:
     for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive and finite, got {value}")
+        check_positive(value, name)
