@@ -16,7 +16,7 @@ import numpy as np
 import ot
 from scipy.optimize import linear_sum_assignment
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count, check_positive
 from particles.harmonics import Coefficients, adjoint_at, degree_of, power, resize
 from particles.tokens import Measure
 from validation.distances.exact import chordal, transport, w2_chordal
@@ -45,8 +45,7 @@ def sliced_w2(x: Measure, y: Measure, *, n_projections: int = 128, seed: int = 0
     for which see `sampling_floor`.
     """
     rng, d = np.random.default_rng(seed), x.points.shape[1]
-    if n_projections < 2:
-        raise ValueError(f"n_projections must be at least 2, got {n_projections}")
+    check_count(n_projections, "n_projections", 2)
     if y.points.shape[1] != d:
         raise ValueError(f"x and y must have the same dimension, got {d} and {y.points.shape[1]}")
     directions = rng.standard_normal((d, n_projections))
@@ -92,8 +91,7 @@ def sobolev_floor(coefficients: Coefficients, n: int, *, s: float = 2.0) -> floa
     ----------
     coefficients : (modes,) of the law, of mass 1; its degrees are those that are summed.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    check_count(n, "n")
     degrees = np.arange(degree_of(coefficients) + 1.0)
     spread = (2 * degrees + 1) / (4 * np.pi) - power(coefficients)
     return float(np.sqrt((spread * (1 + degrees * (degrees + 1)) ** -s)[1:].sum() / n))
@@ -121,8 +119,7 @@ def sinkhorn_divergence(
     ------
     TransportError : the plans did not converge; a larger regularisation does.
     """
-    if not regularisation > 0:
-        raise ValueError(f"regularisation must be positive, got {regularisation}")
+    check_positive(regularisation, "regularisation")
     cross, own, other = (_entropic_cost(a, b, regularisation, max_iterations) for a, b in ((x, y), (x, x), (y, y)))
     return cross - (own + other) / 2
 
@@ -176,8 +173,7 @@ def nested(
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"nested needs equally many replicas on both sides, got {len(first)} and {len(second)}")
-    if relabellings < 1:
-        raise ValueError(f"relabellings must be at least 1, got {relabellings}")
+    check_count(relabellings, "relabellings")
     every, r = [*first, *second], len(first)
     costs = np.zeros((2 * r, 2 * r))
     for k, x in enumerate(every):
@@ -205,7 +201,6 @@ def sampling_floor(
     sample : generator, n -> n points of the law.   n : points of a sample.   replicas : pairs of samples.
     distance : W_2, chordal, unless another one of two point sets (n, d) is given.
     """
-    if replicas < 2:
-        raise ValueError(f"replicas must be at least 2, got {replicas}")
+    check_count(replicas, "replicas", 2)
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(replicas)]
     return replica_mean([distance(sample(rng, n), sample(rng, n)) for rng in rngs])

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count
 from validation.distances.simplex import REFUSED, TransportError, solve
 
 Points: TypeAlias = npt.ArrayLike
@@ -122,8 +122,7 @@ def transport(
     """
     if not (p >= 1 and math.isfinite(p)):
         raise ValueError(f"p must be finite and >= 1, got {p}")
-    if not max_iterations >= 1:
-        raise ValueError(f"max_iterations must be >= 1, got {max_iterations}")
+    check_count(max_iterations, "max_iterations")
     xs, ys = _points("x", x), _points("y", y)
     if xs.shape[1] != ys.shape[1]:
         raise ValueError(f"x and y must have the same dimension, got shapes {xs.shape} and {ys.shape}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from particles import Attention, Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise
-from particles.arrays import Array
+from particles.arrays import Array, check_count
 from particles.randomness import Stream
 from particles.simulate import TokenFlow, TokenState
 from validation.estimates.multilevel import MOST_LEVELS
@@ -45,8 +45,7 @@ class TokenLevels:
             raise ValueError("levels need layers with fixed nodes; set fixed=True")
         if not (self.finer_steps or self.more_tokens):
             raise ValueError("levels must differ: set finer_steps or more_tokens")
-        if self.tokens < 1:
-            raise ValueError(f"tokens must be at least 1, got {self.tokens}")
+        check_count(self.tokens, "tokens")
         if not self.t_end >= 0 or abs(self.t_end / self.law.dt - round(self.t_end / self.law.dt)) > 1e-9:
             raise ValueError(f"t_end must be a whole number of steps of {self.law.dt:g}, got {self.t_end:g}")
 

@@ -115,7 +115,8 @@ def multilevel(
     >>> abs(found.value) < 0.2, found.reached
     (True, True)
     """
-    _check(error=error, weak=weak)
+    check_positive(error, "error")
+    check_positive(weak, "weak")
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, got {share}")
     if not 2 <= levels <= most <= MOST_LEVELS or start < 2:
@@ -266,8 +267,3 @@ class Measured:
             second = (self.clock() - begin) / self.members / (fine + (coarse if level else 0.0))
             self._costs[level] = fine * second, coarse * second
         return self._costs[level]
-
-
-def _check(**values: float) -> None:
-    for name, value in values.items():
-        check_positive(value, name)

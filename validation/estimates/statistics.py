@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from particles.arrays import Array
+from particles.arrays import Array, check_positive
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,7 @@ def until(
     The estimate, and whether the target was reached.  At least two batches are drawn, so that a lucky first one does
     not end it.  Samples that are all alike say nothing of their spread: drawing goes on then, and ends unreached.
     """
-    if not target > 0:
-        raise ValueError(f"target must be positive, got {target}")
+    check_positive(target, "target")
     drawn = np.concatenate([draw(0), draw(1)])
     number = 2
     while ((found := replica_mean(drawn)).error > target or not np.ptp(drawn)) and len(drawn) + batch <= most:

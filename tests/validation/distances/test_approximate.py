@@ -147,14 +147,14 @@ def test_wrong_input_is_refused():
     x = cloud(np.eye(3))
     for call, text in (
         (lambda: sliced_w2(x, cloud(np.eye(2))), "same dimension, got 3 and 2"),
-        (lambda: sliced_w2(x, x, n_projections=1), "n_projections must be at least 2"),
+        (lambda: sliced_w2(x, x, n_projections=1), "n_projections must be an integer >= 2"),
         (lambda: coefficients_of(cloud(np.eye(2)), 5), r"d = 3\), got d = 2"),
         (lambda: sobolev_tail(5, 1.0), "s must be above 1"),
         (lambda: sinkhorn_divergence(x, x, 0.0), "regularisation must be positive"),
         (lambda: nested([np.eye(3)], []), "equally many replicas"),
-        (lambda: nested([np.eye(3)], [np.eye(3)], relabellings=0), "relabellings must be at least 1"),
-        (lambda: sobolev_floor(np.zeros(3, dtype=complex), 0), "n must be at least 1"),
-        (lambda: sampling_floor(lambda rng, n: np.eye(3), 3, replicas=1), "replicas must be at least 2"),
+        (lambda: nested([np.eye(3)], [np.eye(3)], relabellings=0), "relabellings must be an integer >= 1"),
+        (lambda: sobolev_floor(np.zeros(3, dtype=complex), 0), "n must be an integer >= 1"),
+        (lambda: sampling_floor(lambda rng, n: np.eye(3), 3, replicas=1), "replicas must be an integer >= 2"),
     ):
         with pytest.raises(ValueError, match=text):
             call()

@@ -297,7 +297,7 @@ def test_the_example():
     [
         ({"law": replace(LAW, fixed=False)}, "levels need layers with fixed nodes"),
         ({"finer_steps": False}, "levels must differ"),
-        ({"tokens": 0}, "tokens must be at least 1, got 0"),
+        ({"tokens": 0}, "tokens must be an integer >= 1, got 0"),
         ({"t_end": 0.7}, "t_end must be a whole number of steps of 0.5, got 0.7"),
     ],
 )
