@@ -107,7 +107,7 @@ def test_tokens_by_quadrature_and_their_field():
     ("words", "settings", "line"),
     [
         (("solve", "s.toml"), {"model__d": 4, "initial": "{kind='uniform'}"},
-         "model.d = 4: must be 2 or 3 for densities; tokenlaw simulate takes any d"),
+         "model.d = 4: must be 2 or 3 for densities; simulate takes any d"),
         (("compare", "s.toml"), {"model__d": 4, "initial": "{kind='uniform'}"}, "model.d = 4: must be 2 or 3"),
         (("solve", "s.toml"), {"model__d": 4, "initial": "{kind='density',file='d.nc'}"},
          'model.d = 4: must be 2 or 3 with initial.kind = "density"'),
