@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from particles.arrays import Array, unit
-from particles.heads import Heads
+from particles.arrays import Array, check_not_negative, unit
+from particles.heads import FixedHeads, Heads
 from particles.tokens import Cloud
 
 POINTS, SOURCES = 5, 4  # of a trial: no two of its lengths are equal
@@ -61,6 +61,8 @@ def check_heads(law: Any, size: int) -> None:
     TypeError, ValueError : they are no `Heads` of the shapes that d asks for, or differ: then a run could not be
         resumed, and density and tokens would not meet the same layers.
     """
+    if isinstance(law, FixedHeads):
+        law.check_size(size)
     if _ours(law):
         return
     name = type(law).__name__
@@ -94,8 +96,7 @@ def check_values_apart(law: Any, size: int) -> None:
         )
     if _ours(law):
         return
-    if not 0 <= law.sigma_v < np.inf:
-        raise ValueError(f"sigma_v of {name} must be finite and >= 0, got {law.sigma_v}")
+    check_not_negative(law.sigma_v, f"sigma_v of {name}")
     _numbers(law.mean_value, f"mean_value of {name}", f"({law.d}, {law.d})", law.d, law.d)
     first, again = (law.sample_query_key(np.random.default_rng(0), size) for _ in range(2))
     query, key = first

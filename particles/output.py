@@ -155,10 +155,11 @@ class Recorder:
         self._continued = False
         self._saved, self._copied, self._cost = -np.inf, -np.inf, 0.0
 
-    def begin_again(self, static: xr.Dataset, attrs: Mapping[str, Any]) -> None:
+    def begin_again(self, static: xr.Dataset) -> None:
         """Forget all records, those on disk with the next one; these static variables and attributes replace others."""
         self.static = static.merge(self.static.drop_vars(list(static.variables), errors="ignore"))
-        self.attrs |= attrs
+        self.static.attrs = {}
+        self.attrs |= static.attrs
         self._pending, self._waiting, self._sum, self._copied = [], 0, "", -np.inf
         self._written, self._noted, self._end, self._continued = 0, 0, 0, False
 

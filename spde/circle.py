@@ -14,7 +14,7 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.harmonics import PRECISION, Coefficients, must_be_numbers
-from spde.sphere import MAX_DEGREE, MIN_DEGREE, even_smooth
+from spde.sphere import check_degree, even_smooth
 
 ROOT = math.sqrt(2 * math.pi)
 FINEST_QUADRATURE = 1 << 21  # nodes beyond which an initial density counts as not integrable
@@ -136,10 +136,7 @@ class Circle:
     series = "Fourier"
 
     def __init__(self, lmax: int, backend: str | None = None) -> None:
-        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
-            raise TypeError(f"lmax must be an integer, got {lmax!r}")
-        if not MIN_DEGREE <= lmax <= MAX_DEGREE:
-            raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
+        check_degree(lmax)
         if backend not in (None, "ducc0", "numpy"):
             raise ValueError(f'backend on the circle must be "ducc0" or "numpy", got {backend!r}')
         self.lmax = int(lmax)

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_tolerance
 from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
 from particles.attention_kernels import Spectral, as_softmax
 from particles.harmonics import Coefficients
@@ -54,8 +54,7 @@ class CircleField:
             raise TypeError(f"CircleField needs softmax or L2 attention, got {type(attention).__name__}")
         if push.mixing.shape[-1] != 2:
             raise ValueError(f"CircleField lives on S^1 (d = 2), got d = {push.mixing.shape[-1]}")
-        if not 0 < tol <= 0.1:
-            raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
+        check_tolerance(tol, "tol")
         self._measure, self.tol = Cloud(measure.points, measure.weights), tol
         self._columns = np.ascontiguousarray(measure.points.T)
         self.tail = 0.0

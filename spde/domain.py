@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array
+from particles.errors import ArgumentError
 from particles.harmonics import Coefficients
 from spde.circle import Circle
 from spde.sphere import Sphere
@@ -124,5 +125,5 @@ def unit_sphere(d: int, lmax: int, backend: str | None = None) -> Domain:
     ((96,), (48, 96))
     """
     if d not in SPHERES:
-        raise ValueError(f"densities need d = 2 or d = 3, got d = {d}")
+        raise ArgumentError("d", d, "be 2 or 3 for densities")
     return SPHERES[d](lmax, backend)

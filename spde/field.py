@@ -7,7 +7,7 @@ analysed, and the coefficients of all heads are mixed.  mathematics, section 7.
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_tolerance
 from particles.attention import PLAIN_LIMIT, Attention, DirectField
 from particles.attention_kernels import L2, Spectral, as_softmax
 from particles.buffers import empty
@@ -60,8 +60,7 @@ class SpectralField:
             raise TypeError(f"SpectralField needs softmax or L2 attention, got {type(attention).__name__}")
         if push.mixing.shape[-1] != 3:
             raise ValueError(f"SpectralField lives on S^2 (d = 3), got d = {push.mixing.shape[-1]}")
-        if not 0 < tol <= 0.1:
-            raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
+        check_tolerance(tol, "tol")
         self._measure = Cloud(measure.points, measure.weights)
         self.tol = tol
         self._location = angles(measure.points) if len(measure.points) > CHUNK else None  # once for all transforms

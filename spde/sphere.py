@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count
 from particles.harmonics import (
     Coefficients,
     adjoint_from,
@@ -38,6 +38,11 @@ def even_smooth(least: int) -> int:
     while not smooth(candidate):
         candidate += 2
     return candidate
+
+
+def check_degree(lmax: int) -> None:
+    """Refuse what is no largest degree of a grid."""
+    check_count(lmax, "lmax", MIN_DEGREE, MAX_DEGREE)
 
 
 class Sphere:
@@ -69,10 +74,7 @@ class Sphere:
     series = "spherical-harmonic"
 
     def __init__(self, lmax: int, backend: str | None = None) -> None:
-        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
-            raise TypeError(f"lmax must be an integer, got {lmax!r}")
-        if not MIN_DEGREE <= lmax <= MAX_DEGREE:
-            raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
+        check_degree(lmax)
         if backend not in (None, "shtns", "ducc0"):
             raise ValueError(f'backend must be "shtns" or "ducc0", got {backend!r}')
         if backend == "shtns" and shtns_module() is None:

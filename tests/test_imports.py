@@ -98,7 +98,7 @@ def test_allowed_imports_pass(tmp_path):
             "spde/transforms.py": "def load():\n    import shtns\n    from ducc0 import sht\n",
             "spde/circle.py": "from ducc0 import nufft\n",
             "spde/solver.py": "import particles.layers\nfrom . import sphere\n",
-            "validation/wasserstein.py": "from spde import Density\nfrom particles import Tokens\n",
+            "validation/distances/exact.py": "from spde import Density\nfrom particles import Tokens\n",
             "tokenlaw/commands/app.py": "import particles, spde, validation\nimport particlesize\n",
         },
     )

@@ -74,6 +74,14 @@ def shortened(text: str) -> str:
     return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."
 
 
+def keyed(configuration: Any, path: str, text: str) -> str:
+    """A message about a key of a configuration: its path, its value there where it has one, and the text."""
+    value = configuration.model_dump()
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return f"{path}: {text}" if value is None else f"{path} = {show(value)}: {text}"
+
+
 def parse(text: str, name: str) -> dict[str, Any]:
     """Parse TOML.
 

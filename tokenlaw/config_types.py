@@ -3,9 +3,10 @@
 import math
 import os
 import sys
+import types
 from collections.abc import Callable
 from glob import glob
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
 
@@ -71,6 +72,11 @@ def power_of_two(value: int) -> int:
     return value
 
 
+def choice(table: str, default: str, description: str) -> Any:
+    """A key whose names are those of a table of objects, "module:TABLE", which is looked at when objects are made."""
+    return Field(default=default, description=description, json_schema_extra={"table": table})
+
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -82,6 +88,22 @@ Matrix = Annotated[tuple[Vector, ...], Strict(False), AfterValidator(rows_of_equ
 Matrices = Annotated[tuple[Matrix, ...], Strict(False), BeforeValidator(one_or_several)]
 File = Annotated[str, AfterValidator(resolve_file)]
 FileOrFolder = Annotated[str, AfterValidator(resolve_file_or_folder)]
+
+
+def models_of(annotation: object) -> tuple[type[BaseModel], ...]:
+    """Models a key may hold: none for a plain value, several where `kind` decides."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation,)
+    if get_origin(annotation) is tuple:  # a list of tables
+        return models_of(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return tuple(model for part in get_args(annotation) for model in models_of(part))
+    return ()
+
+
+def kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """Values of `kind` that choose a model."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 class Section(BaseModel):

@@ -15,8 +15,7 @@ from tokenlaw.build import Experiment, build
 from tokenlaw.config import ConfigError
 from tokenlaw.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.observables import NESTED, OBSERVABLES
-from validation.ladder import Order
-from validation.orders import order_of_distances, order_of_gaps, order_of_shifts, squares
+from validation.estimates import Order, order_of_distances, order_of_gaps, order_of_shifts, squares
 
 MEMBERS = 8
 BENT = 4.0  # misfit from which a power law is doubted
@@ -50,7 +49,7 @@ class Convergence:
 
     Attributes
     ----------
-    kind : "distance", "gap" or "shift": what the gaps are (`validation.orders`).
+    kind : "distance", "gap" or "shift": what the gaps are (`validation.estimates.orders`).
     coupled : all levels of a member meet the same noise.   members : how many.
     slope : power law of the error in the value, with the error left at the last one; None where there is none.
     note : what a reader should know.   experiment : that of the last value, of member 0.

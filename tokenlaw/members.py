@@ -163,6 +163,7 @@ def plan(
         need = sum(term.need for term in runs.needs(command, experiment))
         for member in range(first.noise.member, first.noise.member + members):
             c = config.load(path, [*assigned, f"noise.member={member}"])
+            c = c.model_copy(update={"heads": experiment.configuration.heads})  # with the numbers of its defaults
             found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), inputs, need))
     return found, tuple(notes)
 

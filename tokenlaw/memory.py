@@ -15,8 +15,8 @@ from particles.output import WAITING
 from spde.carried import SHARED
 from spde.domain import SPHERES
 from tokenlaw.config import ConfigError, Configuration
-from tokenlaw.config_models import SmoothHeads
-from validation.wasserstein import MAX_POINTS
+from tokenlaw.config_layers import SmoothHeads
+from validation.distances import MAX_POINTS
 
 TOKENS: Final = 5  # arrays (n, d): state, velocity, moved points
 BESIDE_TOKENS: Final = 6  # arrays (n,): angles, weights, lengths
@@ -49,9 +49,10 @@ def _head(c: Configuration) -> tuple[int, float]:
     heads, layers, d = c.heads, c.layers, c.model.d
     if heads is None or heads.kind == "fixed" or layers.kind == "recorded":
         return 0, 0.0
-    rows = heads.head_dim + (d if heads.mean_a is not None else 0)
+    head_dim = heads.head_dim or d
+    rows = head_dim + (d if heads.mean_a is not None else 0)
     low_rank = heads.kind == "low_rank" and layers.kind == "transformer"
-    values = 2 * heads.head_dim if low_rank else d
+    values = 2 * head_dim if low_rank else d
     return layers.heads if layers.kind == "transformer" else layers.nodes, float(d * (values + 2 * rows))
 
 
@@ -70,7 +71,7 @@ def token_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:
     d, count = c.model.d, c.simulate.tokens if n is None else n
     need = count * (TOKENS * d + float(BESIDE_TOKENS))
     if c.heads is not None and c.heads.kind == "low_rank" and c.layers.kind == "transformer":
-        need += 2.0 * count * c.layers.heads * c.heads.head_dim
+        need += 2.0 * count * c.layers.heads * (c.heads.head_dim or d)
     mlp = getattr(c.layers, "mlp", None)
     if mlp is not None and not mlp.width and d not in SPHERES:
         need += JOINT * float(count) ** 2

@@ -5,7 +5,7 @@ import numpy as np
 from tokenlaw.drawing import Figure as Canvas
 from tokenlaw.drawing import new_figure, own_style
 from tokenlaw.panels import BLUE, GREEN, GREY, ORANGE, PURPLE
-from validation.verdict import Figure
+from validation import Figure
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

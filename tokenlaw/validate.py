@@ -17,8 +17,7 @@ from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 from tokenlaw.study_plots import draw
 from tokenlaw.tables import Table
-from validation.claims import CLAIMS, Claim
-from validation.verdict import Findings, Verdict
+from validation import CLAIMS, Claim, Findings, Verdict
 
 Results = dict[str, dict[str, Any]]
 RESULTS = "results.json"

@@ -183,7 +183,7 @@ def test_resuming_is_bitwise(remap_every):
         assert one.dtype == two.dtype
         assert np.array_equal(one, two), name
     for name in ("node_log_density", "entropy", "area_defect", "lyapunov", "folds"):
-        assert flow_.observe(whole)[name].identical(flow_.observe(again)[name])
+        assert flow_.record(whole)[name].identical(flow_.record(again)[name])
     assert np.abs(whole.characteristics.growth - half.characteristics.growth).max() > 0.01
 
 
@@ -211,7 +211,7 @@ def test_densities_from_coefficients_have_characteristics():
 
 def test_densities_that_have_none_are_refused():
     density = Density.from_tokens(Tokens(np.eye(3)), Sphere(15))
-    with pytest.raises(ValueError, match="characteristics need an initial density; tokens as the initial"):
+    with pytest.raises(ValueError, match="characteristics must be False where tokens are the initial density"):
         solve(density, homogenized(), Softmax(2.0), n_steps=1, characteristics=True)
 
 

@@ -124,10 +124,10 @@ def test_low_moments_are_those_of_the_density():
 
 def test_bad_arguments_are_refused():
     for lmax in (1, 0, 1024):
-        with pytest.raises(ValueError, match="lmax must be between 2 and 1023"):
+        with pytest.raises(ValueError, match="lmax must be an integer between 2 and 1023"):
             Circle(lmax)
     for wrong in (31.0, "31", True):
-        with pytest.raises(TypeError, match="lmax must be an integer"):
+        with pytest.raises(ValueError, match="lmax must be an integer"):
             Circle(wrong)
     with pytest.raises(ValueError, match='backend on the circle must be "ducc0" or "numpy", got \'shtns\''):
         Circle(31, "shtns")
@@ -145,5 +145,5 @@ def test_circles_survive_pickling():
 def test_spheres_are_chosen_by_dimension():
     assert isinstance(unit_sphere(2, 15), Circle)
     assert isinstance(unit_sphere(3, 15), Sphere)
-    with pytest.raises(ValueError, match="densities need d = 2 or d = 3, got d = 4"):
+    with pytest.raises(ValueError, match="d must be 2 or 3 for densities, got 4"):
         unit_sphere(4, 15)

@@ -24,7 +24,7 @@ from particles import (
 from particles.harmonics import adjoint_at, angles, gradient_at, n_modes, synthesis_at
 from particles.parallel import by_chunks, chunks, threads
 from particles.retraction import flow, geodesic, normalize
-from particles.simulate import TokenState, advance_tokens
+from particles.simulate import TokenFlow, TokenState
 from particles.tokens import Tokens, mean_token, second_moment
 from spde import CircleField, SpectralField, choice, field, sources, spectral_field
 from spde.choice import auto_field, direct_time, series_time, strengths
@@ -142,11 +142,11 @@ def test_layers_of_many_tokens_do_not_depend_on_threads_or_interruptions(many, m
     law = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), eta=0.2, n_heads=2, noise=Noise(3))
     options = {"law": law, "attention": Softmax(2.0), "field": spectral_field(1e-6)}
     start = TokenState(0, many.points, many.weights)
-    once = advance_tokens(start, 2, **options)
+    once = TokenFlow(**options).advance(start, 2)
     monkeypatch.setenv(parallel.VARIABLE, "2")
-    first = advance_tokens(start, 1, **options)
+    first = TokenFlow(**options).advance(start, 1)
     first = TokenState(first.step, first.points.copy(), first.weights.copy())
-    assert np.array_equal(advance_tokens(first, 2, **options).points, once.points)
+    assert np.array_equal(TokenFlow(**options).advance(first, 2).points, once.points)
 
 
 def test_chunks_give_the_numbers_of_one_piece(monkeypatch):

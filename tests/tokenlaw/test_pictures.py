@@ -16,7 +16,7 @@ from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, laye
 from tokenlaw import plots
 from tokenlaw.predict import answer, map_figure
 from tokenlaw.study_plots import draw
-from validation.verdict import Figure, Series
+from validation import Figure, Series
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = {
@@ -31,7 +31,7 @@ import sys, warnings
 from tokenlaw import plots
 from tokenlaw.commands import app
 from tokenlaw.study_plots import draw
-from validation.verdict import Figure, Series
+from validation import Figure, Series
 warnings.simplefilter("error")
 assert app.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
 assert app.run(["report", "run.nc", "--out", sys.argv[1] + "run.html"]) == 0
