@@ -52,23 +52,18 @@ def architecture(settings: Mapping[str, Any]) -> "Architecture":
     unused = [option for option in ("mlp_gain", "mlp_scale") if name is None and settings.get(option) is not None]
     if unused and settings.get("mlp") is None:
         raise ValueError(f"--{unused[0].replace('_', '-')}: needs --mlp, one of {', '.join(ACTIVATIONS)}")
-    d, heads = int(settings["d_model"]), int(settings["heads"])
-    head_dim = settings.get("head_dim")
-    if head_dim is None:
-        if d % heads:
-            raise ValueError(f"--head-dim: must be given where d-model = {d} is no multiple of heads = {heads}")
-        head_dim = d // heads
-
-    def given(key: str, otherwise: float) -> float:
-        value = settings.get(key)
-        return otherwise if value is None else float(value)
-
+    d, heads, head_dim = settings["d_model"], settings["heads"], settings.get("head_dim")
+    if head_dim is None and d % heads:
+        raise ValueError(f"--head-dim: must be given where d-model = {d} is no multiple of heads = {heads}")
+    head_dim = head_dim or d // heads
+    scales = {"residual_scale": 1.0, "sigma_v": d**-0.5, "sigma_a": 1.0, "beta": head_dim**-0.5, "mlp_gain": 1.0,
+              "mlp_scale": 1.0}  # fmt: skip
+    scales |= {key: settings[key] for key in scales if settings.get(key) is not None}
     return Architecture(
-        d, heads, int(head_dim), int(settings["context"]), int(settings["layers"]),
-        eta=given("residual_scale", 1.0), sigma_v=given("sigma_v", d**-0.5), sigma_a=given("sigma_a", 1.0),
-        beta=given("beta", int(head_dim) ** -0.5),
-        mlp=None if name is None else MLPKernel(ACTIVATIONS[name], given("mlp_gain", 1.0)),
-        mlp_scale=given("mlp_scale", 1.0) if name is not None else 0.0,
+        d, heads, head_dim, settings["context"], settings["layers"],
+        eta=scales["residual_scale"], sigma_v=scales["sigma_v"], sigma_a=scales["sigma_a"], beta=scales["beta"],
+        mlp=None if name is None else MLPKernel(ACTIVATIONS[name], scales["mlp_gain"]),
+        mlp_scale=0.0 if name is None else scales["mlp_scale"],
         pre_norm=bool(settings.get("pre_norm")), factored=bool(settings.get("factored")),
     )  # fmt: skip
 
