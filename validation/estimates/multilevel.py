@@ -138,14 +138,18 @@ def multilevel(
         bias = bias_of(both, weak)
         small = bias <= math.sqrt(share) * error
         if small or len(wanted) == most or not math.isfinite(bias):
-            kept = tuple(
-                replace(all_, samples=one.samples, mean=one.mean, pilots=all_.samples - one.samples)
-                for all_, one in zip(both, drawn.sums(), strict=True)
-            )
-            spread = error_of(kept)
-            reached = small and math.isfinite(spread)
-            return Expectation(sum(level.mean for level in kept), spread, bias, error, kept, reached, share)
+            kept = _without_pilots(both, drawn.sums())
+            value, spread = sum(level.mean for level in kept), error_of(kept)
+            return Expectation(value, spread, bias, error, kept, small and math.isfinite(spread), share)
         pilots.extend(len(wanted), start)
+
+
+def _without_pilots(both: Sequence[LevelSum], drawn: Sequence[LevelSum]) -> tuple[LevelSum, ...]:
+    """The means of the samples, which did not choose their number, with the variances of all."""
+    return tuple(
+        replace(all_, samples=one.samples, mean=one.mean, pilots=all_.samples - one.samples)
+        for all_, one in zip(both, drawn, strict=True)
+    )
 
 
 def _until_values_differ(pilots: "_Samples", start: int) -> None:
