@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from particles import Attention, Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise
+from particles import Attention, Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise, Stream
 from particles.arrays import Array, check_count
-from particles.randomness import Stream
 from particles.simulate import TokenFlow, TokenState
 from validation.estimates.multilevel import MOST_LEVELS
 

@@ -12,10 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, Tokens
+from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, Tokens, geodesic, normalize, simulate
 from particles.arrays import Array
-from particles.retraction import Retraction, geodesic, normalize
-from particles.simulate import simulate
+from particles.retraction import Retraction
 from validation.estimates import Estimate, columns, control_mean, slope
 from validation.studies.shared.chains import HANDFUL, Ensemble, averages, fixed_heads, mean_overlap
 from validation.studies.shared.sources import HOMOGENIZED

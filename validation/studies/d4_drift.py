@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from particles import FixedHeads, Modified, Noise, RandomTransformer
+from particles import FixedHeads, Modified, Noise, RandomTransformer, geodesic, normalize
 from particles.arrays import Array
-from particles.retraction import Retraction, geodesic, normalize
+from particles.retraction import Retraction
 from validation.estimates import Estimate, Line, columns, control_mean
 from validation.studies.shared.chains import HANDFUL, end, fixed_heads
 from validation.studies.shared.sources import HOMOGENIZED

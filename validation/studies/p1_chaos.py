@@ -11,6 +11,7 @@ import numpy as np
 from particles import (
     Cloud,
     DirectField,
+    FieldFactory,
     GaussianHeads,
     Homogenized,
     Noise,
@@ -20,7 +21,6 @@ from particles import (
     VonMisesFisherMixture,
 )
 from particles.arrays import Array
-from particles.attention import FieldFactory
 from particles.harmonics import Coefficients
 from particles.quadrature import gauss_grid
 from particles.simulate import TokenFlow, TokenState

@@ -11,6 +11,7 @@ from particles import (
     Ballistic,
     Euler,
     GaussianHeads,
+    LayerLaw,
     Noise,
     RandomTransformer,
     SmoothHeads,
@@ -21,7 +22,6 @@ from particles import (
     simulate,
 )
 from particles.arrays import Array, unit
-from particles.layers import LayerLaw
 from validation.estimates import Estimate, columns, replica_mean, root_mean, slope
 from validation.studies.shared.chains import averages
 from validation.verdict import Claim, Figure, Findings, Part, Series
