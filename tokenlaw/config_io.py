@@ -74,11 +74,16 @@ def shortened(text: str) -> str:
     return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."
 
 
+def value_at(configuration: Any, path: str) -> Any:
+    """The value of a key of a configuration; None where it has none or there is no such key."""
+    for key in path.split("."):
+        configuration = getattr(configuration, key, None)
+    return configuration
+
+
 def keyed(configuration: Any, path: str, text: str) -> str:
     """A message about a key of a configuration: its path, its value there where it has one, and the text."""
-    value = configuration.model_dump()
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
+    value = value_at(configuration, path)
     return f"{path}: {text}" if value is None else f"{path} = {show(value)}: {text}"
 
 

@@ -1,6 +1,7 @@
 """The configuration: every refusal is one line that names the key, nothing is lost in text and back."""
 
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from particles.heads import GaussianHeads, usual_deviation
+from particles import ACTIVATIONS, ArgumentError
+from particles.closure_files import CLOSED
+from particles.heads import ENTRIES, GaussianHeads, usual_deviation
+from tests.tokenlaw.commands import call
 from tokenlaw import config_checks
 from tokenlaw.build import build
 from tokenlaw.config import (
@@ -22,8 +26,12 @@ from tokenlaw.config import (
     steps,
 )
 from tokenlaw.config_io import write_value
-from tokenlaw.config_messages import all_keys
+from tokenlaw.config_layers import Mlp, RandomHeads
+from tokenlaw.config_messages import all_keys, names_in
+from tokenlaw.config_types import kinds_of, models_of
+from tokenlaw.told import KEYS, telling
 
+VARY = ("--vary", "layers.dt=0.2,0.1,0.05", "--observable", "mean_token")
 BASE = """
 [model]
 d = 3
@@ -621,3 +629,58 @@ def test_the_configuration_starts_without_the_numerical_packages():
             "spde",
             "validation",
         }
+
+
+# --- rules of objects
+
+
+def test_rules_of_objects_are_told_with_their_keys_before_anything_is_written(tmp_path, capsys):
+    """By every command, `tokenlaw config` too: one line with key, value and what is allowed."""
+    path, out = tmp_path / "c.toml", tmp_path / "x.nc"
+    path.write_text(BASE.replace('kind = "gaussian"', 'kind = "gaussian"\nhead_dim = 4'))
+    for words in (("config",), ("simulate", "--out", out), ("solve", "--out", out), ("converge", "--out", out, *VARY)):
+        assert call(words[0], path, *words[1:]) == 2
+        assert capsys.readouterr().err == "error: heads.head_dim = 4: must be between 1 and d = 3\n"
+    path.write_text(BASE)
+    assert call("config", path) == 0
+    assert load_text(capsys.readouterr().out) == build(load_text(BASE)).configuration
+    assert not out.exists()
+
+
+def test_a_constructor_of_ones_own_is_told_as_far_as_its_arguments_are_keys():
+    c = load_text(BASE)
+    for error, text in (
+        (ArgumentError("nodes", 16, "be even"), "layers.nodes = 16: must be even"),
+        (ArgumentError("nu", 0.0, "be 1"), "layers.private_noise = 0.0: must be 1"),
+        (ArgumentError("retraction", (2, 3), "have shape (3, 3)"), 'layers.retraction = "normalize": must have shape'),
+        (ArgumentError("own", "a", "be b"), 'layers: own must be b, got "a"'),
+        (TypeError("no kernel\nat all"), r"layers: no kernel\nat all"),
+        (ConfigError("heads: as it is"), "heads: as it is"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{re.escape(text)}"), telling(c, "layers"):
+            raise error
+
+
+def test_keys_that_other_arguments_stand_for_are_keys():
+    assert set(KEYS.values()) - {"layers.mlp.activation", *(f"layers.mlp.{name}" for name in Mlp.model_fields)} <= {
+        path for _, path in all_keys()
+    }
+
+
+def test_names_of_choices_stand_in_one_table_each(capsys):
+    tables = {
+        f"{section}.{key}": names_in(field.json_schema_extra["table"])
+        for section, about in Configuration.model_fields.items()
+        for model in models_of(about.annotation)
+        for key, field in model.model_fields.items()
+        if "table" in (field.json_schema_extra or {})
+    }
+    assert tables.keys() == {"model.attention", "layers.retraction", "layers.scheme"}
+    for path, names in tables.items():
+        model, space = (BASE, []) if path != "layers.scheme" else (BASE, [BALLISTIC, MEAN])
+        assert refusal(*space, f"{path}=other", text=model) == f'{path} = "other": must be one of {", ".join(names)}'
+    assert list(kinds_of(RandomHeads)) == list(ENTRIES)
+    for name, key, table in (("mlp-kernel", "activation", ACTIVATIONS), ("gaussian-closure", "attention", CLOSED)):
+        assert call("theory", name, f"{key}=other") == 2
+        told = capsys.readouterr().err.partition("must be one of ")[2].split("\n")[0].split(", ")
+        assert {word.split()[0].strip(";,.") for word in told} >= set(table)
