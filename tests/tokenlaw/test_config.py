@@ -153,7 +153,9 @@ EXACT = {
     "initial.components[0].kapa: unknown key; did you mean initial.components[0].kappa? (and 1 more)",
     "solve.field_tol=0.2": "solve.field_tol = 0.2: must lie in (0, 0.1]",
     "solve.remap_every=-1": "solve.remap_every = -1: must be a whole number between 0 and 1000000000",
-    "solve.carried_nodes=[24,4.5]": "solve.carried_nodes[1] = 4.5: must be a valid integer",
+    "solve.carried_nodes=[24,4.5]":
+    "solve.carried_nodes = [24, 4.5]: must be [latitudes, longitudes], latitudes at least 2, longitudes "
+    'even and at least 4, at most 4000000 nodes in all, or "auto"',
     "solve.on_unresolved=ignore": 'solve.on_unresolved = "ignore": must be one of warn, stop',
     "simulate.tokens=0": "simulate.tokens = 0: must be a whole number between 1 and 1000000000",
     "noise.seed=-1": "noise.seed = -1: must be a whole number at least 0 and below 9223372036854775808",
