@@ -120,8 +120,6 @@ def _message(error: Mapping[str, Any]) -> str:
         return str(error["ctx"]["text"])
     if kind == "extra_forbidden":
         return _unknown_key(location, value)
-    if kind in ("missing", "too_long", "too_short") and isinstance(location[-1], int):
-        kind, location = "length", location[:-1]
     path, field, _ = _place(location)
     if kind.startswith("union_tag"):
         path, kinds = f"{path}.kind", [one for model in _SECTIONS[location[0]] for one in kinds_of(model)]

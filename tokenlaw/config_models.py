@@ -5,18 +5,9 @@ overrides are that of `tokenlaw.config`.
 """
 
 import math
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    PlainSerializer,
-    Strict,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
 
 from tokenlaw import config_checks
 from tokenlaw.config_layers import Heads, Layers
@@ -41,17 +32,6 @@ CARRIED_TEXT: Final = (
     "[latitudes, longitudes], latitudes at least 2, longitudes even and at least 4, "
     f"at most {MAX_CARRIED} nodes in all, or \"auto\""
 )
-AUTO: Final[Any] = "auto"
-
-
-def _auto_or(value: object, sizes: ValidatorFunctionWrapHandler) -> object:
-    """The word "auto" as it is; anything else has to be two sizes."""
-    return value if value == AUTO else sizes(value)
-
-
-CarriedNodes = Annotated[
-    tuple[int, int], Strict(False), WrapValidator(_auto_or), PlainSerializer(lambda value: value)
-]  # or "auto": `Solve.given_nodes` tells
 Radius = Annotated[
     float,
     Field(
@@ -177,10 +157,8 @@ class Solve(Section):
     remap_every: CountOrZero = Field(
         default=1, description="steps between two remaps of the coefficients; 0: never, carried nodes only"
     )
-    carried_nodes: CarriedNodes = Field(
-        default=AUTO,
-        description="positive nodes (d = 2: product)",
-        json_schema_extra={"allowed": CARRIED_TEXT},
+    carried_nodes: tuple[int, int] | Literal["auto"] = Field(
+        default="auto", description="positive nodes (d = 2: product)", json_schema_extra={"allowed": CARRIED_TEXT}
     )
     moment_tol: float = Field(
         default=1e-6, description="error of mean and second moment that auto keeps to, and warnings go by, at most 0.1"
@@ -190,15 +168,15 @@ class Solve(Section):
         default=False, description="follow the density along the carried nodes: entropy, Lyapunov exponents, folds"
     )
 
-    @field_validator("carried_nodes")
+    @field_validator("carried_nodes", mode="before")
     @classmethod
-    def _nodes_make_a_grid(cls, nodes: tuple[int, int] | str) -> tuple[int, int] | str:
-        if isinstance(nodes, str):
+    def _nodes_make_a_grid(cls, nodes: object) -> object:
+        if nodes == "auto":
             return nodes
-        latitudes, longitudes = nodes
-        if latitudes < 2 or longitudes < 4 or longitudes % 2 or latitudes * longitudes > MAX_CARRIED:
+        sizes = nodes if isinstance(nodes, list | tuple) and [type(size) for size in nodes] == [int, int] else (0, 0)
+        if sizes[0] < 2 or sizes[1] < 4 or sizes[1] % 2 or sizes[0] * sizes[1] > MAX_CARRIED:
             raise ValueError(f"must be {CARRIED_TEXT}")
-        return nodes
+        return tuple(sizes)
 
     @property
     def given_nodes(self) -> tuple[int, int] | None:

@@ -16,17 +16,13 @@ ROUNDING: Final = 4 * sys.float_info.epsilon
 """A length or sum this close to 1 counts as 1."""
 
 
-def resolve_file(name: str, info: ValidationInfo) -> str:
+def file_or_model(path: str) -> bool:
+    """Whether there is a file, or the folder of a model: one with safetensors files."""
+    return os.path.isfile(path) or bool(glob("*.safetensors", root_dir=path))
+
+
+def resolved(name: str, info: ValidationInfo, there: Callable[[str], bool] = os.path.isfile) -> str:
     """Absolute path of a file; a relative name counts from the directory of the configuration file."""
-    return _resolve(name, info, os.path.isfile)
-
-
-def resolve_file_or_folder(name: str, info: ValidationInfo) -> str:
-    """As `resolve_file`, of what may also be the folder of a model: one with safetensors files."""
-    return _resolve(name, info, lambda path: os.path.isfile(path) or bool(glob("*.safetensors", root_dir=path)))
-
-
-def _resolve(name: str, info: ValidationInfo, there: Callable[[str], bool]) -> str:
     context: dict[str, Any] = info.context or {}
     if not name or "\0" in name:
         raise ValueError("must be the name of a file")
@@ -78,8 +74,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Vector = Annotated[tuple[float, ...], Strict(False)]  # TOML has lists; the entries stay strict
 Matrix = Annotated[tuple[Vector, ...], Strict(False), AfterValidator(rows_of_equal_length)]
 Matrices = Annotated[tuple[Matrix, ...], Strict(False), BeforeValidator(one_or_several)]
-File = Annotated[str, AfterValidator(resolve_file)]
-FileOrFolder = Annotated[str, AfterValidator(resolve_file_or_folder)]
+File = Annotated[str, AfterValidator(lambda name, info: resolved(name, info))]
+FileOrFolder = Annotated[str, AfterValidator(lambda name, info: resolved(name, info, file_or_model))]
 
 
 def models_of(annotation: object) -> tuple[type[BaseModel], ...]:

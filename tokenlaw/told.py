@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from particles import ArgumentError
 from tokenlaw.config import ConfigError, Configuration
-from tokenlaw.config_io import keyed, one_line
+from tokenlaw.config_io import keyed, one_line, value_at
 
 T = TypeVar("T")
 KEYS: Final[Mapping[str, str]] = {
@@ -33,7 +33,7 @@ def telling(c: Configuration, section: str) -> Iterator[None]:
         raise
     except ArgumentError as error:
         path = KEYS.get(error.name, f"{section}.{error.name}")
-        if not _is_key(c, path):
+        if value_at(c, path) is None:
             raise ConfigError(f"{section}: {one_line(str(error))}") from None
         got = f", got {error.value}" if isinstance(error.value, tuple) else ""  # a shape
         raise ConfigError(keyed(c, path, f"must {error.allowed}{got}")) from None
@@ -41,20 +41,9 @@ def telling(c: Configuration, section: str) -> Iterator[None]:
         raise ConfigError(f"{section}: {one_line(str(error))}") from None
 
 
-def _is_key(c: Configuration, path: str) -> bool:
-    found: Any = c
-    for key in path.split("."):
-        if not hasattr(found, key):
-            return False
-        found = getattr(found, key)
-    return True
-
-
 def chosen(table: Mapping[str, T], c: Configuration, path: str) -> T:
     """The object of a table that a key names."""
-    found: Any = c
-    for key in path.split("."):
-        found = getattr(found, key)
-    if found not in table:
+    name = value_at(c, path)
+    if name not in table:
         raise ConfigError(keyed(c, path, f"must be one of {', '.join(table)}"))
-    return table[found]
+    return table[name]

@@ -1,6 +1,7 @@
 """The configuration: every refusal is one line that names the key, nothing is lost in text and back."""
 
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from particles.heads import GaussianHeads, usual_deviation
+from particles import ACTIVATIONS, ArgumentError
+from particles.closure_files import CLOSED
+from particles.heads import ENTRIES, GaussianHeads, usual_deviation
+from tests.tokenlaw.commands import call
 from tokenlaw import config_checks
 from tokenlaw.build import build
 from tokenlaw.config import (
@@ -22,8 +26,12 @@ from tokenlaw.config import (
     steps,
 )
 from tokenlaw.config_io import write_value
-from tokenlaw.config_messages import all_keys
+from tokenlaw.config_layers import Mlp, RandomHeads
+from tokenlaw.config_messages import all_keys, names_in
+from tokenlaw.config_types import kinds_of, models_of
+from tokenlaw.told import KEYS, telling
 
+VARY = ("--vary", "layers.dt=0.2,0.1,0.05", "--observable", "mean_token")
 BASE = """
 [model]
 d = 3
@@ -145,7 +153,9 @@ EXACT = {
     "initial.components[0].kapa: unknown key; did you mean initial.components[0].kappa? (and 1 more)",
     "solve.field_tol=0.2": "solve.field_tol = 0.2: must lie in (0, 0.1]",
     "solve.remap_every=-1": "solve.remap_every = -1: must be a whole number between 0 and 1000000000",
-    "solve.carried_nodes=[24,4.5]": "solve.carried_nodes[1] = 4.5: must be a valid integer",
+    "solve.carried_nodes=[24,4.5]":
+    "solve.carried_nodes = [24, 4.5]: must be [latitudes, longitudes], latitudes at least 2, longitudes "
+    'even and at least 4, at most 4000000 nodes in all, or "auto"',
     "solve.on_unresolved=ignore": 'solve.on_unresolved = "ignore": must be one of warn, stop',
     "simulate.tokens=0": "simulate.tokens = 0: must be a whole number between 1 and 1000000000",
     "noise.seed=-1": "noise.seed = -1: must be a whole number at least 0 and below 9223372036854775808",
@@ -307,9 +317,9 @@ def test_recorded_layers_bring_their_heads(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[model]\nd = 3\nbeta =", "configuration, line 3, column 7: Invalid value"),
-        ("[model", "configuration, line 1, column 7: Expected ']' at the end of a table declaration"),
-        ("[model]\nd = 3\nd = 4\n", "configuration, line 3, column 6: Cannot overwrite a value"),
+        ("[model]\nd = 3\nbeta =", "configuration: Invalid value (at end of document)"),
+        ("[model", "configuration: Expected ']' at the end of a table declaration (at end of document)"),
+        ("[model]\nd = 3\nd = 4\n", "configuration: Cannot overwrite a value (at line 3, column 6)"),
         ("x = " + "[" * 5000, "configuration: nested too deeply"),
     ],
 )
@@ -338,7 +348,7 @@ def test_files_that_cannot_be_read(tmp_path):
             load(f"{tmp_path}/{name}")
         assert len(str(caught.value).splitlines()) == 1
     (tmp_path / "bad.toml").write_text("[model]\nd = = 3\n")
-    with pytest.raises(ConfigError, match=r"bad\.toml, line 2, column 5"):
+    with pytest.raises(ConfigError, match=r"bad\.toml: Invalid value \(at line 2, column 5\)"):
         load(tmp_path / "bad.toml")
 
 
@@ -621,3 +631,58 @@ def test_the_configuration_starts_without_the_numerical_packages():
             "spde",
             "validation",
         }
+
+
+# --- rules of objects
+
+
+def test_rules_of_objects_are_told_with_their_keys_before_anything_is_written(tmp_path, capsys):
+    """By every command, `tokenlaw config` too: one line with key, value and what is allowed."""
+    path, out = tmp_path / "c.toml", tmp_path / "x.nc"
+    path.write_text(BASE.replace('kind = "gaussian"', 'kind = "gaussian"\nhead_dim = 4'))
+    for words in (("config",), ("simulate", "--out", out), ("solve", "--out", out), ("converge", "--out", out, *VARY)):
+        assert call(words[0], path, *words[1:]) == 2
+        assert capsys.readouterr().err == "error: heads.head_dim = 4: must be between 1 and d = 3\n"
+    path.write_text(BASE)
+    assert call("config", path) == 0
+    assert load_text(capsys.readouterr().out) == build(load_text(BASE)).configuration
+    assert not out.exists()
+
+
+def test_a_constructor_of_ones_own_is_told_as_far_as_its_arguments_are_keys():
+    c = load_text(BASE)
+    for error, text in (
+        (ArgumentError("nodes", 16, "be even"), "layers.nodes = 16: must be even"),
+        (ArgumentError("nu", 0.0, "be 1"), "layers.private_noise = 0.0: must be 1"),
+        (ArgumentError("retraction", (2, 3), "have shape (3, 3)"), 'layers.retraction = "normalize": must have shape'),
+        (ArgumentError("own", "a", "be b"), 'layers: own must be b, got "a"'),
+        (TypeError("no kernel\nat all"), r"layers: no kernel\nat all"),
+        (ConfigError("heads: as it is"), "heads: as it is"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{re.escape(text)}"), telling(c, "layers"):
+            raise error
+
+
+def test_keys_that_other_arguments_stand_for_are_keys():
+    assert set(KEYS.values()) - {"layers.mlp.activation", *(f"layers.mlp.{name}" for name in Mlp.model_fields)} <= {
+        path for _, path in all_keys()
+    }
+
+
+def test_names_of_choices_stand_in_one_table_each(capsys):
+    tables = {
+        f"{section}.{key}": names_in(field.json_schema_extra["table"])
+        for section, about in Configuration.model_fields.items()
+        for model in models_of(about.annotation)
+        for key, field in model.model_fields.items()
+        if "table" in (field.json_schema_extra or {})
+    }
+    assert tables.keys() == {"model.attention", "layers.retraction", "layers.scheme"}
+    for path, names in tables.items():
+        model, space = (BASE, []) if path != "layers.scheme" else (BASE, [BALLISTIC, MEAN])
+        assert refusal(*space, f"{path}=other", text=model) == f'{path} = "other": must be one of {", ".join(names)}'
+    assert list(kinds_of(RandomHeads)) == list(ENTRIES)
+    for name, key, table in (("mlp-kernel", "activation", ACTIVATIONS), ("gaussian-closure", "attention", CLOSED)):
+        assert call("theory", name, f"{key}=other") == 2
+        told = capsys.readouterr().err.partition("must be one of ")[2].split("\n")[0].split(", ")
+        assert {word.split()[0].strip(";,.") for word in told} >= set(table)
