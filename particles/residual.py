@@ -128,7 +128,7 @@ class PreNorm(Around):
     def __post_init__(self) -> None:
         check_positive(self.gain, "gain")
         if isinstance(self.law, WithPrivateNoise):
-            raise ArgumentError("law", "WithPrivateNoise", f"be one without private noise, {ON_THE_SPHERE}")
+            raise ArgumentError("law", "WithPrivateNoise", f"have no private noise, {ON_THE_SPHERE}")
 
     def refine(self, factor: int) -> "PreNorm":
         """The same path with shorter steps of the law within."""

@@ -125,5 +125,5 @@ def unit_sphere(d: int, lmax: int, backend: str | None = None) -> Domain:
     ((96,), (48, 96))
     """
     if d not in SPHERES:
-        raise ArgumentError("d", d, "be 2 or 3 for densities")
+        raise ArgumentError("d", d, "be 2 or 3 for densities; tokens may have any d")
     return SPHERES[d](lmax, backend)

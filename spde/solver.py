@@ -77,8 +77,11 @@ class DensityFlow(Flow[DensityState]):
             raise ArgumentError("remap_every", self.remap_every, "be 1 with private noise")
         if self._diffuses and self.characteristics:
             raise ArgumentError("characteristics", True, "be False with private noise, which has no flow to follow")
+        if self.on_unresolved == "stop" and not self.remap_every:
+            raise ArgumentError("on_unresolved", "stop", "be \"warn\" with remap_every = 0, where nothing is resolved")
         if isinstance(self.law, PreNorm):
-            raise ArgumentError("law", "PreNorm", "be no residual stream for a density: directions are not Markov")
+            text = "be no residual stream: directions alone, as a density has them, do not say how they move on"
+            raise ArgumentError("law", "PreNorm", text)
 
     @property
     def _diffuses(self) -> bool:

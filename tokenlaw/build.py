@@ -134,16 +134,16 @@ class Experiment:
             ),
             (tokens_diffuse, "initial.kind", "must have a density with layers.private_noise"),
             (
+                solve.characteristics and isinstance(self.initial, Empirical),
+                "solve.characteristics", "needs an initial density; tokens have none",
+            ),
+            (
                 solve.characteristics and kind == "modified",
                 "solve.characteristics", 'must be false with layers.kind = "modified"',
             ),
             (
                 solve.characteristics and stages,
                 "solve.characteristics", 'needs layers.scheme = "euler" with ballistic layers',
-            ),
-            (
-                solve.on_unresolved == "stop" and not solve.remap_every,
-                "solve.on_unresolved", "needs solve.remap_every >= 1; with 0 nothing is resolved",
             ),
         ):  # fmt: skip
             if wrong:

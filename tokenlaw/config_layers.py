@@ -13,7 +13,6 @@ from tokenlaw.config_types import (
     Matrix,
     NonNegative,
     Positive,
-    PowerOfTwo,
     Section,
     choice,
 )
@@ -118,10 +117,10 @@ PrivateNoise = Annotated[
 ]  # fmt: skip
 Block = Annotated[Mlp | None, Field(default=None, description="MLP block behind every attention block")]
 Refine = Annotated[
-    PowerOfTwo,
+    int,
     Field(
-        default=1, description="power of two R: the same path with steps dt/R, to see the error of the step",
-        json_schema_extra={"allowed": "a power of two between 1 and 1048576"},
+        default=1, ge=1, le=2**20,
+        description="power of two R: the same path with steps dt/R, to see the error of the step",
     ),
 ]  # fmt: skip
 

@@ -65,13 +65,6 @@ def unit_length(vector: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(entry / length for entry in scaled)
 
 
-def power_of_two(value: int) -> int:
-    """The value itself, where it is one: steps are refined by halving."""
-    if value & (value - 1):
-        raise ValueError("must be a power of two between 1 and 1048576")
-    return value
-
-
 def choice(table: str, default: str, description: str) -> Any:
     """A key whose names are those of a table of objects, "module:TABLE", which is looked at when objects are made."""
     return Field(default=default, description=description, json_schema_extra={"table": table})
@@ -80,7 +73,6 @@ def choice(table: str, default: str, description: str) -> Any:
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
-PowerOfTwo = Annotated[int, Field(ge=1, le=2**20), AfterValidator(power_of_two)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Vector = Annotated[tuple[float, ...], Strict(False)]  # TOML has lists; the entries stay strict

@@ -19,7 +19,7 @@ KEYS: Final[Mapping[str, str]] = {
     "overlap": "initial.overlap",
     "tokens": "simulate.tokens",
     **{name: f"layers.mlp.{name}" for name in ("activation", "width", "sigma_r", "sigma_w")},
-    **{name: f"solve.{name}" for name in ("lmax", "field_tol", "moment_tol", "remap_every", "characteristics")},
+    **{name: f"solve.{name}" for name in ("lmax", "field_tol", "moment_tol", "remap_every", "on_unresolved")},
 }
 """Arguments of constructors that are not keys of the section at hand, or have another name there."""
 

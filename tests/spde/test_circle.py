@@ -145,5 +145,5 @@ def test_circles_survive_pickling():
 def test_spheres_are_chosen_by_dimension():
     assert isinstance(unit_sphere(2, 15), Circle)
     assert isinstance(unit_sphere(3, 15), Sphere)
-    with pytest.raises(ValueError, match="d must be 2 or 3 for densities, got 4"):
+    with pytest.raises(ValueError, match="d must be 2 or 3 for densities; tokens may have any d, got 4"):
         unit_sphere(4, 15)
