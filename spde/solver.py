@@ -23,9 +23,10 @@ from particles.residual import PreNorm
 from particles.simulate import BeginAgain, Flow, Progress, schedule
 from particles.tokens import Cloud, WeightedPoints, unit_lengths
 from spde.carried import auto_size
+from spde.choose import SPHERES
 from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
-from spde.domain import SPHERES, Domain
+from spde.domain import Domain
 from spde.field_choice import default_field
 from spde.records import record_of, static_of
 from spde.resolution import Resolution

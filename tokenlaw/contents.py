@@ -17,10 +17,14 @@ import xarray as xr
 from particles.memory import NUMBER, refuse_beyond
 from particles.output import without_realization
 from particles.trial import BROKEN, damaged
+from tokenlaw.tables import printable
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["forms_of", "held", "of_one_run", "place", "read", "record", "rows_with_numbers", "selected", "values_of"]
+__all__ = [
+    "forms_of", "held", "largest", "meaning", "of_one_run", "place", "read", "record", "rows_with_numbers", "selected",
+    "values_of", "variables_of",
+]  # fmt: skip
 
 DEPTH = "depth_time"
 LARGEST = 1e150  # numbers beyond are drawn as if they were missing: their squares are infinite
@@ -58,6 +62,16 @@ class NoUse(ValueError):
 def forms_of(name: str) -> str:
     """A variable with the dimensions it must have, in words."""
     return " or ".join(f"{name}({', '.join(form)})" for form in FORMS[name])
+
+
+def variables_of(dataset: xr.Dataset) -> str:
+    """The variables of a file, in words."""
+    return ", ".join(sorted(printable(name) for name in dataset.data_vars)) or "no variables"
+
+
+def meaning(variable: xr.Variable | xr.DataArray) -> str:
+    """What a variable is: the long_name that the file gives it, nothing where it has none."""
+    return printable(variable.attrs.get("long_name", ""))
 
 
 def of_one_run(dataset: xr.Dataset, what: str) -> xr.Dataset:
@@ -107,7 +121,7 @@ def held(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, str]]:
                 reasons[name] = f"has no dimension {DEPTH}, others have"
                 del found[name]
             elif name not in LARGE:
-                found[name] = xr.Variable((DEPTH, *variable.dims), variable.values[None])
+                found[name] = xr.Variable((DEPTH, *variable.dims), variable.values[None], variable.attrs)
     coords = {axis: (axis, _numbers(axis, dataset.variables[axis])) for axis in ("lat", "lon") if _on(found, axis)}
     result = xr.Dataset(found, {**coords, DEPTH: _depth(dataset, n, found)}, dataset.attrs)
     order = np.argsort(result[DEPTH].values, kind="stable")
@@ -124,6 +138,12 @@ def values_of(dataset: xr.Dataset, name: str) -> Array:
     """All of a variable that `held` gave; NaN for what is no finite number."""
     values = _numbers(name, dataset[name].variable)
     return values[None] if FORMS[name][0][0] == DEPTH and DEPTH not in dataset[name].dims else values
+
+
+def largest(values: Array) -> float:
+    """Largest number among values; 0 where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known.max()) if known.size else 0.0
 
 
 def rows_with_numbers(points: Array) -> Array:
@@ -166,7 +186,7 @@ def _in_form(name: str, variable: xr.Variable) -> xr.Variable:
     if name in LARGE:
         return variable
     kept = [dim for dim in form if dim in variable.dims]
-    return xr.Variable(kept, _numbers(name, variable, tuple(kept)))
+    return xr.Variable(kept, _numbers(name, variable, tuple(kept)), variable.attrs)
 
 
 def read(name: str, variable: xr.Variable) -> Array:

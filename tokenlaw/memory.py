@@ -13,7 +13,7 @@ from particles import memory
 from particles.memory import NUMBER, size
 from particles.output import WAITING
 from spde.carried import SHARED
-from spde.domain import SPHERES
+from spde.choose import SPHERES
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.config_layers import SmoothHeads
 from validation.distances import MAX_POINTS

@@ -14,8 +14,8 @@ import pytest
 from tests.tokenlaw.commands import COMMAND
 from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, layers_file, token_file
 from tokenlaw import plots
-from tokenlaw.predict import answer, map_figure
-from tokenlaw.study_plots import draw
+from tokenlaw.predict import answer
+from tokenlaw.study_plots import draw, map_figure
 from validation import Figure, Series
 
 ROOT = Path(__file__).parents[2]

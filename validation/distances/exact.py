@@ -9,6 +9,7 @@ of the optimum.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from scipy.spatial.distance import cdist
 from particles.arrays import Array
 from validation.distances.simplex import REFUSED, TransportError, solve
 
+Points: TypeAlias = npt.ArrayLike
+Weights: TypeAlias = npt.ArrayLike | None
 Cost = Callable[[Array, Array], Array]
 
 MAX_POINTS = 8192
@@ -84,14 +87,8 @@ def geodesic(x: Array, y: Array) -> Array:
 
 
 def transport(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    x_weights: npt.ArrayLike | None = None,
-    y_weights: npt.ArrayLike | None = None,
-    *,
-    p: float = 2.0,
-    cost: Cost = chordal,
-    max_iterations: int = 10**9,
+    x: Points, y: Points, x_weights: Weights = None, y_weights: Weights = None,
+    *, p: float = 2.0, cost: Cost = chordal, max_iterations: int = 10**9,
 ) -> Transport:
     """Solve the optimal transport problem between two weighted point sets exactly.
 
@@ -154,39 +151,24 @@ def transport(
 
 
 def wasserstein(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    x_weights: npt.ArrayLike | None = None,
-    y_weights: npt.ArrayLike | None = None,
-    *,
-    p: float = 2.0,
-    cost: Cost = chordal,
+    x: Points, y: Points, x_weights: Weights = None, y_weights: Weights = None,
+    *, p: float = 2.0, cost: Cost = chordal,
 ) -> float:
     """Wasserstein distance W_p of two weighted point sets; parameters and errors are those of `transport`."""
     return transport(x, y, x_weights, y_weights, p=p, cost=cost).distance
 
 
-def w2_chordal(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    x_weights: npt.ArrayLike | None = None,
-    y_weights: npt.ArrayLike | None = None,
-) -> float:
+def w2_chordal(x: Points, y: Points, x_weights: Weights = None, y_weights: Weights = None) -> float:
     """W_2 for the chordal distance: `w2_chordal` and `w2_floor` of a compare file."""
     return wasserstein(x, y, x_weights, y_weights, p=2.0, cost=chordal)
 
 
-def w1_geodesic(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    x_weights: npt.ArrayLike | None = None,
-    y_weights: npt.ArrayLike | None = None,
-) -> float:
+def w1_geodesic(x: Points, y: Points, x_weights: Weights = None, y_weights: Weights = None) -> float:
     """W_1 for the great-circle distance, radians: `w1_geodesic` of a compare file."""
     return wasserstein(x, y, x_weights, y_weights, p=1.0, cost=geodesic)
 
 
-def _points(name: str, points: npt.ArrayLike) -> Array:
+def _points(name: str, points: Points) -> Array:
     array = np.ascontiguousarray(points, dtype=np.float64)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must be points of shape (n, d) with n, d >= 1, got shape {array.shape}")
@@ -201,7 +183,7 @@ def _points(name: str, points: npt.ArrayLike) -> Array:
     return array
 
 
-def _weights(name: str, weights: npt.ArrayLike | None, n: int) -> Array:
+def _weights(name: str, weights: Weights, n: int) -> Array:
     if weights is None:
         return np.full(n, 1.0 / n)
     array = np.ascontiguousarray(weights, dtype=np.float64)

@@ -5,24 +5,13 @@ Sinkhorn attention: the distance of n tokens to these twins, a sampling error, n
 over that of their twins, extrapolated to n = infinity.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from particles import (
-    Ballistic,
-    EuclideanTokens,
-    FixedHeads,
-    Gaussian,
-    GaussianClosure,
-    Noise,
-    simulate,
-    translate,
-)
+from particles import EuclideanTokens, FixedHeads, Gaussian, GaussianClosure
 from particles.arrays import Array
 from particles.gaussian_closure import ClosedAttention
-from validation.estimates import Estimate, Line, columns, slope
-from validation.studies.shared.gaussian import KINDS
+from validation.estimates import Estimate, Line, columns, replica_mean, root_mean, slope
+from validation.studies.shared.gaussian import KINDS, course
 from validation.studies.shared.sources import CLOSURES
 from validation.verdict import Claim, Figure, Findings, Part, Series
 
@@ -38,28 +27,9 @@ LAW = Gaussian(np.array([0.5, -0.3]), np.array([[0.8, 0.2], [0.2, 0.5]]))
 VALUE = np.array([[[0.9, 0.3], [-0.2, 0.6]]])
 QUERY = np.array([[[0.4, 0.1], [-0.1, 0.3]]])
 KEY = np.array([[[0.8, -0.3], [0.2, 0.6]]])
-TIME, STEP = 0.8, 0.4
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Numbers of tokens and their replicas."""
-
-    counts: tuple[int, ...]
-    replicas: tuple[int, ...]
-
-
-QUICK = Sizes((64, 128, 256, 512), (300, 200, 100, 40))
-FULL = Sizes((64, 128, 256, 512, 1024, 2048), (1000, 500, 250, 120, 60, 30))
-
-
-def moved(attention: ClosedAttention, points: Array) -> Array:
-    """Tokens at TIME by fourth-order steps."""
-    law = Ballistic(FixedHeads(VALUE, QUERY, KEY), STEP, 1, Noise(0), retraction=translate)
-    steps = round(TIME / STEP)
-    run = simulate(EuclideanTokens(points), law, attention, n_steps=steps, save_every=steps)
-    found: Array = run.tokens.values[-1]
-    return found
+TIME, STEPS = 0.8, 2
+QUICK = {64: 300, 128: 200, 256: 100, 512: 40}  # numbers of tokens, and of their replicas
+FULL = {64: 1000, 128: 500, 256: 250, 512: 120, 1024: 60, 2048: 30}
 
 
 def compare(
@@ -70,25 +40,24 @@ def compare(
     gaps, ratios = np.empty(replicas), np.empty(replicas)
     for k in range(replicas):
         z = rng.standard_normal((n, LAW.d))
-        tokens, twins = moved(attention, LAW.mean + z @ LAW.root), mean + z @ root.T
+        start, twins = EuclideanTokens(LAW.mean + z @ LAW.root), mean + z @ root.T
+        tokens = course(attention, start, FixedHeads(VALUE, QUERY, KEY), TIME / STEPS, STEPS, STEPS)[-1]
         gaps[k] = np.mean(np.sum((tokens - twins) ** 2, axis=1))
         ratios[k] = tokens.var(axis=0).sum() / twins.var(axis=0).sum()
-    rms = float(np.sqrt(gaps.mean()))
-    error = float(gaps.std(ddof=1) / np.sqrt(replicas) / (2 * rms))
-    return Estimate(rms, error), Estimate(float(ratios.mean()), float(ratios.std(ddof=1) / np.sqrt(replicas)))
+    return root_mean(gaps), replica_mean(ratios)
 
 
 def study(quick: bool, seed: int) -> Findings:
     """Slopes in n, and ratios of covariances at n = infinity."""
     sizes = QUICK if quick else FULL
     rng = np.random.default_rng([seed, 9])
-    counts = np.array(sizes.counts)
+    counts = np.array(list(sizes))
     parts: dict[str, Part] = {}
     series: list[Series] = []
     table: dict[str, Array] = {"n": counts}
     for name, attention in KINDS.items():
         closure = GaussianClosure(attention, VALUE, QUERY, KEY)
-        found = [compare(attention, closure, rng, n, r) for n, r in zip(sizes.counts, sizes.replicas, strict=True)]
+        found = [compare(attention, closure, rng, n, r) for n, r in sizes.items()]
         gaps, gap_errors = columns(gap for gap, _ in found)
         ratios, ratio_errors = columns(ratio for _, ratio in found)
         limit, fit = Line.through(1 / counts, ratios, ratio_errors).at(0.0), slope(counts, gaps, gap_errors)

@@ -8,19 +8,10 @@ covariance of actual tokens, Gauss-Hermite points moved by softmax, becomes sing
 import numpy as np
 from scipy.linalg import eigh
 
-from particles import (
-    Ballistic,
-    FixedHeads,
-    Gaussian,
-    GaussianClosure,
-    Noise,
-    Softmax,
-    simulate,
-    translate,
-)
+from particles import FixedHeads, Gaussian, GaussianClosure, Softmax
 from particles.arrays import Array
 from validation.estimates import replica_mean
-from validation.studies.shared.gaussian import NODES, SCORE, hermite_tokens
+from validation.studies.shared.gaussian import NODES, SCORE, course, covariances, hermite_tokens
 from validation.studies.shared.sources import CLOSURES
 from validation.verdict import Claim, Figure, Findings, Part, Series
 
@@ -61,19 +52,14 @@ def integrated(law: Gaussian, form: Array) -> float:
 
 def by_tokens(law: Gaussian, form: Array, until: float) -> float:
     """Time at which the inverse covariance of tokens, a straight line through its course up to `until`, is singular."""
-    dt, tokens = until / STEPS, hermite_tokens(law)
+    start = hermite_tokens(law)
     heads = FixedHeads(np.eye(2)[None], form[None], np.eye(2)[None])
-    steps = Ballistic(heads, dt, 1, Noise(0), retraction=translate)
-    run = simulate(tokens, steps, Softmax(1.0), n_steps=STEPS, save_every=STEPS // 4)
-    weights = run.weight.values
-    inverses = []
-    for points in run.tokens.values:
-        gap = points - weights @ points
-        inverses.append(np.linalg.inv((gap * weights[:, None]).T @ gap))
+    tokens = course(Softmax(1.0), start, heads, until / STEPS, STEPS, STEPS // 4)
+    inverses = np.linalg.inv(covariances(tokens, start.weights))
     times = np.linspace(0.0, until, len(inverses))
-    rate, start = np.polyfit(times, np.array(inverses).reshape(len(times), 4), 1)
-    # start + t rate is singular first at 1 over the largest generalised eigenvalue of -rate against start
-    top = eigh(-rate.reshape(2, 2), start.reshape(2, 2), eigvals_only=True)[-1]
+    rate, first = np.polyfit(times, inverses.reshape(len(times), 4), 1)
+    # first + t rate is singular first at 1 over the largest generalised eigenvalue of -rate against first
+    top = eigh(-rate.reshape(2, 2), first.reshape(2, 2), eigvals_only=True)[-1]
     return float(1 / top)
 
 

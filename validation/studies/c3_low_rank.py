@@ -8,20 +8,11 @@ and the powers of t from the closures of softmax, L2 and Sinkhorn attention, int
 
 import numpy as np
 
-from particles import (
-    Ballistic,
-    FixedHeads,
-    Gaussian,
-    GaussianClosure,
-    Noise,
-    Softmax,
-    simulate,
-    translate,
-)
+from particles import FixedHeads, Gaussian, GaussianClosure, Softmax
 from particles.arrays import Array
 from particles.gaussian_closure import ClosedAttention
 from validation.estimates import replica_mean
-from validation.studies.shared.gaussian import KINDS, SCORE, hermite_tokens
+from validation.studies.shared.gaussian import KINDS, SCORE, course, covariances, hermite_tokens
 from validation.studies.shared.sources import CLOSURES
 from validation.verdict import Claim, Figure, Findings, Part, Series
 
@@ -37,6 +28,7 @@ CLAIM = Claim(
 LATE = (1e3, 2e3)  # between these times powers of t are read off, in units of the contraction
 TOKEN_TIMES = (0.0, 2.0, 4.0, 6.0, 8.0)
 STEP = 0.1
+RANKS = [(d, rank) for d in (2, 3, 5) for rank in range(1, d)]
 COURSE: Array = np.geomspace(0.1, 1000, 25)
 
 
@@ -76,15 +68,11 @@ def by_tokens(law: Gaussian, key: Array) -> tuple[Array, Array]:
     """Covariances (T, 2, 2) of tokens at TOKEN_TIMES, and those of the formula."""
     heads = FixedHeads(np.eye(2)[None], -key[None], key[None])
     every = round((TOKEN_TIMES[1] - TOKEN_TIMES[0]) / STEP)
-    law_of_layers = Ballistic(heads, STEP, 1, Noise(0), retraction=translate)
-    steps = every * (len(TOKEN_TIMES) - 1)
-    run = simulate(hermite_tokens(law), law_of_layers, Softmax(1.0), n_steps=steps, save_every=every)
-    weights = run.weight.values
-    gaps = run.tokens.values - np.einsum("j,tjc->tc", weights, run.tokens.values)[:, None]
-    found: Array = np.einsum("j,tja,tjb->tab", weights, gaps, gaps)
+    tokens = hermite_tokens(law)
+    moved = course(Softmax(1.0), tokens, heads, STEP, every * (len(TOKEN_TIMES) - 1), every)
     start = np.linalg.inv(law.covariance)
     wanted = np.linalg.inv(start + 2 * np.array(TOKEN_TIMES)[:, None, None] * (key.T @ key))
-    return found, np.asarray(wanted, dtype=np.float64)
+    return covariances(moved, tokens.weights), np.asarray(wanted, dtype=np.float64)
 
 
 def extrapolated(values: Array) -> float:
@@ -95,20 +83,36 @@ def extrapolated(values: Array) -> float:
     return float(first - (first - second) * (1 + share) / share)
 
 
-def study(quick: bool, seed: int) -> Findings:
-    """Eigenvalues that vanish, the limit that stays, and the powers of t."""
-    n_tokens, n_equations = (6, 3) if quick else (40, 20)
-    rng = np.random.default_rng([seed, 13])
-    shrunk, stayed = np.empty(n_tokens), np.empty(n_tokens)
-    shown = case(rng, 3, 2)
-    series = [curve for name, attention in KINDS.items() for curve in curves(name, attention, *shown)]
-    series.append(Series("1/t", COURSE, 0.5 / COURSE, dashed=True))
-    for k in range(n_tokens):
+def of_tokens(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
+    """Growth of one over the determinant, and trace of the limit, of tokens over those of the formula, (size,)."""
+    shrunk, stayed = np.empty(size), np.empty(size)
+    for k in range(size):
         law, key = case(rng, 2, 1)
         found, wanted = by_tokens(law, key)
         volumes, formula = np.linalg.det(found), np.linalg.det(wanted)  # one over them grows like a straight line
         shrunk[k] = np.divide(*(np.polyfit(TOKEN_TIMES, 1 / column, 1)[0] for column in (volumes, formula)))
         stayed[k] = extrapolated(np.trace(found, axis1=1, axis2=2)[2:]) / np.trace(limit(law, key))
+    return shrunk, stayed
+
+
+def of_closure(attention: ClosedAttention, rng: np.random.Generator, size: int) -> tuple[Array, Array]:
+    """Powers of t of eigenvalues that vanish and of those that stay, of `size` laws in each d and rank."""
+    vanishing, staying = [], []
+    for d, rank in size * RANKS:
+        found = powers(attention, *case(rng, d, rank))
+        vanishing.append(found[:rank])
+        staying.append(found[rank:])
+    return np.concatenate(vanishing), np.concatenate(staying)
+
+
+def study(quick: bool, seed: int) -> Findings:
+    """Eigenvalues that vanish, the limit that stays, and the powers of t."""
+    n_tokens, n_equations = (6, 3) if quick else (40, 20)
+    rng = np.random.default_rng([seed, 13])
+    shown = case(rng, 3, 2)
+    series = [curve for name, attention in KINDS.items() for curve in curves(name, attention, *shown)]
+    series.append(Series("1/t", COURSE, 0.5 / COURSE, dashed=True))
+    shrunk, stayed = of_tokens(rng, n_tokens)
     rate, rest = replica_mean(shrunk), replica_mean(stayed)
     parts = {
         "tokens_rate": Part(
@@ -121,17 +125,9 @@ def study(quick: bool, seed: int) -> Findings:
             1.0, bias=0.02, effect=0.2,
         ),
     }  # fmt: skip
-    table: dict[str, Array] = {"tokens_rate": shrunk, "tokens_limit": stayed}
     for name, attention in KINDS.items():
-        vanishing, staying = [], []
-        for _ in range(n_equations):
-            for d in (2, 3, 5):
-                for rank in range(1, d):
-                    law, key = case(rng, d, rank)
-                    found = powers(attention, law, key)
-                    vanishing += list(found[:rank])
-                    staying += list(found[rank:])
-        late = replica_mean(np.array(vanishing))
+        vanishing, staying = of_closure(attention, rng, n_equations)
+        late = replica_mean(vanishing)
         parts[f"{name}_vanishing"] = Part(
             f"power of t of {len(vanishing)} eigenvalues of the closure that vanish, {name}, d = 2, 3, 5, all ranks",
             late.value, late.error, -1.0, bias=0.02, effect=0.2,  # bias: the next order in 1/t at t = 1000
@@ -141,4 +137,4 @@ def study(quick: bool, seed: int) -> Findings:
             float(np.abs(staying).max()), 0.0, 0.0, bias=0.02, effect=0.2,
         )  # fmt: skip
     figure = Figure("depth time", "eigenvalues of the covariance, d = 3, rank 2", tuple(series), x_log=True, y_log=True)
-    return Findings(parts, figure, table)
+    return Findings(parts, figure, {"tokens_rate": shrunk, "tokens_limit": stayed})

@@ -52,7 +52,7 @@ def study(quick: bool, seed: int) -> Findings:
     """Slopes of the differences, in eta with drift and in eta^2/H without."""
     replicas = {"drift": 10_000, "centred": 250_000} if quick else {"drift": 200_000, "centred": 2_000_000}
     parts, series, notes = {}, [], []
-    table: dict[str, list[object]] = {"case": [], "heads": [], "eta": [], "h": [], "difference": [], "error": []}
+    rows: list[tuple[object, ...]] = []
     for case, ensemble in (("centred", CENTRED), ("drift", DRIFT)):
         gaps, errors = differences(ensemble, replicas[case], seed)
         eta = ensemble.eps * np.array(SIZES[1:], dtype=float)
@@ -66,8 +66,7 @@ def study(quick: bool, seed: int) -> Findings:
         series.append(Series(f"{case} heads, against {name}", x, gaps, errors))
         series.append(Series(f"slope 1 ({case})", x, gaps[-1] * x / x[-1], dashed=True))
         notes.append(f"{case}: misfit of the power law, chi^2 per degree of freedom, {fit.misfit:.2f}")
-        for values in zip([case] * len(x), SIZES[1:], eta, h, gaps, errors, strict=True):
-            for column, value in zip(table.values(), values, strict=True):
-                column.append(value)
+        rows += zip([case] * len(x), SIZES[1:], eta, h, gaps, errors, strict=True)
+    table = dict(zip(("case", "heads", "eta", "h", "difference", "error"), zip(*rows, strict=True), strict=True))
     figure = Figure("residual step eta, or eta^2/H", "|E w(2H) - E w(H)|", tuple(series), x_log=True, y_log=True)
     return Findings(parts, figure, table, tuple(notes))

@@ -60,8 +60,7 @@ def study(quick: bool, seed: int) -> Findings:
     rng = np.random.default_rng([seed, 8])
     parts: dict[str, Part] = {}
     series: list[Series] = []
-    table: dict[str, list[object]] = {"case": [], "step": [], "error_of_limit": [], "standard_error": []}
-    rows: list[tuple[str, Array, Array, Array]] = []
+    rows: list[tuple[object, ...]] = []
     for n_heads in (1, 4):
         gaps = distances(fixed_heads(n_heads), ETA)
         fit: Slope = slope(ETA, gaps)
@@ -70,7 +69,7 @@ def study(quick: bool, seed: int) -> Findings:
             fit.value, fit.error, 2.0, 1.0, bias=0.1,  # terms in eta^2
         )  # fmt: skip
         series.append(Series(f"{n_heads} fixed heads, against eta", ETA, gaps))
-        rows.append((f"{n_heads} fixed heads", ETA, gaps, np.zeros(len(ETA))))
+        rows += zip([f"{n_heads} fixed heads"] * len(ETA), ETA, gaps, np.zeros(len(ETA)), strict=True)
     eps = np.array([1 / 16, 1 / 32, 1 / 64])
     cases = [replace(CASE, eps=float(e), n_heads=round(HORIZON / e)) for e in eps]
     values, errors = columns(excess(case, rng, replicas) for case in cases)
@@ -81,10 +80,8 @@ def study(quick: bool, seed: int) -> Findings:
     )  # fmt: skip
     series.append(Series("random heads, eta -> 0, against eps", eps, np.abs(values), errors))
     series.append(Series("slope 1", ETA, gaps[-1] * ETA / ETA[-1], dashed=True))
-    for name, steps, found, spread in [*rows, ("random heads", eps, np.abs(values), errors)]:
-        for row in zip([name] * len(steps), steps, found, spread, strict=True):
-            for column, value in zip(table.values(), row, strict=True):
-                column.append(value)
+    rows += zip(["random heads"] * len(eps), eps, np.abs(values), errors, strict=True)
+    table = dict(zip(("case", "step", "error_of_limit", "standard_error"), zip(*rows, strict=True), strict=True))
     figure = Figure("eta, or eps", "error of the ballistic limit", tuple(series), x_log=True, y_log=True)
     ratios = zip(values / eps, errors / eps, strict=True)
     shown = ", ".join(f"{value:.3f} +- {error:.3f}" for value, error in ratios)

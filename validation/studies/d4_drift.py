@@ -63,8 +63,7 @@ def study(quick: bool, seed: int) -> Findings:
     rng = np.random.default_rng([seed, 7])
     found = [ratio(replace(CASE, eps=eps, n_heads=round(0.5 / eps)), rng, replicas) for eps in EPS]
     values, errors = columns(found)
-    line = Line.through(EPS, values, errors)
-    limit = line.at(0.0)
+    limit = Line.through(EPS, values, errors).at(0.0)
     parts = {
         "drift": Part(
             "share of -eps P K(x, x) x in the limit of chains, extrapolated to eps = 0", limit.value, limit.error,
@@ -72,8 +71,7 @@ def study(quick: bool, seed: int) -> Findings:
         )
     }  # fmt: skip
     series = [Series("-eps P K x, against eps", EPS, values, errors, line=False)]
-    table: dict[str, list[object]] = {"term": ["drift"] * 3, "heads": [0] * 3, "step": list(EPS),
-                                      "share": list(values), "error": list(errors)}  # fmt: skip
+    rows: list[tuple[object, ...]] = list(zip(["drift"] * 3, [0] * 3, EPS, values, errors, strict=True))
     for n_heads in (1, 2, 4):
         shares = np.array([corrector_share(fixed_heads(n_heads), eta, HANDFUL) for eta in ETA])
         first = 2 * shares[1:] - shares[:-1]
@@ -82,9 +80,8 @@ def study(quick: bool, seed: int) -> Findings:
             float(first[-1]), 0.0, 0.0, 1.0, bias=float(2 * abs(first[-1] - first[-2]) + 1e-3),
         )  # fmt: skip  # bias: what the last halving of eta changed
         series.append(Series(f"-eta <x,u> b, {n_heads} fixed heads, against eta", ETA, shares))
-        for row in zip(["corrector"] * len(ETA), [n_heads] * len(ETA), ETA, shares, np.zeros(len(ETA)), strict=True):
-            for column, value in zip(table.values(), row, strict=True):
-                column.append(value)
+        rows += zip(["corrector"] * len(ETA), [n_heads] * len(ETA), ETA, shares, np.zeros(len(ETA)), strict=True)
+    table = dict(zip(("term", "heads", "step", "share", "error"), zip(*rows, strict=True), strict=True))
     shown = ", ".join(f"{value:.3f} +- {error:.3f}" for value, error in zip(values, errors, strict=True))
     figure = Figure("eps, or residual step eta", "share of the term; 0 as reported, 1 by (3)", tuple(series))
     return Findings(parts, figure, table, (f"share of -eps P K x at eps = 1/16, 1/32, 1/64: {shown}",))

@@ -7,9 +7,18 @@ c = (1 + d/head_dim)/2.  c is measured at several d and extrapolated linearly in
 import numpy as np
 
 from particles.arrays import Array
-from particles.reduced import one_factor_cosine, two_factor_cosine
 from validation.estimates import Estimate, Line, columns
-from validation.studies.shared.cold import CASES, FINE, NAMES, OVERLAP, Sample, cosines, means
+from validation.studies.shared.cold import (
+    CASES,
+    FINE,
+    NAMES,
+    OVERLAP,
+    Sample,
+    cosines,
+    exact_cosine,
+    inner_dimension,
+    means,
+)
 from validation.studies.shared.sources import HOMOGENIZED
 from validation.verdict import Claim, Figure, Findings, Part, Series
 
@@ -33,8 +42,7 @@ def coefficient(rng: np.random.Generator, d: int, head_dim: int | None, size: in
 
 def exact(d: int, ratio: int | None) -> float:
     """The coefficient at finite d, from the exact expectation."""
-    cosine = one_factor_cosine(OVERLAP, d) if ratio is None else two_factor_cosine(OVERLAP, d, d // ratio)
-    return d * (float(cosine) - OVERLAP) / (OVERLAP**3 - OVERLAP)
+    return d * (exact_cosine(d, ratio) - OVERLAP) / (OVERLAP**3 - OVERLAP)
 
 
 def study(quick: bool, seed: int) -> Findings:
@@ -46,7 +54,7 @@ def study(quick: bool, seed: int) -> Findings:
     series: list[Series] = []
     table: dict[str, Array | tuple[int, ...]] = {"d": dimensions}
     for case, ratio in CASES.items():
-        found = [coefficient(rng, d, None if ratio is None else d // ratio, size) for d in dimensions]
+        found = [coefficient(rng, d, inner_dimension(d, ratio), size) for d in dimensions]
         values, errors = columns(found)
         limit = Line.through(inverse, values, errors).at(0.0)
         parts[case] = Part(

@@ -8,9 +8,9 @@ and variance of their overlap are measured at several d and extrapolated linearl
 import numpy as np
 
 from particles.arrays import Array
-from particles.reduced import kappa, one_factor_cosine, overlap_drift, two_factor_cosine
+from particles.reduced import kappa, overlap_drift
 from validation.estimates import Estimate, Line, columns
-from validation.studies.shared.cold import CASES, FINE, NAMES, OVERLAP, means, one_layer
+from validation.studies.shared.cold import CASES, FINE, NAMES, OVERLAP, exact_cosine, inner_dimension, means, one_layer
 from validation.studies.shared.sources import HOMOGENIZED
 from validation.verdict import Claim, Figure, Findings, Part, Series
 
@@ -32,8 +32,7 @@ def layer(rng: np.random.Generator, d: int, head_dim: int | None, size: int) -> 
 
 def exact(d: int, ratio: int | None) -> float:
     """The drift coefficient at finite d.  mathematics (7)."""
-    cosine = one_factor_cosine(OVERLAP, d) if ratio is None else two_factor_cosine(OVERLAP, d, d // ratio)
-    return -d * float(overlap_drift(d, OVERLAP, cosine, 1.0, 1.0)) / (OVERLAP * (1 - OVERLAP**2))
+    return -d * float(overlap_drift(d, OVERLAP, exact_cosine(d, ratio), 1.0, 1.0)) / (OVERLAP * (1 - OVERLAP**2))
 
 
 def study(quick: bool, seed: int) -> Findings:
@@ -45,12 +44,12 @@ def study(quick: bool, seed: int) -> Findings:
     series: list[Series] = []
     table: dict[str, Array | tuple[int, ...]] = {"d": dimensions}
     for case, ratio in CASES.items():
-        found = [layer(rng, d, None if ratio is None else d // ratio, size) for d in dimensions]
+        found = [layer(rng, d, inner_dimension(d, ratio), size) for d in dimensions]
         drift, drift_error = columns(drift for drift, _ in found)
         square, square_error = columns(square for _, square in found)
         limit = Line.through(inverse, drift, drift_error).at(0.0)
         clock = Line.through(inverse, square, square_error).at(0.0)
-        derived = kappa(64, None if ratio is None else 64 // ratio)
+        derived = kappa(64, inner_dimension(64, ratio))
         parts[case] = Part(
             f"kappa extrapolated to d = infinity, {NAMES[case]}",
             limit.value, limit.error, derived if ratio is None else 1.0, None if ratio is None else derived,

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles import Cloud, GaussianHeads, Homogenized, Noise, Softmax, Stream, Tokens, VonMisesFisherMixture
+from particles import (
+    Cloud,
+    DirectField,
+    GaussianHeads,
+    Homogenized,
+    Noise,
+    Softmax,
+    Stream,
+    Tokens,
+    VonMisesFisherMixture,
+)
 from particles.arrays import Array
 from particles.attention import FieldFactory
 from particles.harmonics import Coefficients
@@ -16,7 +26,7 @@ from particles.quadrature import gauss_grid
 from particles.simulate import TokenFlow, TokenState
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere
 from validation.distances import coefficients_of, sobolev, w2_chordal
-from validation.estimates import Slope, slope
+from validation.estimates import columns, root_mean, slope
 from validation.studies.shared.sources import HOMOGENIZED
 from validation.verdict import Claim, Figure, Findings, Part, Series
 
@@ -32,6 +42,7 @@ START = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0]
 ATTENTION = Softmax(2.0)
 LMAX, CARRIED = 63, (48, 96)
 SOBOLEV_DEGREE = 40
+ENDS = ((0, ""), (1, "_error"))  # of the names of columns
 
 
 @dataclass(frozen=True)
@@ -56,12 +67,6 @@ FULL = Size(
 def law(seed: int) -> Homogenized:
     """Gaussian heads, the usual normalisation, dt = 0.02."""
     return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(seed))
-
-
-def _field(n: int) -> FieldFactory:
-    from particles import DirectField
-
-    return SpectralField if n >= 512 else DirectField
 
 
 @dataclass
@@ -94,8 +99,10 @@ class Limit:
 def push(tokens: Tokens, seed: int, steps: tuple[int, ...]) -> list[Array]:
     """Tokens on the same layers, at each of the steps."""
     state, found = TokenState(0, tokens.points, tokens.weights), []
+    field: FieldFactory = SpectralField if len(tokens) >= 512 else DirectField
+    flow = TokenFlow(law(seed), ATTENTION, field)
     for step in steps:
-        state = TokenFlow(law(seed), ATTENTION, _field(len(tokens))).advance(state, step)
+        state = flow.advance(state, step)
         found.append(state.points)
     return found
 
@@ -111,25 +118,21 @@ def quadrature_tokens(k: int) -> Tokens:
     return Tokens(points, area * START.pdf(points))
 
 
-def coupled(limit: Limit, seed: int, size: Size) -> tuple[Array, Array, Array, Array]:
-    """Root mean squares over replicas of the coupled distance and of the H^-2 norm, with errors: (steps, counts)."""
-    shape = (len(size.steps), len(size.counts))
-    rms, rms_error, norm, norm_error = (np.empty(shape) for _ in range(4))
-    for column, (n, replicas) in enumerate(zip(size.counts, size.replicas, strict=True)):
+def coupled(limit: Limit, seed: int, size: Size) -> Array:
+    """Root mean squares over replicas of coupled distance and H^-2 norm, with errors: (2, steps, 2, counts)."""
+    found = []
+    for n, replicas in zip(size.counts, size.replicas, strict=True):
         starts = [sample(seed, n, replica) for replica in range(replicas)]
         twins, densities = limit.carry(np.concatenate(starts))
-        squares, norms = np.empty((len(size.steps), replicas)), np.empty((len(size.steps), replicas))
+        squares = np.empty((2, len(size.steps), replicas))
         for replica, points in enumerate(starts):
             moved = push(Tokens(points), seed, size.steps)
             for row, (now, carried, density) in enumerate(zip(moved, twins, densities, strict=True)):
                 gap = now - carried[replica * n : (replica + 1) * n]
-                squares[row, replica] = np.einsum("ij,ij->", gap, gap) / n
                 empirical = coefficients_of(Cloud(now, np.full(n, 1 / n)), SOBOLEV_DEGREE)
-                norms[row, replica] = sobolev(empirical, density) ** 2
-        for value, error, data in ((rms, rms_error, squares), (norm, norm_error, norms)):
-            value[:, column] = np.sqrt(data.mean(axis=1))
-            error[:, column] = data.std(axis=1, ddof=1) / np.sqrt(replicas) / (2 * value[:, column])
-    return rms, rms_error, norm, norm_error
+                squares[:, row, replica] = np.einsum("ij,ij->", gap, gap) / n, sobolev(empirical, density) ** 2
+        found.append([np.transpose(columns(map(root_mean, rows))) for rows in squares])
+    return np.moveaxis(np.array(found), 0, -1)
 
 
 def quadrature(limit: Limit, seed: int, steps: tuple[int, ...]) -> tuple[Array, Array]:
@@ -144,9 +147,9 @@ def quadrature(limit: Limit, seed: int, steps: tuple[int, ...]) -> tuple[Array, 
     return numbers, rms
 
 
-def excess(limit: Limit, seed: int, size: Size) -> tuple[Array, Array, list[float]]:
+def excess(limit: Limit, seed: int, size: Size) -> str:
     """W_2^2 of tokens to an independent sample over W_2^2 of two independent samples, at the last step."""
-    ratios, errors, floors = [], [], []
+    shown = []
     for n in size.transport:
         rows = []
         for replica in range(4):
@@ -155,64 +158,49 @@ def excess(limit: Limit, seed: int, size: Size) -> tuple[Array, Array, list[floa
             tokens = push(Tokens(points[0]), seed, size.steps)[-1]
             rows.append((w2_chordal(tokens, last[:n]) ** 2, w2_chordal(last[:n], last[n:]) ** 2))
         distance, floor = np.array(rows).T
-        ratios.append(distance.mean() / floor.mean())
-        errors.append(ratios[-1] * np.hypot(*(a.std(ddof=1) / a.mean() / 2 for a in (distance, floor))))
-        floors.append(float(np.sqrt(floor.mean())))
-    return np.array(ratios), np.array(errors), floors
+        ratio = distance.mean() / floor.mean()
+        error = ratio * np.hypot(*(a.std(ddof=1) / a.mean() / 2 for a in (distance, floor)))
+        shown.append(f"n = {n}: {ratio:.3f} +- {error:.3f} (floor {np.sqrt(floor.mean()):.3f})")
+    return ", ".join(shown)
 
 
 def study(quick: bool, seed: int) -> Findings:
     """Slopes in n at three depths, random and quadrature tokens."""
     size = QUICK if quick else FULL
-    limit = Limit.of(seed, size.steps)
-    counts = np.array(size.counts)
-    rms, rms_error, norm, norm_error = coupled(limit, seed, size)
-    fits: list[Slope] = [slope(counts, row, error) for row, error in zip(rms, rms_error, strict=True)]
+    limit, counts = Limit.of(seed, size.steps), np.array(size.counts)
+    distances, norms = coupled(limit, seed, size)
+    by_depth = {f"{0.02 * step:g}": found for step, found in zip(size.steps, distances, strict=True)}
+    fits = {depth: slope(counts, *found) for depth, found in by_depth.items()}
+    (rms, error), last, smooth = distances[-1], list(fits.values())[-1], slope(counts, *norms[-1])
     numbers, quad = quadrature(limit, seed, size.steps)
-    at_last = fits[-1].prefactor * numbers[-1] ** fits[-1].value
-    smooth = slope(counts, norm[-1], norm_error[-1])
-    ratios, ratio_errors, floors = excess(limit, seed, size)
-    depths = [0.02 * step for step in size.steps]
     parts = {
-        f"coupled_depth_{depth:g}": Part(
-            f"slope of the coupled distance in n at depth time {depth:g}", fit.value, fit.error, -0.5, effect=0.2
+        f"coupled_depth_{depth}": Part(
+            f"slope of the coupled distance in n at depth time {depth}", fit.value, fit.error, -0.5, effect=0.2
         )
-        for depth, fit in reversed(list(zip(depths, fits, strict=True)))
+        for depth, fit in reversed(fits.items())
     }
     parts["sobolev"] = Part(
         "slope in n of the H^-2 norm between tokens and density", smooth.value, smooth.error, -0.5, effect=0.2
     )
     parts["quadrature"] = Part(
         f"log10 of the coupled distance of {numbers[-1]:.0f} quadrature tokens over that of as many random ones",
-        float(np.log10(quad[-1] / at_last)),
-        float(np.max(rms_error[-1] / rms[-1])) / np.log(10),
-        -1.0,
-        effect=1.0,
-        at_most=True,
-    )
-    constants = ", ".join(f"{fit.prefactor:.3f} at {depth:g}" for depth, fit in zip(depths, fits, strict=True))
-    shown = ", ".join(
-        f"n = {n}: {ratio:.3f} +- {error:.3f} (floor {floor:.3f})"
-        for n, ratio, error, floor in zip(size.transport, ratios, ratio_errors, floors, strict=True)
-    )
-    series = [
-        Series(f"random tokens, depth {depth:g}", counts, row, error)
-        for depth, row, error in zip(depths, rms, rms_error, strict=True)
-    ]
+        float(np.log10(quad[-1] / (last.prefactor * numbers[-1] ** last.value))),
+        float(np.max(error / rms)) / np.log(10), -1.0, effect=1.0, at_most=True,
+    )  # fmt: skip
+    series = [Series(f"random tokens, depth {depth}", counts, *found) for depth, found in by_depth.items()]
     series += [
         Series("quadrature tokens", numbers, quad),
-        Series("H^-2 norm", counts, norm[-1], norm_error[-1]),
-        Series("n^-1/2", counts, rms[-1, 0] * (counts / counts[0]) ** -0.5, dashed=True),
+        Series("H^-2 norm", counts, *norms[-1]),
+        Series("n^-1/2", counts, rms[0] * (counts / counts[0]) ** -0.5, dashed=True),
     ]
-    table = {"n": counts}
-    for depth, row, error in zip(depths, rms, rms_error, strict=True):
-        table |= {f"coupled_depth_{depth:g}": row, f"coupled_depth_{depth:g}_error": error}
+    table = {f"coupled_depth_{depth}{end}": found[k] for depth, found in by_depth.items() for k, end in ENDS}
+    constants = ", ".join(f"{fit.prefactor:.3f} at {depth}" for depth, fit in fits.items())
     return Findings(
         parts,
         Figure("number of tokens n", "distance to the limit", tuple(series), x_log=True, y_log=True),
-        table | {"sobolev": norm[-1], "sobolev_error": norm_error[-1]},
+        {"n": counts, **table, "sobolev": norms[-1, 0], "sobolev_error": norms[-1, 1]},
         (
             f"constants c of c n^slope by depth time: {constants}",
-            f"W_2^2 of tokens to a sample over its floor: {shown}",
+            f"W_2^2 of tokens to a sample over its floor: {excess(limit, seed, size)}",
         ),
     )

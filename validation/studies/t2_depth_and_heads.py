@@ -22,7 +22,7 @@ from particles import (
 )
 from particles.arrays import Array, unit
 from particles.layers import LayerLaw
-from validation.estimates import Slope, replica_mean, slope
+from validation.estimates import Estimate, columns, replica_mean, root_mean, slope
 from validation.studies.shared.chains import averages
 from validation.verdict import Claim, Figure, Findings, Part, Series
 
@@ -48,12 +48,6 @@ def end(law: LayerLaw, layers: int) -> Array:
     return found
 
 
-def root_mean(squares: list[float]) -> tuple[float, float]:
-    """Root of the mean of squares with its standard error."""
-    value = float(np.sqrt(np.mean(squares)))
-    return value, float(np.std(squares, ddof=1) / np.sqrt(len(squares)) / (2 * value))
-
-
 def depth_error(layers: Array, fine: int, replicas: int, seed: int) -> Array:
     """Distance to `fine` layers on the same curves of four heads, RMS over tokens, (replicas, len(layers))."""
     heads = SmoothHeads(D, SIGMA_V, SIGMA_A, 2, MEAN_V)
@@ -67,20 +61,24 @@ def depth_error(layers: Array, fine: int, replicas: int, seed: int) -> Array:
     return found
 
 
-def independent(layers: int, n_heads: int, noise: Noise) -> RandomTransformer:
-    """Heads drawn anew in each layer, V random and A given, so that E V m_A = Vbar m_A."""
-    return RandomTransformer(GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), 1 / layers, n_heads, noise)
+def head_error(layers: int, n_heads: int, replicas: int, seed: int, curves: bool = False) -> Estimate:
+    """RMS distance to the chain of equal depth with infinitely many heads.
 
+    Values are random and A is given, so that E V m_A = Vbar m_A.  Heads are drawn anew in each layer, or follow curves.
+    """
+    fresh, smooth = GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), SmoothHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM)
+    target = end(Ballistic(smooth if curves else fresh, 1 / layers, 1, Noise(0), scheme=Euler()), layers)
 
-def head_error(layers: int, n_heads: int, replicas: int, seed: int) -> tuple[float, float]:
-    """RMS distance to the chain of equal depth with infinitely many heads."""
-    mean = Ballistic(GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), 1 / layers, 1, Noise(0), scheme=Euler())
-    target = end(mean, layers)
-    ends = (end(independent(layers, n_heads, Noise(seed, k)), layers) for k in range(replicas))
+    def chain(noise: Noise) -> LayerLaw:
+        if curves:
+            return SmoothTransformer(smooth, 1 / layers, n_heads, noise)
+        return RandomTransformer(fresh, 1 / layers, n_heads, noise)
+
+    ends = (end(chain(Noise(seed, k)), layers) for k in range(replicas))
     return root_mean([float(np.mean(np.sum((tokens - target) ** 2, axis=1))) for tokens in ends])
 
 
-def fresh_error(layers: int, n_heads: int, replicas: int, rng: np.random.Generator) -> tuple[float, float]:
+def fresh_error(layers: int, n_heads: int, replicas: int, rng: np.random.Generator) -> Estimate:
     """The same by many chains at once: with A given, the mean of H Gaussian V is Vbar + sigma_v H^-1/2 G."""
     states = np.broadcast_to(START.points, (replicas, *START.points.shape)).copy()
     target = START.points[None].copy()
@@ -89,15 +87,7 @@ def fresh_error(layers: int, n_heads: int, replicas: int, rng: np.random.Generat
         states += averages(states, FORM, BETA) @ np.swapaxes(MEAN_V + noise, 1, 2) / layers
         states /= np.linalg.norm(states, axis=2, keepdims=True)
         target = unit(target + averages(target, FORM, BETA) @ MEAN_V.T / layers)
-    return root_mean(list(np.mean(np.sum((states - target) ** 2, axis=2), axis=1)))
-
-
-def curve_error(layers: int, n_heads: int, replicas: int, seed: int) -> tuple[float, float]:
-    """The same with heads that follow curves through depth, values only random."""
-    heads = SmoothHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM)
-    target = end(Ballistic(heads, 1 / layers, 1, Noise(0), scheme=Euler()), layers)
-    ends = (end(SmoothTransformer(heads, 1 / layers, n_heads, Noise(seed, k)), layers) for k in range(replicas))
-    return root_mean([float(np.mean(np.sum((tokens - target) ** 2, axis=1))) for tokens in ends])
+    return root_mean(np.mean(np.sum((states - target) ** 2, axis=2), axis=1))
 
 
 def study(quick: bool, seed: int) -> Findings:
@@ -108,12 +98,10 @@ def study(quick: bool, seed: int) -> Findings:
     depth = depth_error(LAYERS, fine, few, seed) / (1 - LAYERS / fine)
     first = replica_mean([slope(LAYERS, row).value for row in depth])
     depth_errors = depth.std(axis=0, ddof=1) / np.sqrt(few)
-    fresh = [fresh_error(int(n), 4, 10 * many, rng) for n in DEEP]
-    by_depth, by_depth_error = np.array(fresh).T
-    by_heads, by_heads_error = np.array([head_error(16, int(n), many, seed) for n in HEADS]).T
-    in_depth: Slope = slope(DEEP, by_depth, by_depth_error)
-    in_heads: Slope = slope(HEADS, by_heads, by_heads_error)
-    curves, curve_errors = np.array([curve_error(int(n), 4, many // 4, seed) for n in LAYERS]).T
+    by_depth, by_depth_error = columns(fresh_error(int(n), 4, 10 * many, rng) for n in DEEP)
+    by_heads, by_heads_error = columns(head_error(16, int(n), many, seed) for n in HEADS)
+    curves, curve_errors = columns(head_error(int(n), 4, many // 4, seed, curves=True) for n in LAYERS)
+    in_depth, in_heads = slope(DEEP, by_depth, by_depth_error), slope(HEADS, by_heads, by_heads_error)
     along = slope(LAYERS, curves, curve_errors)
     parts = {
         "layers": Part(

@@ -124,15 +124,13 @@ def study(quick: bool, seed: int) -> Findings:
     rng = np.random.default_rng([seed, 6])
     parts: dict[str, Part] = {}
     series: list[Series] = []
-    table: dict[str, list[float]] = {"d": [], "beta": [], "exponent": [], "error": []}
+    rows: list[tuple[float, ...]] = []
     for d in (5, 4):
         parts[f"critical_d{d}"], betas, values, errors = critical(rng, d, size)
         series.append(Series(f"one layer, d = {d}", betas, values, errors, line=False))
         fine = np.linspace(betas[0], betas[-1], 40)
         series.append(Series("exact", fine, [ValuesOnly(d, b).antipodal_exponent for b in fine], dashed=True))
-        for row in zip([d] * len(betas), betas, values, errors, strict=True):
-            for column, value in zip(table.values(), row, strict=True):
-                column.append(float(value))
+        rows += zip([float(d)] * len(betas), betas, values, errors, strict=True)
     for name, law in START.items():
         measured, bias = antipodal(rng, law, replicas)
         parts[f"probability_{name}"] = Part(
@@ -140,4 +138,5 @@ def study(quick: bool, seed: int) -> Findings:
             measured.value, measured.error, law.antipodal_probability(0.0),
             bias=bias, effect=0.025,  # about what a tenth of beta makes
         )  # fmt: skip
+    table = dict(zip(("d", "beta", "exponent", "error"), zip(*rows, strict=True), strict=True))
     return Findings(parts, Figure("beta", "exponent of log(1 + R)", tuple(series)), table)

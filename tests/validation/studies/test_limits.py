@@ -21,7 +21,7 @@ from particles.arrays import unit
 from particles.reduced import angle_exponent, mean_exponent
 from particles.retraction import geodesic, normalize
 from validation import Part
-from validation.estimates import Estimate, slope
+from validation.estimates import columns, slope
 from validation.studies import c1_gaussian_closures as c1
 from validation.studies import c2_blow_up as c2
 from validation.studies import c3_low_rank as c3
@@ -184,12 +184,12 @@ def test_fractions_of_ends():
     assert (arrived.value, opposite.value) == (0.75, 0.25)
 
 
-@pytest.mark.parametrize("name", c1.KINDS)
+@pytest.mark.parametrize("name", gaussian.KINDS)
 def test_tokens_follow_their_closure_and_not_another(name):
-    closure = GaussianClosure(c1.KINDS[name], c1.VALUE, c1.QUERY, c1.KEY)
-    wrong = GaussianClosure(c1.KINDS[name], 0.5 * c1.VALUE, c1.QUERY, c1.KEY)
+    closure = GaussianClosure(gaussian.KINDS[name], c1.VALUE, c1.QUERY, c1.KEY)
+    wrong = GaussianClosure(gaussian.KINDS[name], 0.5 * c1.VALUE, c1.QUERY, c1.KEY)
     for law, verdict in ((closure, "holds"), (wrong, "fails")):
-        gap, ratio = c1.compare(c1.KINDS[name], law, RNG(13), 100, 12)
+        gap, ratio = c1.compare(gaussian.KINDS[name], law, RNG(13), 100, 12)
         assert (gap.value < 0.2) is (law is closure)
         assert Part("", ratio.value, ratio.error, 1.0, bias=0.03, effect=0.3).verdict == verdict
 
@@ -244,22 +244,22 @@ def test_distance_at_low_temperature_falls_like_one_over_beta():
 
 def test_many_chains_at_once_are_the_transformer():
     rng = RNG(15)
-    quick = Estimate(*t2.fresh_error(2, 4, 3000, rng))
-    whole = Estimate(*t2.head_error(2, 4, 100, 0))
+    quick = t2.fresh_error(2, 4, 3000, rng)
+    whole = t2.head_error(2, 4, 100, 0)
     assert abs(quick.value - whole.value) < 4 * np.hypot(quick.error, whole.error)
-    fewer = Estimate(*t2.fresh_error(2, 2, 3000, rng))  # the root of 2 larger
+    fewer = t2.fresh_error(2, 2, 3000, rng)  # the root of 2 larger
     assert abs(fewer.value - whole.value) > 5 * whole.error
 
 
 def test_heads_drawn_anew_average_over_depth_and_curves_do_not():
     layers = np.array([32, 64, 128])
-    values, errors = np.array([t2.fresh_error(int(n), 8, 200, RNG(16)) for n in layers]).T
+    values, errors = columns(t2.fresh_error(int(n), 8, 200, RNG(16)) for n in layers)
     fit = slope(layers, values, errors)
     assert abs(fit.value + 0.5) < 4 * fit.error + 0.03
-    one, other = t2.curve_error(1, 4, 100, 0), t2.fresh_error(1, 4, 2000, RNG(17))  # in one layer they are alike
-    assert abs(one[0] - other[0]) < 4 * np.hypot(one[1], other[1])
-    coarse, fine = (t2.curve_error(n, 4, 15, 0) for n in (8, 32))
-    assert abs(coarse[0] / fine[0] - 1) < 0.2
+    one, other = t2.head_error(1, 4, 100, 0, curves=True), t2.fresh_error(1, 4, 2000, RNG(17))  # alike in one layer
+    assert abs(one.value - other.value) < 4 * np.hypot(one.error, other.error)
+    coarse, fine = (t2.head_error(n, 4, 15, 0, curves=True) for n in (8, 32))
+    assert abs(coarse.value / fine.value - 1) < 0.2
 
 
 def test_depth_error_is_of_first_order():

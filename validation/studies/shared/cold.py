@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from particles.arrays import Array
+from particles.reduced import one_factor_cosine, two_factor_cosine
 from validation.estimates import Estimate, columns, control_mean
 
 BLOCK = 1 << 21  # numbers drawn at a time
@@ -28,6 +29,17 @@ class Sample(NamedTuple):
 
     values: Array
     controls: Array
+
+
+def inner_dimension(d: int, ratio: int | None) -> int | None:
+    """head_dim of a case."""
+    return None if ratio is None else d // ratio
+
+
+def exact_cosine(d: int, ratio: int | None) -> float:
+    """E cos(Ax, Ay) of a case at OVERLAP."""
+    head_dim = inner_dimension(d, ratio)
+    return float(one_factor_cosine(OVERLAP, d) if head_dim is None else two_factor_cosine(OVERLAP, d, head_dim))
 
 
 def dot(x: Array, y: Array) -> Array:
