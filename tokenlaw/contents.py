@@ -22,8 +22,8 @@ from tokenlaw.tables import printable
 Array = npt.NDArray[np.float64]
 
 __all__ = [
-    "forms_of", "held", "largest", "meaning", "of_one_run", "place", "read", "record", "rows_with_numbers", "selected",
-    "values_of", "variables_of",
+    "forms_of", "held", "largest", "meaning", "of_convergence", "of_one_run", "place", "read", "record",
+    "rows_with_numbers", "selected", "values_of", "variables_of",
 ]  # fmt: skip
 
 DEPTH = "depth_time"
@@ -80,6 +80,14 @@ def of_one_run(dataset: xr.Dataset, what: str) -> xr.Dataset:
     if n != 1:
         raise ValueError(f"the file holds {n} realizations; {what}")
     return without_realization(dataset)
+
+
+def of_convergence(dataset: xr.Dataset) -> bool:
+    """Whether a dataset is the result of a study of convergence."""
+    return dataset.attrs.get("command") == "converge" and all(
+        name in dataset.variables and dataset[name].dims == ("level",) and dataset[name].size
+        for name in ("gap", "key_value")
+    )
 
 
 def held(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, str]]:

@@ -15,6 +15,7 @@ from tokenlaw.build import Experiment, build
 from tokenlaw.config import ConfigError
 from tokenlaw.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.observables import NESTED, OBSERVABLES
+from tokenlaw.tables import finite
 from validation.estimates import Order, order_of_distances, order_of_gaps, order_of_shifts, squares
 
 MEMBERS = 8
@@ -71,9 +72,7 @@ class Convergence:
         """Plain numbers."""
         plain = replace(self, experiment=None, samples=None)  # type: ignore[arg-type]
         found = {name: value for name, value in asdict(plain).items() if name not in ("experiment", "samples")}
-        if self.slope is not None:
-            found["slope"] = {name: _finite(value) for name, value in found["slope"].items()}
-        return found
+        return found | {"slope": finite(found["slope"])}
 
 
 def values_of(text: str) -> tuple[str, list[float]]:
@@ -261,7 +260,3 @@ def _note(key: str, kind: str, rungs: Array, whole: int, fit: Order | None) -> s
     elif fit.misfit > BENT:
         notes.append(f"the gaps bend (chi^2 per degree of freedom {fit.misfit:.0f}): no power law over these values")
     return "; ".join(notes)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

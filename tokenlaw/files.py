@@ -10,12 +10,13 @@ import xarray as xr
 
 from particles.input_files import open_input
 from particles.output import without_realization
-from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, read
+from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
 from tokenlaw.report_words import resolution
 from tokenlaw.tables import Table
 
 Array = npt.NDArray[np.float64]
 Summary = tuple[str, str, tuple[float, float, float]]
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
@@ -124,11 +125,10 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
         head = ("", "first", "last", "largest", "  what it is")
         lines.append(Table(("<20", ">12", ">12", ">12", ""), tuple(rows), head))
     lines += [*lost, *_resolution(dataset)]
-    if dataset.attrs.get("command") == "converge":
+    if of_convergence(dataset):
         from tokenlaw import converge_files
 
-        if converge_files.holds(dataset):
-            lines += converge_files.lines(dataset)
+        lines += converge_files.lines(dataset)
     for name in sorted(map(str, dataset.attrs)):
         if name.endswith("_version") or name in ("seed", "member", "command", "beta"):
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")

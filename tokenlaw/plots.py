@@ -15,6 +15,7 @@ from particles.output import whole
 from tokenlaw.contents import (
     forms_of,
     held,
+    of_convergence,
     of_one_run,
     place,
     record,
@@ -117,11 +118,11 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
 
 def _of_a_study(dataset: xr.Dataset) -> Figure | None:
     """The picture of a map of collapse depths, or of a study of convergence."""
-    from tokenlaw import converge_files, study_plots
+    from tokenlaw import study_plots
 
     if "collapse_depth" in dataset and dataset["collapse_depth"].ndim == 2:
         return study_plots.map_figure(dataset)
-    return converge_files.figure(dataset) if converge_files.holds(dataset) else None
+    return study_plots.order_figure(dataset) if of_convergence(dataset) else None
 
 
 def _nothing(dataset: xr.Dataset, reasons: Mapping[str, str]) -> str:

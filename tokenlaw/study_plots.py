@@ -5,18 +5,19 @@ from itertools import cycle
 import numpy as np
 import xarray as xr
 
+import validation
 from particles.reduced import Forecast
 from tokenlaw.contents import read
 from tokenlaw.drawing import Figure as Canvas
 from tokenlaw.drawing import LogNorm, StrMethodFormatter, new_figure, own_style
+from tokenlaw.observables import GAPS
 from tokenlaw.panel_plots import single
 from tokenlaw.panels import COLOURS, GREY, Panel, Series
 from tokenlaw.tables import printable
-from validation import Figure
 
 
 @own_style()
-def draw(figure: Figure, title: str) -> Canvas:
+def draw(figure: validation.Figure, title: str) -> Canvas:
     """Draw what a study wants drawn."""
     colours = cycle(COLOURS)
     series = [
@@ -28,6 +29,23 @@ def draw(figure: Figure, title: str) -> Canvas:
     canvas = single(panel, title, 7.5, 5.0)
     canvas.supxlabel("all quantities are dimensionless", fontsize=8, x=0.99, ha="right", color=GREY)
     return canvas
+
+
+def order_figure(dataset: xr.Dataset) -> Canvas:
+    """Gaps over the values, with the error by the slope where there is one."""
+    key, observable = dataset.attrs.get("key", "value"), dataset.attrs.get("observable", "observable")
+    kind = dataset.attrs.get("kind", "gap")
+    x, gap = dataset["key_value"].values, dataset["gap"].values
+    error = dataset["gap_error"].values if "gap_error" in dataset else np.full(len(x), np.nan)
+    shown = np.isfinite(gap) & (gap > 0)
+    bars = np.where(np.isfinite(error), error, 0.0)[shown]
+    series = [validation.Series(f"{observable}: {GAPS.get(kind, 'gap')}", x[shown], gap[shown], bars, line=False)]
+    title = f"{observable} in {key}"
+    if {"slope", "slope_low", "slope_high", "slope_prefactor"} <= set(dataset) and np.isfinite(dataset["slope"]):
+        p, low, high, c = (float(dataset[name]) for name in ("slope", "slope_low", "slope_high", "slope_prefactor"))
+        series.append(validation.Series(f"error, {c:.3g} value^{p:.3g}", x, c * x**p, dashed=True))
+        title += f": slope {p:.3f}, 95 percent interval [{low:.3f}, {high:.3f}]"
+    return draw(validation.Figure(f"{key} (1)", f"{observable} (1)", tuple(series), x_log=True, y_log=True), title)
 
 
 def course(found: Forecast, title: str) -> Canvas:

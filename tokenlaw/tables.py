@@ -1,5 +1,7 @@
 """Tables of what commands print, and text that is safe to print."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,3 +40,12 @@ def safe(part: str | Table) -> str | Table:
         return "\n".join(printable(line.expandtabs()) for line in part.split("\n"))
     rows = tuple(tuple(map(printable, row)) for row in part.rows)
     return Table(part.forms, rows, tuple(map(printable, part.head)))
+
+
+def finite(value: Any) -> Any:
+    """Plain data with None for what is no finite number, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

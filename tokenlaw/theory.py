@@ -5,7 +5,6 @@ packages are imported by that function, not here, so that the command starts at 
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from annotated_types import Interval
 
 from tokenlaw.config_io import show
-from tokenlaw.tables import Table
+from tokenlaw.tables import Table, finite
 from tokenlaw.theory_arguments import Argument, Derived, arguments_of, nearest, read_arguments
 
 Result = Mapping[str, Any]
@@ -243,7 +242,7 @@ def evaluate(name: str, settings: Sequence[str]) -> Result:
 
 def to_json(result: Result) -> str:
     """One JSON object; what is not finite becomes null."""
-    return json.dumps({key: _finite(value) for key, value in result.items()}, allow_nan=False)
+    return json.dumps(finite(result), allow_nan=False)
 
 
 def to_table(name: str, result: Result) -> Table:
@@ -253,12 +252,6 @@ def to_table(name: str, result: Result) -> Table:
     meanings = ENTRIES[name].results
     rows = tuple((key, value, meanings[key]) for key, value in values.items())
     return Table((f"<{width + 2}", f"<{wide + 2}", ""), rows)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def explain(names: Sequence[str]) -> dict[str, dict[str, Any]]:

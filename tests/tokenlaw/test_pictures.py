@@ -112,7 +112,7 @@ def test_a_backend_of_the_user_stays_for_pictures_of_their_own():
 
 def test_all_of_matplotlib_comes_through_one_module():
     """No module but `drawing` imports matplotlib, makes a figure or writes one; so none can draw in another style."""
-    for path in sorted((ROOT / "tokenlaw").glob("*.py")):
+    for path in sorted((ROOT / "tokenlaw").rglob("*.py")):
         if path.name == "drawing.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -126,7 +126,7 @@ def test_all_of_matplotlib_comes_through_one_module():
 
 def test_whoever_makes_a_figure_does_so_in_the_own_style():
     """Every function that calls `new_figure` is within `own_style`, or called by one that is."""
-    for path in sorted((ROOT / "tokenlaw").glob("*.py")):
+    for path in sorted((ROOT / "tokenlaw").rglob("*.py")):
         tree = ast.parse(path.read_text())
         makes = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "new_figure" for n in ast.walk(tree))
         styled = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "own_style" for n in ast.walk(tree))
