@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokenlaw.contents import largest, meaning, place, record, rows_with_numbers, selected, values_of
+from tokenlaw.contents import largest, meaning, place, record, selected, tokens_at, values_of
 from tokenlaw.moments import OVERLAP_TOKENS, eigenvalues, on_sphere, overlaps, powers, shares, token_moments
 from tokenlaw.report_words import density_label, depth_label, spelled
 
@@ -222,7 +222,7 @@ def node_densities(dataset: xr.Dataset) -> Panel | None:
         Series("largest, nodes", depth, powers(logs.max(axis=1))), Series("largest, grid", depth, on_grid, GREY, "--"),
         Series("median", depth, powers(median), GREEN), Series("lowest tenth", depth, powers(tenth), ORANGE),
     ]  # fmt: skip
-    label = density_label(dataset).replace("ρ", "ρ at the mass")
+    label = density_label(dataset).replace("density ρ", "density at the mass")
     return over_depth(
         dataset, "nodes", "Density at the mass", label, curves=curves, log=True,
         empty="no finite value recorded", caption="Density where the carried nodes are, over their mass.",
@@ -264,7 +264,7 @@ def pairs(dataset: xr.Dataset) -> Panel | None:
     if "tokens" not in dataset:
         return None
     ends = (0, -1) if dataset.sizes["depth_time"] > 1 else (0,)
-    tokens = [rows_with_numbers(record(dataset, "tokens", k)) for k in ends]
+    tokens = [tokens_at(dataset, k) for k in ends]
     values, bars = [overlaps(x) for x in tokens], []
     if all(map(len, values)):
         low, high = min(v.min() for v in values), max(v.max() for v in values)
