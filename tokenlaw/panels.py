@@ -169,18 +169,17 @@ def extremes(dataset: xr.Dataset) -> Panel | None:
         return None
     records = (record(dataset, "density", k) for k in range(dataset.sizes["depth_time"]))
     high, low = np.array([(largest(field), -largest(-field)) for field in records]).T
-    depth, most = depth_of(dataset), largest(high)
+    depth, low = depth_of(dataset), np.where(np.abs(low) > 1e-10 * largest(high), low, np.nan)
     curves = [
         Series("largest", depth, high),
         Series("smallest", depth, low, GREEN),
         Series("|smallest| where negative", depth, -low, ORANGE, ":"),
     ]
-    smallest = np.abs(low)[np.isfinite(low) & (low != 0)].min(initial=most)
     return over_depth(
         dataset, "extremes", "Extremes of the density", density_label(dataset), curves=curves, log=True,
-        empty="no positive value recorded", y_range=(1e-10 * most if smallest < 1e-10 * most else None, None),
+        empty="no positive value recorded",
         caption="Largest and smallest density on the grid. A density cannot be negative: where the smallest value is, "
-        "the series no longer resolves it, and the size says by how much.",
+        "the series no longer resolves it, and the size says by how much. Below 1e-10 of the largest it is not drawn.",
     )  # fmt: skip
 
 

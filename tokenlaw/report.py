@@ -133,11 +133,10 @@ def _figure(panel: Panel) -> go.Figure:
     figure = go.Figure([_trace(series) for series in panel.series])
     line = {"showline": True, "linecolor": "#8a93a3", "gridcolor": "#e6e9ee", "zeroline": False}
     figure.update_xaxes(title_text=panel.x_label, type="log" if panel.x_log else "linear", **line)
-    figure.update_yaxes(title_text=panel.y_label, type="log" if panel.y_log else "linear", automargin=True, **line)
+    figure.update_yaxes(title_text=panel.y_label, type="log" if panel.y_log else "linear", automargin=True,
+                        rangemode="tozero" if panel.y_range[0] == 0 else "normal", **line)  # fmt: skip
     if panel.y_log:
         figure.update_yaxes(exponentformat="power", dtick=_decades([series.y for series in panel.series]))
-    if any(end is not None for end in panel.y_range):
-        figure.update_yaxes(range=[np.log10(end) if end and panel.y_log else end for end in panel.y_range])
     if panel.over_depth:
         mark = {"color": FONT["color"], "width": 1, "dash": "dot"}
         figure.add_shape(type="line", yref="paper", y0=0, y1=1, x0=0, x1=0, line=mark)
