@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 
 __all__ = [
     "forms_of", "held", "largest", "meaning", "of_convergence", "of_one_run", "place", "read", "record",
-    "rows_with_numbers", "selected", "values_of", "variables_of",
+    "rows_with_numbers", "selected", "tokens_at", "values_of", "variables_of",
 ]  # fmt: skip
 
 DEPTH = "depth_time"
@@ -154,10 +154,10 @@ def largest(values: Array) -> float:
     return float(known.max()) if known.size else 0.0
 
 
-def rows_with_numbers(points: Array) -> Array:
-    """Tokens (n, d) all of whose components are known."""
-    known: Array = points[np.isfinite(points).all(axis=1)]
-    return known
+def tokens_at(dataset: xr.Dataset, k: int) -> Array:
+    """Tokens (n, d) at record k all of whose components are known."""
+    points = record(dataset, "tokens", int(k))
+    return np.asarray(points[np.isfinite(points).all(axis=1)])
 
 
 def place(dataset: xr.Dataset, k: int, form: str = ".3g") -> str:

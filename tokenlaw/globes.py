@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokenlaw.contents import largest, place, record, rows_with_numbers
+from tokenlaw.contents import largest, place, record, tokens_at
 from tokenlaw.drawing import Axes, Circle, Colormap, Figure, Normalize, PowerNorm, ScalarMappable, colormaps
+from tokenlaw.moments import token_moments
 from tokenlaw.orthographic import View, best_direction, directions, graticule, sample
 from tokenlaw.report_words import density_label
 
@@ -41,7 +42,7 @@ def density_globes(
     fields = fields_of(dataset, shown)
     lat, lon = dataset["lat"].values, dataset["lon"].values
     norm, cmap = _scale(fields)
-    view = View.from_direction(best_direction(means_of(dataset, shown, fields)))
+    view = View.from_direction(best_direction(means_of(dataset, shown)))
     unknown = False
     for axes, k, field in zip(globes, shown, fields, strict=True):
         _globe(axes, view, place(dataset, int(k)), "white")
@@ -53,7 +54,7 @@ def density_globes(
             text = f"negative: min \u2212{-np.nanmin(field):.2g}"
             axes.text(0.0, -1.03, text, ha="center", va="top", color=NEGATIVE, fontsize=7)
         if "tokens" in dataset:
-            _dots(axes, view, rows_with_numbers(record(dataset, "tokens", int(k))), back=False)
+            _dots(axes, view, tokens_at(dataset, k), back=False)
     label = density_label(dataset) + (f",  scale: power {POWER}" if isinstance(norm, PowerNorm) else "")
     _colour_bar(figure, bar, norm, cmap, label + (",  grey: no value" if unknown else ""), any(map(negative, fields)))
 
@@ -81,8 +82,10 @@ def power_of(fields: Sequence[Array]) -> float:
     return POWER if max(tops) > SPREAD * max(min(tops), 1e-300) else 1.0
 
 
-def means_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64], fields: Sequence[Array]) -> Array:
+def means_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> Array:
     """Mean tokens at records (record, d), 0 where not known; about those of the densities where the file has none."""
+    if "density" not in dataset:
+        return np.asarray(np.nan_to_num(token_moments(dataset)[0][shown]))
     if "mean_token" in dataset:
         return np.asarray(np.nan_to_num(dataset["mean_token"].values[shown]))
     if "lat" in dataset["density"].dims:
@@ -90,7 +93,7 @@ def means_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64], fields: Sequence
         area = np.cos(np.radians(dataset["lat"].values))[:, None]
     else:
         points, area = directions(0.0, dataset["lon"].values)[:, :2], np.ones(1)
-    mass = [np.nan_to_num(field) * area for field in fields]
+    mass = [np.nan_to_num(field) * area for field in fields_of(dataset, shown)]
     return np.array([np.tensordot(m, points, m.ndim) / max(float(np.abs(m).sum()), 1e-300) for m in mass])
 
 

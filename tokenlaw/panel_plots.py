@@ -37,7 +37,8 @@ def draw_panel(axes: Axes, panel: Panel, above: bool = True) -> None:
     if panel.x_log:
         axes.set_xscale("log")
     if panel.y_log:
-        axes.set_yscale("log", nonpositive="mask")
+        bars = any(one.error is not None for one in panel.series)
+        axes.set_yscale("log", nonpositive="mask" if bars else "clip")
     for value, label in panel.levels:
         axes.axhline(value, color=GREY, linewidth=0.8, linestyle="--", label=label)
     for series in panel.series:

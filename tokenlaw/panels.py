@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokenlaw.contents import largest, meaning, place, record, rows_with_numbers, selected, values_of
+from tokenlaw.contents import largest, meaning, place, record, selected, tokens_at, values_of
 from tokenlaw.moments import OVERLAP_TOKENS, eigenvalues, on_sphere, overlaps, powers, shares, token_moments
 from tokenlaw.report_words import density_label, depth_label, spelled
 
@@ -169,18 +169,17 @@ def extremes(dataset: xr.Dataset) -> Panel | None:
         return None
     records = (record(dataset, "density", k) for k in range(dataset.sizes["depth_time"]))
     high, low = np.array([(largest(field), -largest(-field)) for field in records]).T
-    depth, most = depth_of(dataset), largest(high)
+    depth, low = depth_of(dataset), np.where(np.abs(low) > 1e-10 * largest(high), low, np.nan)
     curves = [
         Series("largest", depth, high),
         Series("smallest", depth, low, GREEN),
         Series("|smallest| where negative", depth, -low, ORANGE, ":"),
     ]
-    smallest = np.abs(low)[np.isfinite(low) & (low != 0)].min(initial=most)
     return over_depth(
         dataset, "extremes", "Extremes of the density", density_label(dataset), curves=curves, log=True,
-        empty="no positive value recorded", y_range=(1e-10 * most if smallest < 1e-10 * most else None, None),
+        empty="no positive value recorded",
         caption="Largest and smallest density on the grid. A density cannot be negative: where the smallest value is, "
-        "the series no longer resolves it, and the size says by how much.",
+        "the series no longer resolves it, and the size says by how much. Below 1e-10 of the largest it is not drawn.",
     )  # fmt: skip
 
 
@@ -222,7 +221,7 @@ def node_densities(dataset: xr.Dataset) -> Panel | None:
         Series("largest, nodes", depth, powers(logs.max(axis=1))), Series("largest, grid", depth, on_grid, GREY, "--"),
         Series("median", depth, powers(median), GREEN), Series("lowest tenth", depth, powers(tenth), ORANGE),
     ]  # fmt: skip
-    label = density_label(dataset).replace("ρ", "ρ at the mass")
+    label = density_label(dataset).replace("density ρ", "density at the mass")
     return over_depth(
         dataset, "nodes", "Density at the mass", label, curves=curves, log=True,
         empty="no finite value recorded", caption="Density where the carried nodes are, over their mass.",
@@ -264,7 +263,7 @@ def pairs(dataset: xr.Dataset) -> Panel | None:
     if "tokens" not in dataset:
         return None
     ends = (0, -1) if dataset.sizes["depth_time"] > 1 else (0,)
-    tokens = [rows_with_numbers(record(dataset, "tokens", k)) for k in ends]
+    tokens = [tokens_at(dataset, k) for k in ends]
     values, bars = [overlaps(x) for x in tokens], []
     if all(map(len, values)):
         low, high = min(v.min() for v in values), max(v.max() for v in values)

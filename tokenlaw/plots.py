@@ -18,16 +18,15 @@ from tokenlaw.contents import (
     of_convergence,
     of_one_run,
     place,
-    record,
-    rows_with_numbers,
+    tokens_at,
     values_of,
     variables_of,
 )
 from tokenlaw.drawing import Axes, Figure, own_style, written
-from tokenlaw.globes import DOTS, density_globes, token_globes
+from tokenlaw.globes import DOTS, density_globes, means_of, token_globes
 from tokenlaw.layer_panels import layer_panels
 from tokenlaw.layout import bar, canvas, note
-from tokenlaw.moments import on_sphere, token_moments
+from tokenlaw.moments import on_sphere
 from tokenlaw.panel_plots import draw_panel
 from tokenlaw.panels import Panel, panels
 from tokenlaw.report_words import resolution, spelled
@@ -165,16 +164,12 @@ def _state(dataset: xr.Dataset) -> tuple[Callable[[Figure, list[Axes]], None], n
             return lambda figure, places: density_rings(figure, places, dataset, shown), shown, 0.0
         return lambda figure, places: density_globes(figure, places, bar(figure, places), dataset, shown), shown, 0.7
     draw = {2: token_rings, 3: token_globes}.get(dataset.sizes["component"]) if "tokens" in dataset else None
-    ends = [_tokens(dataset, k) for k in (0, -1)] if draw else []
+    ends = [tokens_at(dataset, k) for k in (0, -1)] if draw else []
     if draw is None or not on_sphere(ends, dataset["tokens"].dtype):
         return lambda figure, places: None, shown[:0], 0.0
-    titles, points = [place(dataset, int(k)) for k in shown], [_tokens(dataset, int(k)) for k in shown]
-    means = token_moments(dataset)[0][shown]
+    titles, points = [place(dataset, int(k)) for k in shown], [tokens_at(dataset, k) for k in shown]
+    means = means_of(dataset, shown)
     return lambda figure, places: draw(places, titles, points, means), shown, 0.0
-
-
-def _tokens(dataset: xr.Dataset, k: int) -> npt.NDArray[np.float64]:
-    return rows_with_numbers(record(dataset, "tokens", k))
 
 
 def _told(dataset: xr.Dataset) -> str:

@@ -16,9 +16,9 @@ from plotly.offline import get_plotlyjs
 
 from particles.output import whole
 from tokenlaw import scenes
-from tokenlaw.contents import forms_of, held, largest, of_one_run, record, rows_with_numbers, variables_of
+from tokenlaw.contents import forms_of, held, largest, of_one_run, record, tokens_at, variables_of
 from tokenlaw.files import summaries
-from tokenlaw.globes import fields_of, means_of
+from tokenlaw.globes import means_of
 from tokenlaw.moments import on_sphere
 from tokenlaw.panels import COLOURS, GREY, Panel, Series, depth_of, panels
 from tokenlaw.report_words import depth_label, findings, summary
@@ -88,14 +88,10 @@ def _run_of(dataset: xr.Dataset) -> xr.Dataset:
     return found
 
 
-def _tokens(dataset: xr.Dataset, k: int) -> Array:
-    return rows_with_numbers(record(dataset, "tokens", k))
-
-
 def _scene(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> scenes.Scene:
     """The state at the records shown, as the space and its dimension ask for."""
-    tokens = [_tokens(dataset, int(k)) for k in shown] if "tokens" in dataset else None
-    means = _means(dataset, shown, tokens)
+    tokens = [tokens_at(dataset, k) for k in shown] if "tokens" in dataset else None
+    means = means_of(dataset, shown)
     if "density" in dataset:
         draw = scenes.sphere if "lat" in dataset["density"].dims else scenes.circle
         return draw(dataset, shown, tokens, means)
@@ -103,13 +99,6 @@ def _scene(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> scenes.Scene:
     unit = on_sphere(tokens, dataset["tokens"].dtype)
     curved = {2: scenes.circle, 3: scenes.sphere}.get(tokens[0].shape[1]) if unit else None
     return curved(dataset, shown, tokens, means) if curved else scenes.plane(tokens, means, unit)
-
-
-def _means(dataset: xr.Dataset, shown: npt.NDArray[np.int64], tokens: list[Array] | None) -> Array:
-    """Mean tokens at the records shown, 0 where not known; about those of the density where the file has none."""
-    if "mean_token" in dataset or "density" in dataset:
-        return means_of(dataset, shown, [] if "mean_token" in dataset else fields_of(dataset, shown))
-    return np.array([x.mean(axis=0) if len(x) else np.zeros(x.shape[1]) for x in tokens or []])
 
 
 def _steps(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -141,14 +130,13 @@ def _origin(dataset: xr.Dataset) -> list[tuple[str, str]]:
 
 def _figure(panel: Panel) -> go.Figure:
     """A panel drawn by plotly, with a line at the depth of the slider."""
-    figure = go.Figure([trace for series in panel.series for trace in _traces(series)])
+    figure = go.Figure([_trace(series) for series in panel.series])
     line = {"showline": True, "linecolor": "#8a93a3", "gridcolor": "#e6e9ee", "zeroline": False}
     figure.update_xaxes(title_text=panel.x_label, type="log" if panel.x_log else "linear", **line)
-    figure.update_yaxes(title_text=panel.y_label, type="log" if panel.y_log else "linear", automargin=True, **line)
+    figure.update_yaxes(title_text=panel.y_label, type="log" if panel.y_log else "linear", automargin=True,
+                        rangemode="tozero" if panel.y_range[0] == 0 else "normal", **line)  # fmt: skip
     if panel.y_log:
         figure.update_yaxes(exponentformat="power", dtick=_decades([series.y for series in panel.series]))
-    if any(end is not None for end in panel.y_range):
-        figure.update_yaxes(range=[np.log10(end) if end and panel.y_log else end for end in panel.y_range])
     if panel.over_depth:
         mark = {"color": FONT["color"], "width": 1, "dash": "dot"}
         figure.add_shape(type="line", yref="paper", y0=0, y1=1, x0=0, x1=0, line=mark)
@@ -161,14 +149,15 @@ def _figure(panel: Panel) -> go.Figure:
     return figure
 
 
-def _traces(series: Series) -> list[go.Scatter]:
+def _trace(series: Series) -> go.Scatter:
     x, y = (np.asarray(values, dtype=np.float64) for values in (series.x, series.y))
+    line = {"color": series.colour, "width": 1.8, "dash": DASHES[series.dash]}
     if len(x) > len(y):
-        return [go.Scatter(x=x, y=np.append(y, y[-1]), name=series.label, mode="lines", fill="tozeroy", opacity=0.6,
-                           line={"color": series.colour, "width": 1, "shape": "hv"})]  # fmt: skip
-    style = {"color": series.colour, "width": 1.8, "dash": DASHES[series.dash]}
-    return [go.Scatter(x=x, y=y, name=series.label, mode="lines+markers", connectgaps=True, opacity=series.opacity,
-                       line=style, marker={"symbol": SYMBOLS[series.colour], "size": 6})]  # fmt: skip
+        line |= {"width": 1, "shape": "hv"}
+        return go.Scatter(x=x, y=np.append(y, y[-1]), name=series.label, mode="lines", fill="tozeroy", line=line)
+    marker = {"symbol": SYMBOLS[series.colour], "size": 6}
+    return go.Scatter(x=x, y=y, name=series.label, mode="lines+markers", connectgaps=True, opacity=series.opacity,
+                      line=line, marker=marker)  # fmt: skip
 
 
 def _decades(curves: list[Array]) -> float | str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokenlaw.contents import largest, place, record, rows_with_numbers
+from tokenlaw.contents import largest, place, tokens_at
 from tokenlaw.drawing import Axes, Figure, MaxNLocator
 from tokenlaw.globes import NEGATIVE, even, fields_of, negative, power_of
 from tokenlaw.orthographic import closed
@@ -52,8 +52,7 @@ def density_rings(
             axes.text(0.5, 0.98, f"negative: min \u2212{-low:.2g}", transform=axes.transAxes, ha="center", va="top",
                       color=NEGATIVE, fontsize=7)  # fmt: skip
         if "tokens" in dataset:
-            points = rows_with_numbers(record(dataset, "tokens", int(k)))
-            _rug(axes, points, low - RUG * high, low - 0.25 * RUG * high)
+            _rug(axes, tokens_at(dataset, k), low - RUG * high, low - 0.25 * RUG * high)
             low -= 1.3 * RUG * high
         axes.set_ylim(low, ROOM * high)
         axes.set_xlim(0.0, 360.0)

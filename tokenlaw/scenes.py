@@ -27,6 +27,7 @@ __all__ = ["Scene", "circle", "plane", "sphere"]
 ROWS = 80  # latitudes of the sphere shown, at most: 2.25 degrees
 BINS = 72  # of a histogram around the circle
 DARK = "#0b4f8a"
+DIAMOND = {"color": ORANGE, "symbol": "diamond", "line": {"color": "white", "width": 1}}
 BESIDE = 0.8  # share of the width that is left of the colour bar
 BELOW_ZERO = 0.02  # share of a scale of colours that negative values take
 
@@ -64,7 +65,9 @@ def sphere(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
     contours = {axis: {"highlight": False} for axis in "xyz"}
     surface = go.Surface(x=x, y=y, z=z, surfacecolor=values[0], name="density", lighting=lighting, contours=contours,
                          **colours)  # fmt: skip
-    dots, marks = [_dots(x) for x in tokens or []], [_mark(mean) for mean in means]
+    rim = {"color": "black", "width": 0.8}
+    dots = [_markers(1.008 * even(x), "tokens", size=3.4, color="white", line=rim) for x in tokens or []]
+    marks = [_markers(1.02 * _direction(mean), "direction of the mean", size=7, **DIAMOND) for mean in means]
     frames = [
         go.Frame(name=str(k), traces=[0, 2, 3][: 2 + bool(dots)],
                  data=[go.Surface(surfacecolor=value), marks[k], *dots[k : k + 1]])
@@ -121,10 +124,10 @@ def circle(dataset: xr.Dataset, shown: Records, tokens: Sequence[Array] | None, 
         low = float(np.nan_to_num(curve).min(initial=0.0))
         data: list[Any] = [_curve(angle, curve, name)]
         if tokens:
-            points = angles(even(tokens[k]))
-            data.append(_rug(points, low - 0.05 * high))
+            data.append(_markers(_above(even(tokens[k]), low - 0.05 * high), "tokens", symbol="line-ns-open", size=10,
+                                 color=GREY, line={"width": 1}))  # fmt: skip
             low -= 0.09 * high
-        data.append(_angle_of_mean(means[k], 1.04 * high))
+        data.append(_markers(_above(_direction(means[k]), 1.04 * high), "angle of the mean", size=10, **DIAMOND))
         layout = {"yaxis": {"range": [low, 1.1 * high]}}
         frames.append(go.Frame(name=str(k), data=data, layout=layout, traces=list(range(len(data)))))
     figure = go.Figure(data=frames[0].data, frames=frames)
@@ -152,12 +155,9 @@ def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
     shares = values[[-1, -2]] / max(float(values.sum()), 1e-300)
     frames = []
     for k, points in enumerate(tokens):
-        image, centre = even(points) @ two, means[k] @ two
         frames.append(go.Frame(name=str(k), traces=[0, 1], data=[
-            go.Scatter(x=image[:, 0], y=image[:, 1], mode="markers", name="tokens",
-                       marker={"size": 5, "color": DARK, "opacity": 0.6}),
-            go.Scatter(x=[centre[0]], y=[centre[1]], mode="markers", name="mean token",
-                       marker={"size": 11, "color": ORANGE, "symbol": "diamond"}),
+            _markers(even(points) @ two, "tokens", size=5, color=DARK, opacity=0.6),
+            _markers(means[k][None] @ two, "mean token", size=11, **DIAMOND),
         ]))  # fmt: skip
     figure = go.Figure(data=frames[0].data, frames=frames)
     reach = 1.05 if unit else 1.05 * float(np.abs(pooled @ two).max() or 1.0)
@@ -216,38 +216,27 @@ def _graticule() -> go.Scatter3d:
                         line={"color": "rgba(255,255,255,0.45)", "width": 1})  # fmt: skip
 
 
-def _dots(points: Array) -> go.Scatter3d:
-    x, y, z = (1.008 * even(points)).astype(np.float32).T
-    marker = {"size": 3.4, "color": "white", "line": {"color": "black", "width": 0.8}}
-    return go.Scatter3d(x=x, y=y, z=z, mode="markers", name="tokens", marker=marker, hoverinfo="skip")
+def _markers(points: Array, name: str, **marker: Any) -> go.Scatter | go.Scatter3d:
+    """Markers at points (n, 2) or (n, 3)."""
+    kind = go.Scatter3d if points.shape[1] == 3 else go.Scatter
+    where = dict(zip("xyz", points.astype(np.float32).T, strict=False))
+    return kind(**where, mode="markers", name=name, marker=marker, hoverinfo="skip")
 
 
-def _mark(mean: Array) -> go.Scatter3d:
-    """Direction of the mean, nowhere if it is shorter than 1e-3."""
+def _direction(mean: Array) -> Array:
+    """Direction (1, d) of a mean token, nowhere if it is shorter than 1e-3."""
     length = float(np.linalg.norm(mean))
-    x, y, z = (1.02 * mean / length).tolist() if length > 1e-3 else (None, None, None)
-    marker = {"size": 7, "color": ORANGE, "symbol": "diamond", "line": {"color": "white", "width": 1}}
-    return go.Scatter3d(
-        x=[x], y=[y], z=[z], mode="markers", name="direction of the mean", marker=marker, hoverinfo="skip"
-    )
+    return np.asarray(mean[None] / length if length > 1e-3 else np.full((1, len(mean)), np.nan))
+
+
+def _above(points: Array, height: float) -> Array:
+    """Angles of points on the circle, and a height."""
+    return np.stack([angles(points), np.full(len(points), height)], axis=1)
 
 
 def _curve(angle: Array, values: Array, name: str) -> go.Scatter:
     return go.Scatter(x=angle, y=values.astype(np.float32), mode="lines", name=name, fill="tozeroy",
                       line={"color": BLUE, "width": 1.5}, fillcolor="rgba(0,114,178,0.2)")  # fmt: skip
-
-
-def _rug(angles: Array, height: float) -> go.Scatter:
-    marker = {"symbol": "line-ns-open", "size": 10, "color": GREY, "line": {"width": 1}}
-    return go.Scatter(x=angles.astype(np.float32), y=np.full(len(angles), height, dtype=np.float32), mode="markers",
-                      name="tokens", marker=marker, hoverinfo="skip")  # fmt: skip
-
-
-def _angle_of_mean(mean: Array, height: float) -> go.Scatter:
-    gone = float(np.linalg.norm(mean)) <= 1e-3
-    marker = {"size": 10, "color": ORANGE, "symbol": "diamond"}
-    return go.Scatter(x=[None if gone else float(angles(mean[None])[0])], y=[height], mode="markers",
-                      name="angle of the mean", marker=marker, hoverinfo="skip")  # fmt: skip
 
 
 def _some(n: int) -> str:

@@ -180,7 +180,7 @@ def test_tokens_stand_where_they_are():
     frame = read(dataset).blocks["figure-scene"]["frames"][2]
     dots = np.stack([values(frame["data"][2][axis]) for axis in "xyz"], axis=-1)
     np.testing.assert_allclose(dots / np.linalg.norm(dots, axis=1)[:, None], dataset["tokens"].values[2], atol=1e-6)
-    mean = np.array([values([frame["data"][1][axis][0]])[0] for axis in "xyz"])
+    mean = np.array([values(frame["data"][1][axis])[0] for axis in "xyz"])
     want = dataset["mean_token"].values[2]
     np.testing.assert_allclose(mean / np.linalg.norm(mean), want / np.linalg.norm(want), atol=1e-6)
 
