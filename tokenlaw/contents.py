@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 
 __all__ = [
     "forms_of", "held", "largest", "meaning", "of_convergence", "of_one_run", "place", "read", "record",
-    "rows_with_numbers", "selected", "tokens_at", "values_of", "variables_of",
+    "selected", "tokens_at", "values_of", "variables_of",
 ]  # fmt: skip
 
 DEPTH = "depth_time"
