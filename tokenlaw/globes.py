@@ -11,13 +11,13 @@ import xarray as xr
 from tokenlaw.contents import largest, place, record, tokens_at
 from tokenlaw.drawing import Axes, Circle, Colormap, Figure, Normalize, PowerNorm, ScalarMappable, colormaps
 from tokenlaw.moments import token_moments
-from tokenlaw.orthographic import View, best_direction, directions, graticule, sample
+from tokenlaw.orthographic import best_direction, directions, graticule, pixels, sample, view
 from tokenlaw.report_words import density_label
 
 Array = npt.NDArray[np.float64]
 
 __all__ = [
-    "DOTS", "NEGATIVE", "SPREAD", "density_globes", "even", "fields_of", "means_of", "negative", "power_of",
+    "DOTS", "NEGATIVE", "density_globes", "even", "fields_of", "means_of", "negative", "power_of",
     "token_globes",
 ]  # fmt: skip
 
@@ -42,11 +42,11 @@ def density_globes(
     fields = fields_of(dataset, shown)
     lat, lon = dataset["lat"].values, dataset["lon"].values
     norm, cmap = _scale(fields)
-    view = View.from_direction(best_direction(means_of(dataset, shown)))
+    seen = view(best_direction(means_of(dataset, shown)))
     unknown = False
     for axes, k, field in zip(globes, shown, fields, strict=True):
-        _globe(axes, view, place(dataset, int(k)), "white")
-        image = sample(field, lat, lon, view.directions(PIXELS))
+        _globe(axes, seen, place(dataset, int(k)), "white")
+        image = sample(field, lat, lon, pixels(seen, PIXELS))
         unknown = unknown or bool(np.isnan(image).any())
         picture = axes.imshow(image, origin="lower", extent=(-1, 1, -1, 1), norm=norm, cmap=cmap)
         picture.set_clip_path(Circle((0.0, 0.0), 1.0, transform=axes.transData))
@@ -54,7 +54,7 @@ def density_globes(
             text = f"negative: min \u2212{-np.nanmin(field):.2g}"
             axes.text(0.0, -1.03, text, ha="center", va="top", color=NEGATIVE, fontsize=7)
         if "tokens" in dataset:
-            _dots(axes, view, tokens_at(dataset, k), back=False)
+            _dots(axes, seen, tokens_at(dataset, k), back=False)
     label = density_label(dataset) + (f",  scale: power {POWER}" if isinstance(norm, PowerNorm) else "")
     _colour_bar(figure, bar, norm, cmap, label + (",  grey: no value" if unknown else ""), any(map(negative, fields)))
 
@@ -107,10 +107,10 @@ def token_globes(
     globes: Sequence[Axes], titles: Sequence[str], tokens: Sequence[Array], means: Array
 ) -> None:
     """Draw tokens (n, 3), one array a sphere; those behind are faint."""
-    view = View.from_direction(best_direction(means))
+    seen = view(best_direction(means))
     for axes, title, points in zip(globes, titles, tokens, strict=True):
-        _globe(axes, view, title, "#8a8f98")
-        _dots(axes, view, points, back=True)
+        _globe(axes, seen, title, "#8a8f98")
+        _dots(axes, seen, points, back=True)
 
 
 def _scale(fields: Sequence[Array]) -> tuple[Normalize, Colormap]:
@@ -121,7 +121,7 @@ def _scale(fields: Sequence[Array]) -> tuple[Normalize, Colormap]:
     return (Normalize(0.0, top) if power == 1 else PowerNorm(power, vmin=0.0, vmax=top)), cmap
 
 
-def _globe(axes: Axes, view: View, title: str, line: str) -> None:
+def _globe(axes: Axes, seen: Array, title: str, line: str) -> None:
     """Empty sphere: outline and graticule, without axes."""
     axes.set_aspect("equal")
     axes.set_xlim(-1.02, 1.02)
@@ -129,18 +129,17 @@ def _globe(axes: Axes, view: View, title: str, line: str) -> None:
     axes.set_axis_off()
     axes.set_title(title, pad=3)
     for curve in graticule():
-        image, depth = view.project(curve)
-        x, y = np.where((depth >= 0)[:, None], image, np.nan).T
-        axes.plot(x, y, color=line, linewidth=0.4, alpha=0.3, zorder=2)
+        x, y, depth = seen @ curve.T
+        axes.plot(np.where(depth >= 0, x, np.nan), y, color=line, linewidth=0.4, alpha=0.3, zorder=2)
     axes.add_patch(Circle((0.0, 0.0), 1.0, fill=False, edgecolor="#303030", linewidth=0.6, zorder=4))
 
 
-def _dots(axes: Axes, view: View, points: Array, *, back: bool) -> None:
+def _dots(axes: Axes, seen: Array, points: Array, *, back: bool) -> None:
     """Tokens in front as dots, those behind faint or left out; an even choice where there are too many."""
     n = len(points)
-    image, depth = view.project(even(points))
+    x, y, depth = seen @ even(points).T
     size = float(np.clip(1200.0 / max(n, 1), 2.0, 12.0))
-    (x, y), front = image.T, depth > 0
+    front = depth > 0
     if back:
         axes.scatter(x[~front], y[~front], s=size, color="#c9ccd1", linewidths=0, zorder=1)
         axes.scatter(x[front], y[front], s=size, color="#0b4f8a", linewidths=0, alpha=0.8, zorder=3)

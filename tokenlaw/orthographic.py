@@ -2,86 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import RegularGridInterpolator
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["View", "best_direction", "closed", "directions", "graticule", "sample"]
+__all__ = ["best_direction", "closed", "directions", "graticule", "pixels", "sample", "view"]
 
 WIDE = 2.1  # times the median distance of neighbours: a grid after every second place was dropped is still whole
 _OBLIQUE = np.array([0.75, -0.5, 0.43])  # where nothing better is known: all three axes in sight
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """The sphere seen by a viewer infinitely far away.
+def view(direction: npt.ArrayLike) -> Array:
+    """What a viewer far away in a direction (3,) sees: a rotation (3, 3) with rows right, up and towards the viewer.
 
-    Attributes
-    ----------
-    right, up, towards : orthonormal, right-handed (3,): the axes of the image, and the direction to the
-    viewer.
+    North is upwards; from a pole longitude 90 is. The image of points (..., 3) is in the first two components of
+    points @ view.T, the third is their depth, positive on the visible side.
     """
+    towards = np.asarray(direction, dtype=np.float64) / np.linalg.norm(direction)
+    north = np.array([0.0, 0.0, 1.0]) if abs(towards[2]) < 0.999 else np.array([0.0, 1.0, 0.0])
+    right = np.cross(north, towards)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(towards, right), towards])
 
-    right: Array
-    up: Array
-    towards: Array
 
-    @classmethod
-    def from_direction(cls, direction: npt.ArrayLike) -> View:
-        """View from a direction (3,), north upwards; seen from a pole, longitude 90 is upwards.
+def pixels(seen: Array, size: int) -> Array:
+    """Unit vectors (size, size, 3) behind the centres of the pixels of a square image of a view, lowest row first.
 
-        Raises
-        ------
-        ValueError: the direction has no length, or is not finite.
-        """
-        towards = np.asarray(direction, dtype=np.float64)
-        length = np.linalg.norm(towards) if towards.shape == (3,) else np.nan
-        if not 0 < length < np.inf:
-            raise ValueError(f"direction must be a vector (3,) of positive length, got {direction!r}")
-        towards = towards / length
-        north = np.array([0.0, 0.0, 1.0]) if abs(towards[2]) < 0.999 else np.array([0.0, 1.0, 0.0])
-        right = np.cross(north, towards)
-        right /= np.linalg.norm(right)
-        return cls(right, np.cross(towards, right), towards)
-
-    def project(self, points: npt.ArrayLike) -> tuple[Array, Array]:
-        """Image and depth of points on the sphere.
-
-        Parameters
-        ----------
-        points : unit vectors (..., 3).
-
-        Returns
-        -------
-        image (..., 2) in the unit disc, and depth (...) = <x, towards>, positive on the visible side.
-        """
-        x = np.asarray(points, dtype=np.float64)
-        return np.stack([x @ self.right, x @ self.up], axis=-1), np.asarray(x @ self.towards)
-
-    def directions(self, size: int) -> Array:
-        """Unit vectors behind the pixels of a square image of the disc.
-
-        Parameters
-        ----------
-        size : pixels a side; the image covers [-1, 1]^2, row 0 is the lowest.
-
-        Returns
-        -------
-        (size, size, 3), at pixel centres; pixels outside the disc take the nearest point of its rim, so
-        that a circle clipped out of the image has no ragged edge.
-        """
-        centres = (2.0 * np.arange(size) + 1.0) / size - 1.0
-        across, along = np.meshgrid(centres, centres)
-        radius = np.maximum(np.hypot(across, along), 1.0)
-        across, along = across / radius, along / radius
-        depth = np.sqrt(np.maximum(1.0 - across**2 - along**2, 0.0))
-        return np.asarray(
-            across[..., None] * self.right + along[..., None] * self.up + depth[..., None] * self.towards
-        )
+    Pixels outside the disc take the nearest point of its rim, so that a circle clipped out of the image has no ragged
+    edge.
+    """
+    centres = (2.0 * np.arange(size) + 1.0) / size - 1.0
+    image = np.stack(np.meshgrid(centres, centres), axis=-1)
+    image /= np.maximum(np.linalg.norm(image, axis=-1, keepdims=True), 1.0)
+    depth = np.sqrt(np.maximum(1.0 - (image**2).sum(axis=-1, keepdims=True), 0.0))
+    return np.asarray(np.concatenate([image, depth], axis=-1) @ seen)
 
 
 def sample(

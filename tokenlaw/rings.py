@@ -52,7 +52,8 @@ def density_rings(
             axes.text(0.5, 0.98, f"negative: min \u2212{-low:.2g}", transform=axes.transAxes, ha="center", va="top",
                       color=NEGATIVE, fontsize=7)  # fmt: skip
         if "tokens" in dataset:
-            _rug(axes, tokens_at(dataset, k), low - RUG * high, low - 0.25 * RUG * high)
+            at, ends = angles(even(tokens_at(dataset, k))), (low - RUG * high, low - 0.25 * RUG * high)
+            axes.vlines(at, *ends, color=ORANGE, linewidth=0.3, alpha=0.6, zorder=1)
             low -= 1.3 * RUG * high
         axes.set_ylim(low, ROOM * high)
         axes.set_xlim(0.0, 360.0)
@@ -95,10 +96,6 @@ def _inset(figure: Figure, axes: Axes) -> None:
     axes.set_position(
         (box.x0 + 0.38 / width, box.y0 + 0.26 / height, box.width - 0.52 / width, box.height - 0.28 / height)
     )
-
-
-def _rug(axes: Axes, points: Array, low: float, high: float) -> None:
-    axes.vlines(angles(even(points)), low, high, color=ORANGE, linewidth=0.3, alpha=0.6, zorder=1)
 
 
 def angles(points: Array) -> Array:
