@@ -1,7 +1,7 @@
 """From a configuration to the objects that run: the only place where strings choose."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -10,7 +10,6 @@ import numpy as np
 from particles import (
     L2,
     AnyTokens,
-    Attention,
     Ballistic,
     Causal,
     Conformal,
@@ -26,6 +25,7 @@ from particles import (
     IndependentEntries,
     InitialDensity,
     InitialLaw,
+    Kernel,
     LayerLaw,
     Linear,
     LowRankHeads,
@@ -52,6 +52,7 @@ from particles import (
     WithMLP,
     WithPrivateNoise,
     direct_field,
+    read_checkpoint,
     torch_field,
 )
 from particles.attention_kernels import Spectral
@@ -99,14 +100,13 @@ class Experiment:
 
     Attributes
     ----------
-    configuration : what it was made from.   law, attention : layers and kernel.   initial : initial law.
+    configuration : what it was made from.   law : of the layers.   initial : initial law.
     plan : steps, records and what was rounded.
     inputs : section -> SHA-256 of every file read for it, by path, in the order of reading.
     """
 
     configuration: Configuration
     law: LayerLaw
-    attention: Attention
     initial: InitialLaw
     plan: config.StepPlan
     inputs: Mapping[str, Mapping[Path, str]] = field(default_factory=dict)
@@ -164,7 +164,7 @@ class Experiment:
         c = self.configuration.solve
         carried = c.given_nodes or auto_size(density.sphere, density.level or 0)
         return DensityFlow(
-            density.sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
+            density.sphere, self.law, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
             c.characteristics, carried, c.moment_tol,
             refine and density.may_refine(diffuses(self.law)),
         )  # fmt: skip
@@ -200,11 +200,11 @@ class Experiment:
         kind, precision = c.simulate.field, PRECISIONS[c.simulate.precision]
         if kind == "auto":
             on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere" and precision == np.float64
-            if on_sphere and isinstance(self.attention, Spectral):
+            if on_sphere and isinstance(_kernel(c), Spectral):
                 return auto_field(c.solve.field_tol)
             kind = "direct"
         if kind == "spectral":
-            if not isinstance(self.attention, Spectral):
+            if not isinstance(_kernel(c), Spectral):
                 got = f"causal {c.model.attention}" if c.model.causal else c.model.attention
                 raise ConfigError(f'simulate.field = "spectral": needs softmax or l2 attention, got {got}; use "auto"')
             return spectral_field(c.solve.field_tol)
@@ -233,18 +233,16 @@ def build(c: Configuration) -> Experiment:
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(recorded, RecordedLayers):
-        if recorded.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
-            raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {recorded.beta:g}")
         plan = config.steps(c, len(recorded))
     else:
         plan = config.steps(c)
     with noted() as of_initial:
         initial = _initial(c)
     inputs = {"layers" if c.layers.kind == "recorded" else "heads": of_layers, "initial": of_initial}
-    return Experiment(c, law, _attention(c), initial, plan, inputs)
+    return Experiment(c, law, initial, plan, inputs)
 
 
-def _attention(c: Configuration) -> Attention:
+def _kernel(c: Configuration) -> Kernel:
     kernel = KERNELS[c.model.attention](c.model.beta)
     if not c.model.causal:
         return kernel
@@ -276,32 +274,41 @@ def _law(c: Configuration) -> LayerLaw:
     noise = Noise(c.noise.seed, c.noise.member)
     layers = c.layers
     retraction = RETRACTIONS[layers.retraction] if hasattr(layers, "retraction") else RETRACTIONS["normalize"]
-    heads = _heads(c)
+    heads, kernel = _heads(c), _kernel(c)
     law: LayerLaw
     if layers.kind == "recorded":
-        law = _told("layers.file", _recorded, Path(layers.file), retraction)
+        law = _recorded(c, Path(layers.file), retraction)
     elif heads is None:
         raise ConfigError("heads: missing section")
     elif layers.kind == "transformer" and isinstance(heads, SmoothHeads):
-        law = SmoothTransformer(heads, layers.eta, layers.heads, noise, retraction)
+        law = SmoothTransformer(heads, kernel, layers.eta, layers.heads, noise, retraction)
     elif layers.kind == "transformer":
-        law = RandomTransformer(heads, layers.eta, layers.heads, noise, retraction)
+        law = RandomTransformer(heads, kernel, layers.eta, layers.heads, noise, retraction)
     elif layers.kind == "ballistic":
-        law = Ballistic(heads, layers.dt, layers.nodes, noise, SCHEMES[layers.scheme], retraction)
+        law = Ballistic(heads, kernel, layers.dt, layers.nodes, noise, SCHEMES[layers.scheme], retraction)
     elif layers.kind == "modified":
         scheme, eps = SCHEMES[layers.scheme], layers.noise_scale
-        law = Modified(heads, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
+        law = Modified(heads, kernel, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
     elif isinstance(heads, FixedHeads):
         raise ConfigError(f'heads.kind = "fixed": not with layers.kind = "{layers.kind}"')
     else:
-        law = Homogenized(heads, layers.dt, layers.nodes, noise, layers.noise_scale, layers.nodes_fixed, retraction)
+        eps, fixed = layers.noise_scale, layers.nodes_fixed
+        law = Homogenized(heads, kernel, layers.dt, layers.nodes, noise, eps, fixed, retraction)
     return law
 
 
-def _recorded(path: Path, retraction: Retraction) -> RecordedLayers:
+def _recorded(c: Configuration, path: Path, retraction: Retraction) -> RecordedLayers:
+    """Layers from a file, with the kernel of the configuration, of the file's beta."""
+    law = _told("layers.file", _read_layers, path, retraction)
+    if law.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
+        raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {law.beta:g}")
+    return replace(law, kernel=_kernel(c))
+
+
+def _read_layers(path: Path, retraction: Retraction) -> RecordedLayers:
     if is_model(path):
         try:
-            return RecordedLayers.from_checkpoint(path, retraction=retraction)
+            return read_checkpoint(path).layers(retraction)
         except ImportError as error:
             raise ValueError(f"{path}: {error}") from None
     return read_layers(path, retraction)

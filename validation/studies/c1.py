@@ -51,9 +51,9 @@ FULL = Sizes((64, 128, 256, 512, 1024, 2048), (1000, 500, 250, 120, 60, 30))
 
 def moved(attention: ClosedAttention, points: Array) -> Array:
     """Tokens at TIME by fourth-order steps."""
-    law = Ballistic(FixedHeads(VALUE, QUERY, KEY), STEP, 1, Noise(0), retraction=translate)
+    law = Ballistic(FixedHeads(VALUE, QUERY, KEY), attention, STEP, 1, Noise(0), retraction=translate)
     steps = round(TIME / STEP)
-    run = simulate(EuclideanTokens(points), law, attention, n_steps=steps, save_every=steps)
+    run = simulate(EuclideanTokens(points), law, n_steps=steps, save_every=steps)
     found: Array = run.tokens.values[-1]
     return found
 

@@ -63,8 +63,8 @@ def by_tokens(law: Gaussian, form: Array, until: float) -> float:
     """Time at which the inverse covariance of tokens, a straight line through its course up to `until`, is singular."""
     dt, tokens = until / STEPS, hermite_tokens(law)
     heads = FixedHeads(np.eye(2)[None], form[None], np.eye(2)[None])
-    steps = Ballistic(heads, dt, 1, Noise(0), retraction=translate)
-    run = simulate(tokens, steps, Softmax(1.0), n_steps=STEPS, save_every=STEPS // 4)
+    steps = Ballistic(heads, Softmax(1.0), dt, 1, Noise(0), retraction=translate)
+    run = simulate(tokens, steps, n_steps=STEPS, save_every=STEPS // 4)
     weights = run.weight.values
     inverses = []
     for points in run.tokens.values:

@@ -69,9 +69,9 @@ def by_tokens(law: Gaussian, key: Array) -> tuple[Array, Array]:
     """Covariances (T, 2, 2) of tokens at TOKEN_TIMES, and those of the formula."""
     heads = FixedHeads(np.eye(2)[None], -key[None], key[None])
     every = round((TOKEN_TIMES[1] - TOKEN_TIMES[0]) / STEP)
-    law_of_layers = Ballistic(heads, STEP, 1, Noise(0), retraction=translate)
+    law_of_layers = Ballistic(heads, Softmax(1.0), STEP, 1, Noise(0), retraction=translate)
     steps = every * (len(TOKEN_TIMES) - 1)
-    run = simulate(hermite_tokens(law), law_of_layers, Softmax(1.0), n_steps=steps, save_every=every)
+    run = simulate(hermite_tokens(law), law_of_layers, n_steps=steps, save_every=every)
     weights = run.weight.values
     gaps = run.tokens.values - np.einsum("j,tjc->tc", weights, run.tokens.values)[:, None]
     found: Array = np.einsum("j,tja,tjb->tab", weights, gaps, gaps)

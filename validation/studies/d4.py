@@ -126,10 +126,10 @@ def ratio(case: TwoForms, rng: np.random.Generator, replicas: int, batch: int = 
     return Estimate(float(value), float(error))
 
 
-def end(law: LayerLaw, start: Array, beta: float, time: float = 1.0) -> Array:
+def end(law: LayerLaw, start: Array, time: float = 1.0) -> Array:
     """Tokens at a depth time."""
     n = round(time / law.dt)
-    found: Array = simulate(Tokens(start), law, Softmax(beta), n_steps=n, save_every=n).tokens.values[-1]
+    found: Array = simulate(Tokens(start), law, n_steps=n, save_every=n).tokens.values[-1]
     return found
 
 
@@ -142,10 +142,10 @@ def fixed_heads(n_heads: int) -> FixedHeads:
 
 def corrector_share(heads: FixedHeads, eta: float, start: Array, taken: Retraction = normalize) -> float:
     """Share of -eta <x, u> b in the deterministic chain; `taken` is the retraction of the chain, for tests."""
-    noise, flow_step = Noise(0), 1 / 16
-    chain = end(RandomTransformer(heads, eta, len(heads.value), noise, taken), start, 1.5)
+    noise, flow_step, kernel = Noise(0), 1 / 16, Softmax(1.5)
+    chain = end(RandomTransformer(heads, kernel, eta, len(heads.value), noise, taken), start)
     without, full = (
-        end(Modified(heads, flow_step, eta, 0.0, 1, noise, retraction=kind), start, 1.5)
+        end(Modified(heads, kernel, flow_step, eta, 0.0, 1, noise, retraction=kind), start)
         for kind in (geodesic, normalize)
     )  # the corrector of a geodesic chain is -(eta/2) nabla_b b alone
     return float(np.vdot(chain - without, full - without) / np.vdot(full - without, full - without))

@@ -47,7 +47,7 @@ FULL = Size(
 
 def law(seed: int) -> Homogenized:
     """Gaussian heads, the usual normalisation, dt = 0.02."""
-    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(seed))
+    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), ATTENTION, dt=0.02, nodes=8, noise=Noise(seed))
 
 
 def _field(n: int) -> FieldFactory:
@@ -68,7 +68,7 @@ class Limit:
     def of(cls, seed: int, steps: tuple[int, ...]) -> "Limit":
         """Limit law of one realization."""
         density = Density.from_law(START, Sphere(LMAX), CARRIED)
-        flow = DensityFlow(density.sphere, law(seed), ATTENTION)
+        flow = DensityFlow(density.sphere, law(seed))
         return cls(flow, steps, DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3))))
 
     def carry(self, points: Array) -> tuple[list[Array], list[Coefficients]]:
@@ -87,7 +87,7 @@ def push(tokens: Tokens, seed: int, steps: tuple[int, ...]) -> list[Array]:
     """Tokens on the same layers, at each of the steps."""
     state, found = TokenState(0, tokens.points, tokens.weights), []
     for step in steps:
-        state = TokenFlow(law(seed), ATTENTION, _field(len(tokens))).advance(state, step)
+        state = TokenFlow(law(seed), _field(len(tokens))).advance(state, step)
         found.append(state.points)
     return found
 

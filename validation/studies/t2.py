@@ -36,7 +36,7 @@ START = Tokens(Uniform(D).sample(np.random.default_rng(1), 5))
 
 def end(law: LayerLaw, layers: int) -> Array:
     """Tokens at depth time 1."""
-    found: Array = simulate(START, law, Softmax(BETA), n_steps=layers, save_every=layers).tokens.values[-1]
+    found: Array = simulate(START, law, n_steps=layers, save_every=layers).tokens.values[-1]
     return found
 
 
@@ -52,21 +52,22 @@ def depth_error(layers: Array, fine: int, replicas: int, seed: int) -> Array:
     found = np.empty((replicas, len(layers)))
     for replica, row in enumerate(found):
         noise = Noise(seed, replica)
-        target = end(SmoothTransformer(heads, 1 / fine, 4, noise), fine)
+        target = end(SmoothTransformer(heads, Softmax(BETA), 1 / fine, 4, noise), fine)
         for place, count in enumerate(layers):
-            gap = end(SmoothTransformer(heads, 1 / count, 4, noise), int(count)) - target
+            gap = end(SmoothTransformer(heads, Softmax(BETA), 1 / count, 4, noise), int(count)) - target
             row[place] = np.sqrt(np.mean(np.sum(gap**2, axis=1)))
     return found
 
 
 def independent(layers: int, n_heads: int, noise: Noise) -> RandomTransformer:
     """Heads drawn anew in each layer, V random and A given, so that E V m_A = Vbar m_A."""
-    return RandomTransformer(GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), 1 / layers, n_heads, noise)
+    return RandomTransformer(GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), Softmax(BETA), 1 / layers, n_heads, noise)
 
 
 def head_error(layers: int, n_heads: int, replicas: int, seed: int) -> tuple[float, float]:
     """RMS distance to the chain of equal depth with infinitely many heads."""
-    mean = Ballistic(GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), 1 / layers, 1, Noise(0), scheme=Euler())
+    heads = GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM)
+    mean = Ballistic(heads, Softmax(BETA), 1 / layers, 1, Noise(0), scheme=Euler())
     target = end(mean, layers)
     ends = (end(independent(layers, n_heads, Noise(seed, k)), layers) for k in range(replicas))
     return root_mean([float(np.mean(np.sum((tokens - target) ** 2, axis=1))) for tokens in ends])
@@ -87,8 +88,9 @@ def fresh_error(layers: int, n_heads: int, replicas: int, rng: np.random.Generat
 def curve_error(layers: int, n_heads: int, replicas: int, seed: int) -> tuple[float, float]:
     """The same with heads that follow curves through depth, values only random."""
     heads = SmoothHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM)
-    target = end(Ballistic(heads, 1 / layers, 1, Noise(0), scheme=Euler()), layers)
-    ends = (end(SmoothTransformer(heads, 1 / layers, n_heads, Noise(seed, k)), layers) for k in range(replicas))
+    target = end(Ballistic(heads, Softmax(BETA), 1 / layers, 1, Noise(0), scheme=Euler()), layers)
+    laws = (SmoothTransformer(heads, Softmax(BETA), 1 / layers, n_heads, Noise(seed, k)) for k in range(replicas))
+    ends = (end(law, layers) for law in laws)
     return root_mean([float(np.mean(np.sum((tokens - target) ** 2, axis=1))) for tokens in ends])
 
 
