@@ -56,8 +56,9 @@ def setting(n, d):
     """Tokens, a push with values of rank 64, and the kernel; scores as if tokens had length d^1/2."""
     rng = np.random.default_rng(n + d)
     heads = LowRankHeads(d, d**-0.5, d**-0.5, HEAD_DIM).sample(rng, HEADS)
-    push = AttentionPush(0.1 * heads.out, heads.query, heads.key, inner=heads.inner)
-    return Tokens(Uniform(d).sample(rng, n)), push, Softmax(d / HEAD_DIM**0.5)
+    kernel = Softmax(d / HEAD_DIM**0.5)
+    push = AttentionPush(kernel, 0.1 * heads.out, heads.query, heads.key, inner=heads.inner)
+    return Tokens(Uniform(d).sample(rng, n)), push
 
 
 def rows_of(what, times, work):
@@ -100,21 +101,21 @@ def of_heads(n, name):
 def of_layer(n, d, name):
     """From tokens to velocities."""
     precision = PRECISIONS[name]
-    tokens, push, kernel = setting(n, d)
-    field = direct_field(precision)(kernel, push, tokens, n)
-    functions = products(precision) | {"tiles": lambda: field.at(tokens.points)}
+    tokens, push = setting(n, d)
+    field = direct_field(precision)(push, tokens, n)
+    functions = products(precision) | {"tiles": lambda: field(tokens.points)}
     if torch is not None:
-        other = torch_field("cpu", precision)(kernel, push, tokens, n)
-        functions["torch"] = lambda: other.at(tokens.points)
+        other = torch_field("cpu", precision)(push, tokens, n)
+        functions["torch"] = lambda: other(tokens.points)
     yield from rows_of(f"layer, n = {n}, d = {d}, {name}", medians(functions, **turns(n)), operations(n, d))
 
 
 def of_low_rank(n, name):
     """The same layer with its mixing matrices in full."""
-    tokens, push, kernel = setting(n, 768)
+    tokens, push = setting(n, 768)
     make = direct_field(PRECISIONS[name])
-    low, full = make(kernel, push, tokens, n), make(kernel, AttentionPush(push.mixing, push.query, push.key), tokens, n)
-    times = medians({"low": lambda: low.at(tokens.points), "full": lambda: full.at(tokens.points)}, **turns(n))
+    low, full = make(push, tokens, n), make(push.only(slice(None)), tokens, n)
+    times = medians({"low": lambda: low(tokens.points), "full": lambda: full(tokens.points)}, **turns(n))
     gain = times["full"] / times["low"]
     yield Row(f"layer, n = {n}, d = 768, {name}: full values", 1e3 * times["full"], "ms", "values of rank 64", gain,
               ">= 2", gain >= 2)  # fmt: skip
@@ -138,10 +139,10 @@ def of_memory(sizes):
     """Largest memory of numpy arrays during one layer, and its growth with n."""
     found = []
     for n in sizes:
-        tokens, push, kernel = setting(n, 768)
-        field = direct_field(np.float32)(kernel, push, tokens, n)
+        tokens, push = setting(n, 768)
+        field = direct_field(np.float32)(push, tokens, n)
         tracemalloc.start()
-        field.at(tokens.points)
+        field(tokens.points)
         found.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         yield Row(f"layer, n = {n}, d = 768, single: peak memory", found[-1] / 2**20, "MiB", "scores of one head",
@@ -153,8 +154,8 @@ def of_memory(sizes):
 def of_gpu(n, name):
     """A layer on the device, with the transfers, and the heads alone, against the device's own GEMM."""
     precision = PRECISIONS[name]
-    tokens, push, kernel = setting(n, 768)
-    field = torch_field("cuda", precision)(kernel, push, tokens, n)
+    tokens, push = setting(n, 768)
+    field = torch_field("cuda", precision)(push, tokens, n)
     kind = torch.float64 if name == "double" else torch.float32
     q, k, v = torch.randn((3, 1, HEADS, n, HEAD_DIM), device="cuda", dtype=kind)
     a = torch.randn((8192, 8192), device="cuda", dtype=kind)
@@ -166,7 +167,7 @@ def of_gpu(n, name):
     times = medians({
         "GEMM": lambda: synchronised(lambda: a @ a),
         "heads": lambda: synchronised(lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=1.0)),
-        "layer": lambda: field.at(tokens.points),
+        "layer": lambda: field(tokens.points),
     }, repeat=5)  # fmt: skip
     device = 2 * 8192**3 / times["GEMM"]
     for what, work in (("heads", operations(n)), ("layer", operations(n, 768))):

@@ -25,12 +25,11 @@ def shown(name, work):
 
 def tokens_through(law, points, layers, field):
     """Profile layers of a law after a first one, which fills the tables."""
-    from particles import Softmax
     from particles.simulate import TokenFlow, TokenState
 
     start = TokenState(0, points, np.full(len(points), 1 / len(points)))
-    start = TokenFlow(law, Softmax(2.0), field).advance(start, 1)
-    return lambda: TokenFlow(law, Softmax(2.0), field).advance(start, 1 + layers)
+    start = TokenFlow(law, field).advance(start, 1)
+    return lambda: TokenFlow(law, field).advance(start, 1 + layers)
 
 
 def density():
@@ -47,20 +46,20 @@ def density():
 
 def sphere():
     """Eight layers of a million tokens on the sphere."""
-    from particles import GaussianHeads, Noise, RandomTransformer, VonMisesFisherMixture
+    from particles import GaussianHeads, Noise, RandomTransformer, Softmax, VonMisesFisherMixture
     from spde import spectral_field
 
     points = VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [1.0]).sample(np.random.default_rng(0), 10**6)
-    law = RandomTransformer(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), 0.1, 8, Noise(7))
+    law = RandomTransformer(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), Softmax(2.0), 0.1, 8, Noise(7))
     shown("10^6 tokens on the sphere, 8 layers", tokens_through(law, points, 8, spectral_field(1e-6)))
 
 
 def high():
     """Three layers of 2,048 tokens in dimension 768."""
-    from particles import DirectField, LowRankHeads, Noise, RandomTransformer, Uniform
+    from particles import DirectField, LowRankHeads, Noise, RandomTransformer, Softmax, Uniform
 
     points = Uniform(768).sample(np.random.default_rng(0), 2048)
-    law = RandomTransformer(LowRankHeads(768, 768**-0.5, 768**-0.5, 64), 0.5, 12, Noise(7))
+    law = RandomTransformer(LowRankHeads(768, 768**-0.5, 768**-0.5, 64), Softmax(2.0), 0.5, 12, Noise(7))
     shown("2048 tokens, d = 768, 12 heads, 3 layers", tokens_through(law, points, 3, DirectField))
 
 

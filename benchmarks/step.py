@@ -36,7 +36,7 @@ from particles.harmonics import PRECISION, angles
 from spde import Density, DensityFlow, DensityState, Sphere, spectral_field
 
 START = Mixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
-LAW = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(7))
+LAW = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), Softmax(2.0), dt=0.02, nodes=8, noise=Noise(7))
 SIZES = {31: 25, 63: 25, 127: 15, 255: 9}  # lmax: turns
 DEDALUS = "Dedalus RK222 step"
 PARTS = ("field", "synthesis", "move", "adjoint", "push", "bare", "step")
@@ -80,10 +80,10 @@ class OnPath:
     """A path of the solver with the parts of its next step as functions without arguments."""
 
     def __init__(self, lmax):
-        self.sphere, self.attention = Sphere(lmax), Softmax(2.0)
+        self.sphere = Sphere(lmax)
         density = Density.from_law(START, self.sphere)
         self.factory = spectral_field(1e-6)
-        self.flow = DensityFlow(self.sphere, LAW, self.attention, self.factory)
+        self.flow = DensityFlow(self.sphere, LAW, self.factory)
         self.state = DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3)))
         self.degrees = []
         self.bare_turn = None
@@ -91,12 +91,12 @@ class OnPath:
     def field(self):
         (self.layer,) = LAW.layer(self.state.step)
         nodes = self.state.nodes
-        self.velocity = self.factory(self.attention, self.layer, nodes, len(self.sphere.points) + len(nodes.points))
+        self.velocity = self.factory(self.layer, nodes, len(self.sphere.points) + len(nodes.points))
         self.degrees.append(self.velocity.degree)
 
     def synthesis(self):
         self.values = self.sphere.synthesis(self.state.coefficients).ravel()
-        self.on_grid, self.at_nodes = self.velocity.on_grid(self.sphere), self.velocity.at(self.state.nodes.points)
+        self.on_grid, self.at_nodes = self.velocity.on_grid(self.sphere), self.velocity(self.state.nodes.points)
 
     def move(self):
         moved = self.layer.retraction(self.sphere.points, self.on_grid)
@@ -219,15 +219,15 @@ def head_rows(turns):
     def case(strength):
         forms = rng.standard_normal((HEADS, 3, 3))
         forms *= strength / np.linalg.norm(forms, 2, axis=(1, 2))[:, None, None]
-        push = AttentionPush(np.broadcast_to(np.eye(3), forms.shape), forms, np.broadcast_to(np.eye(3), forms.shape))
-        attention = Softmax(1.0)
+        same = np.broadcast_to(np.eye(3), forms.shape)
+        push = AttentionPush(Softmax(1.0), same, forms, same)
 
         def field():
-            made = path.factory(attention, push, nodes, len(targets) + len(nodes.points))
+            made = path.factory(push, nodes, len(targets) + len(nodes.points))
             degrees[strength] = made.degrees
 
         def direct():
-            DirectField(attention, push, nodes).at(targets)
+            DirectField(push, nodes)(targets)
 
         return field, direct
 

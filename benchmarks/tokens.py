@@ -60,7 +60,7 @@ def heads():
     drawn = GaussianHeads(3, 3**-0.5, 3**-0.5, 3).sample(np.random.default_rng(1), HEADS)
     norms = np.linalg.norm(np.swapaxes(drawn.key, 1, 2) @ drawn.query, 2, axis=(1, 2))
     scale = np.sqrt(np.linspace(1, 5, HEADS) / norms)[:, None, None]
-    return AttentionPush(drawn.value / HEADS, scale * drawn.query, scale * drawn.key)
+    return AttentionPush(ATTENTION, drawn.value / HEADS, scale * drawn.query, scale * drawn.key)
 
 
 PUSH = heads()
@@ -71,7 +71,7 @@ def layer(cloud, threads=1):
 
     def run():
         os.environ[VARIABLE] = str(threads)
-        field = SpectralField(ATTENTION, PUSH, cloud, len(cloud.points), TOL)
+        field = SpectralField(PUSH, cloud, len(cloud.points), TOL)
         moved = field.moved(cloud.points, normalize)
         os.environ[VARIABLE] = "1"
         return moved
@@ -126,7 +126,7 @@ def million(n, repeat):
     core = {name: core_seconds(functions[name], repeat) for name in ("one", "floor")}
     core["two"] = two_core_seconds(functions["two"], repeat)
     some = np.random.default_rng(2).choice(n, 100, replace=False)
-    want = normalize(cloud.points[some], DirectField(ATTENTION, PUSH, cloud).at(cloud.points[some]))
+    want = normalize(cloud.points[some], DirectField(PUSH, cloud)(cloud.points[some]))
     one, two = functions["one"](), functions["two"]()
     error = float(np.abs(one[some] - want).max())
     size = f"10^{round(np.log10(n))} tokens, 8 heads"
@@ -190,9 +190,9 @@ def peak_memory():
 def alone(n, layers):
     """What `run_alone` starts."""
     start = Tokens(tokens(n))
-    law = RandomTransformer(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), eta=0.1, n_heads=HEADS, noise=Noise(7))
+    law = RandomTransformer(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), Softmax(2.0), eta=0.1, n_heads=HEADS, noise=Noise(7))
     begin, core = time.perf_counter(), time.process_time()
-    run = simulate(start, law, Softmax(2.0), n_steps=layers, save_every=layers, field=spectral_field(1e-6))
+    run = simulate(start, law, n_steps=layers, save_every=layers, field=spectral_field(1e-6))
     mean = run.mean_overlap.values[-1]
     found = {"seconds": time.perf_counter() - begin, "core": time.process_time() - core, "overlap": float(mean)}
     found["peak"] = peak_memory()
@@ -216,13 +216,13 @@ def choices(repeat):
     rows = []
     for n_heads, beta in ((1, 2.0), (8, 1.0), (8, 2.0), (8, 5.0)):
         drawn = GaussianHeads(3, 0.5, 3**-0.5, 3).sample(np.random.default_rng(3), n_heads)
-        push, attention = AttentionPush(0.1 * drawn.value / n_heads, drawn.query, drawn.key), Softmax(beta)
+        push = AttentionPush(Softmax(beta), 0.1 * drawn.value / n_heads, drawn.query, drawn.key)
         for n in SIZES:
             cloud = equal_cloud(n)
-            auto = type(auto_field(1e-6)(attention, push, cloud, n)).__name__
+            auto = type(auto_field(1e-6)(push, cloud, n)).__name__
 
-            def ready(make, attention=attention, push=push, cloud=cloud):
-                return lambda: make(attention, push, cloud, len(cloud.points)).at(cloud.points)
+            def ready(make, push=push, cloud=cloud):
+                return lambda: make(push, cloud, len(cloud.points))(cloud.points)
 
             ways = {"DirectField": ready(DirectField), "SpectralField": ready(SpectralField)}
             found = medians(ways, repeat if n < 2000 else max(3, repeat // 3))

@@ -3,6 +3,7 @@
 import math
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,12 +36,12 @@ HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)
 
 def layers(dt=0.02, nodes=16, seed=7, **options):
     """The layers of examples/quickstart.toml."""
-    return Homogenized(HEADS, dt, nodes, Noise(seed), **options)
+    return Homogenized(HEADS, Softmax(2.0), dt, nodes, Noise(seed), **options)
 
 
-def ride(start, law, n_steps, passive=None, attention=None, **options):
+def ride(start, law, n_steps, passive=None, **options):
     """Final density of a run and its passive points, without records in between."""
-    flow_ = DensityFlow(start.sphere, law, attention or Softmax(2.0), **options)
+    flow_ = DensityFlow(start.sphere, law, **options)
     riders = np.zeros((0, 3)) if passive is None else passive
     state = flow_.advance(DensityState(0, start.coefficients, start.nodes, riders), n_steps)
     return flow_, flow_.density(state), state.passive
@@ -67,10 +68,10 @@ def resolution():
     for n_steps in (25, 50, 100):
         points = Sphere(63).points
         _, reference, _ = ride(Density.from_law(QUICKSTART, Sphere(255), (48, 96)), layers(), n_steps)
-        want = reference.at(points)
+        want = reference(points)
         for lmax in (7, 15, 23, 31, 47, 63):
             start = Density.from_law(QUICKSTART, Sphere(lmax), (48, 96))
-            flow_ = DensityFlow(start.sphere, layers(), Softmax(2.0))
+            flow_ = DensityFlow(start.sphere, layers())
             state = flow_.advance(flow_.start(start), n_steps)
             density = flow_.density(state)
             error = np.abs(density.at(points) - want).max() / want.max()
@@ -84,7 +85,7 @@ def resolution():
 def mass():
     """Mass over 500 steps."""
     start = Density.from_law(QUICKSTART, Sphere(31))
-    run = solve(start, layers(), Softmax(2.0), n_steps=500, save_every=50)
+    run = solve(start, layers(), n_steps=500, save_every=50)
     print(f"  500 steps, lmax 31: |mass - 1| <= {np.abs(run.mass.values - 1).max():.1e}")
 
 
@@ -114,9 +115,9 @@ def degrees():
             for _ in range(8):
                 form = rng.standard_normal((3, 3)) @ rng.standard_normal((3, 3))
                 form *= strength / np.linalg.norm(form, 2)
-                push = AttentionPush(np.eye(3)[None], form[None], np.eye(3)[None])
-                field = SpectralField(Softmax(1.0), push, measure, 20_000)
-                error = np.abs(field.at(targets) - DirectField(Softmax(1.0), push, measure).at(targets)).max()
+                push = AttentionPush(Softmax(1.0), np.eye(3)[None], form[None], np.eye(3)[None])
+                field = SpectralField(push, measure, 20_000)
+                error = np.abs(field(targets) - DirectField(push, measure)(targets)).max()
                 found.append((field.degree, error))
             head = head_of(form, np.linalg.svd(form)[2], strength, np.eye(3), SourceChoice(measure, 0.25e-6), 0.25e-6)
             sources, signed = head.choice.sources(head.deposit), " in antipodal pairs" if head.deposit else ""
@@ -133,8 +134,8 @@ def heads():
     drawn = HEADS.sample(np.random.default_rng(1), 800)
     forms = np.swapaxes(drawn.key, 1, 2) @ drawn.query
     strength = 2.0 * np.linalg.norm(forms, 2, axis=(1, 2))
-    push = AttentionPush(drawn.value, drawn.query, drawn.key)
-    field = SpectralField(Softmax(2.0), push, measures()["spread"], 20_000)
+    push = AttentionPush(Softmax(2.0), drawn.value, drawn.query, drawn.key)
+    field = SpectralField(push, measures()["spread"], 20_000)
     for name, values in (("beta |A|", strength), ("degree", field.degrees)):
         print(f"  {name}: quantiles 50/90/99/100 % {np.quantile(values, [0.5, 0.9, 0.99, 1.0]).round(1).tolist()}")
     print(f"  summed directly: {int((field.degrees == 0).sum())} of 800")
@@ -156,7 +157,7 @@ def field_error():
     for seed in (7, 8, 9):
         _, reference, _ = ride(start, layers(seed=seed), 50, remap_every=0, field=spectral_field(1e-11))
         for tol in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6):
-            flow_ = DensityFlow(start.sphere, layers(seed=seed), Softmax(2.0), spectral_field(tol))
+            flow_ = DensityFlow(start.sphere, layers(seed=seed), spectral_field(tol))
             state = flow_.advance(flow_.start(start), 50)
             error = np.abs(moments(state.nodes) - moments(reference.nodes)).max()
             print(f"  seed {seed}, field_tol {tol:.0e}: field_error {state.field_error.total:.1e}  error {error:.1e}")
@@ -169,14 +170,14 @@ def collapse():
         rng = np.random.default_rng(3)
         forms = rng.standard_normal((n_layers, 1, 3, 3))
         forms *= strength / np.linalg.norm(forms, 2, axis=(2, 3))[..., None, None]
-        recorded = RecordedLayers.from_query_key(np.tile(0.05 * np.eye(3), (n_layers, 1, 1, 1)), forms, 1.0)
+        recorded = RecordedLayers.from_query_key(np.tile(0.05 * np.eye(3), (n_layers, 1, 1, 1)), forms, Softmax(1.0))
         points, area = gauss_grid(64, 128)
-        dense = simulate(Tokens(points, area * law.pdf(points)), recorded, Softmax(1.0), n_steps=n_layers)
+        dense = simulate(Tokens(points, area * law.pdf(points)), recorded, n_steps=n_layers)
         start = Density.from_law(law, Sphere(31), (24, 48))
-        fine = solve(Density.from_law(law, Sphere(127), (64, 128)), recorded, Softmax(1.0), n_steps=n_layers)
+        fine = solve(Density.from_law(law, Sphere(127), (64, 128)), recorded, n_steps=n_layers)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            run = solve(start, recorded, Softmax(1.0), n_steps=n_layers)
+            run = solve(start, recorded, n_steps=n_layers)
         for k in (0, 8, 16, 24, 32, 40):
             error = max(
                 np.abs(run.mean_token.values[k] - dense.mean_token.values[k]).max(),
@@ -201,22 +202,22 @@ def exact():
     a, sphere, steps_ = np.array([0.2, -0.1, 0.3]), Sphere(31), [1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4]
     start = Density.from_law(Conformal(a), sphere)
     law = layers(0.05, 4, retraction=flow)
-    found = ride(start, law, 20, attention=Softmax(0.0))[1].grid_values.ravel()
+    found = ride(start, replace(law, kernel=Softmax(0.0)), 20)[1].grid_values.ravel()
     want = Conformal(conformal_path(a, law, 20)).pdf(sphere.points)
     print(f"  E1 flow, 20 steps: error {np.abs(found - want).max():.1e}")
     square = np.zeros(5)
     for seed in range(64):
-        fine = layers(1 / 1024, 4, seed, fixed=True)
+        fine = replace(layers(1 / 1024, 4, seed, fixed=True), kernel=Softmax(0.0))
         want = Conformal(conformal_path(a, fine, 512)).pdf(sphere.points)
         for k, dt in enumerate(steps_):
-            _, density, _ = ride(start, fine.coarsen(round(1024 * dt)), round(0.5 / dt), attention=Softmax(0.0))
+            _, density, _ = ride(start, fine.coarsen(round(1024 * dt)), round(0.5 / dt))
             square[k] += sphere.weights @ (density.grid_values.ravel() - want) ** 2
     errors = np.sqrt(square / 64)
     slope = np.polyfit(np.log(steps_), np.log(errors), 1)[0]
     print(f"  E1 normalize, dt = 1/64 ... 1/4: {[f'{e:.1e}' for e in errors]}, slope {slope:.2f}")
     law = layers(0.1, 4)
     start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [0.0]), Sphere(63))
-    flow_ = DensityFlow(start.sphere, law, Linear(1.0))
+    flow_ = DensityFlow(start.sphere, replace(law, kernel=Linear(1.0)))
     state, g = DensityState(0, start.coefficients, start.nodes, np.zeros((0, 3))), np.eye(3)
     for step in range(30):
         (push,) = law.layer(step)
@@ -268,7 +269,7 @@ def tokens():
             law = layers(seed=seed)
             _, _, twins = ride(start, law, 25, cloud.points, remap_every=0)
             field = SpectralField if n >= 512 else DirectField
-            run = simulate(cloud, law, Softmax(2.0), n_steps=25, save_every=25, field=field)
+            run = simulate(cloud, law, n_steps=25, save_every=25, field=field)
             square.append(np.mean(np.sum((run.tokens.values[-1] - twins) ** 2, axis=1)))
         result.append(math.sqrt(np.mean(square)))
     print(f"  n = {sizes}: {[f'{e:.1e}' for e in result]}, slope {np.polyfit(np.log(sizes), np.log(result), 1)[0]:.2f}")

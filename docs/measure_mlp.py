@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.polynomial.legendre import legval
 
-from particles import Cloud, Linear, MLPBlock, Noise, Uniform, VonMisesFisherMixture, WithMLP
+from particles import Cloud, MLPBlock, Noise, Uniform, VonMisesFisherMixture, WithMLP
 from particles.harmonics import adjoint_at, power
 from particles.kernels import ACTIVATIONS, Activation
+from particles.pushes import own_velocity
 from particles.random_fields import spectrum
 from spde import Density, DensityFlow, DensityState, Sphere, solve
 
@@ -35,7 +36,7 @@ def walk(law, points, weights, n_steps):
     """Points after some layers of a block alone."""
     cloud = Cloud(points, weights)
     for step in range(n_steps):
-        cloud, _ = law.layer(step)[0].move(cloud, (), lambda push, _: push.velocity)
+        cloud, _ = law.layer(step)[0].move(cloud, (), own_velocity)
     return cloud
 
 
@@ -57,10 +58,10 @@ def linear():
         block = MLPBlock(ACTIVATIONS["linear"], width)
         law, unit = WithMLP(Still(3, 0.04), block, Noise(3)), WithMLP(Still(3, 1.0), block, Noise(3))
         start = Density.from_law(Uniform(3), Sphere(127), (48, 96))
-        run = solve(start, law, Linear(), n_steps=8, save_every=8)
+        run = solve(start, law, n_steps=8, save_every=8)
         g = np.eye(3)
         for step in range(8):
-            g = (np.eye(3) + 0.2 * unit.layer(step)[0].velocity.at(np.eye(3)).T) @ g
+            g = (np.eye(3) + 0.2 * unit.layer(step)[0].field(np.eye(3)).T) @ g
         q, x = g @ g.T, start.sphere.points
         exact = np.einsum("ij,jk,ik->i", x, np.linalg.inv(q), x) ** -1.5 / np.sqrt(np.linalg.det(q)) / (4 * np.pi)
         error = np.abs(run.density.values[-1].ravel() - exact).max()
@@ -115,7 +116,7 @@ def kinks():
     for name in ("relu", "gelu", "tanh"):
         for width in (0, 64):
             law = WithMLP(Still(3, 0.02), MLPBlock(ACTIVATIONS[name], width), Noise(2))
-            flow = DensityFlow(start.sphere, law, Linear())
+            flow = DensityFlow(start.sphere, law)
             state = flow.advance(DensityState(0, start.coefficients, start.nodes, np.zeros((0, 3))), 20)
             density = flow.density(state)
             tail = density.spectral_tail

@@ -1,6 +1,7 @@
 """The numbers of docs/models.md.  Run from the repository root: python docs/measure_stream.py [NAME ...]"""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,9 @@ def radius():
     """Mean square radius of one token against its exact value."""
     d, eta, sigma, n_heads, start, depth, members = 3, 0.8, 0.9, 2, 1.5, 5, 4000
     heads, token = GaussianHeads(d, sigma, 1.0, d), Tokens(Uniform(d).sample(np.random.default_rng(0), 1))
-    laws = (PreNorm(RandomTransformer(heads, eta, n_heads, Noise(1, member))) for member in range(members))
-    squares = np.array([np.sum(trajectory(token, law, Softmax(1.0), depth, start)[-1] ** 2) for law in laws])
+    noises = (Noise(1, member) for member in range(members))
+    laws = (PreNorm(RandomTransformer(heads, Softmax(1.0), eta, n_heads, noise)) for noise in noises)
+    squares = np.array([np.sum(trajectory(token, law, depth, start)[-1] ** 2) for law in laws])
     exact = start**2 + depth * eta**2 * sigma**2 * d / n_heads
     print(f"E|x_l|^2 {squares.mean():.4f} +- {squares.std() / members**0.5:.4f}, exact {exact:.4f}")
 
@@ -50,7 +52,7 @@ def heat():
     """Coefficients after 20 smoothings."""
     start = Density.from_law(test_private_noise.START, Sphere(31))
     law = test_private_noise.private(test_private_noise.common(0.0), 0.13)
-    flow = DensityFlow(start.sphere, law, Softmax(2.0))
+    flow = DensityFlow(start.sphere, law)
     end = flow.advance(DensityState(0, start.coefficients, start.nodes, np.zeros((0, 3))), 20)
     degree, _ = mode_numbers(31)
     print("heat kernel", np.abs(end.coefficients - start.coefficients * np.exp(-0.13 * degree * (degree + 1))).max())
@@ -77,10 +79,10 @@ def twins():
             law = test_private_noise.private(test_private_noise.common(), 0.2, replica)
             tokens = Tokens(start.sample(np.random.default_rng((n, replica)), n))
             begin = DensityState(0, density.coefficients, density.nodes, tokens.points)
-            carried = DensityFlow(density.sphere, law, Softmax(2.0)).advance(begin, 5).passive
+            carried = DensityFlow(density.sphere, law).advance(begin, 5).passive
             field = DirectField if n < 512 else SpectralField
             state = TokenState(0, tokens.points, tokens.weights)
-            moved = TokenFlow(law, Softmax(2.0), field).advance(state, 5).points
+            moved = TokenFlow(law, field).advance(state, 5).points
             squares.append(np.mean(np.sum((moved - carried) ** 2, axis=1)))
         rms.append(np.sqrt(np.mean(squares)))
     print("coupled rms", np.round(rms, 4), "slope", round(np.polyfit(np.log(sizes), np.log(rms), 1)[0], 3))
@@ -105,7 +107,8 @@ def adjoint():
                 if retraction is geodesic:
                     v -= np.sum(cloud.points * v, axis=1, keepdims=True) * cloud.points
                 moved = test_adjoint.forward(cloud.points + 1e-30j * v, cloud.weights, law, attention, 1)
-                gap = np.sum(p * moved.imag) / 1e-30 - np.sum(push_vjp(law.layer(0)[0], cloud, attention, p) * v)
+                push = replace(law.layer(0)[0], kernel=attention)
+                gap = np.sum(p * moved.imag) / 1e-30 - np.sum(push_vjp(push, cloud, p) * v)
                 worst = max(worst, abs(gap) / np.linalg.norm(p) / np.linalg.norm(v))
     print("adjoint identity", worst)
 
@@ -118,8 +121,8 @@ def depth():
     want = test_adjoint.adjoint_equation(tokens.points, tokens.weights, heads, 1.0, mean_overlap_gradient)
     steps, errors = [16, 32, 64, 128, 256], []
     for n_steps in steps:
-        law = RandomTransformer(heads, 1 / n_steps, 1, Noise(0))
-        found = backward(tokens, law, Softmax(beta), n_steps=n_steps, gradient=mean_overlap_gradient)[0]
+        law = RandomTransformer(heads, Softmax(beta), 1 / n_steps, 1, Noise(0))
+        found = backward(tokens, law, n_steps=n_steps, gradient=mean_overlap_gradient)[0]
         errors.append(np.abs(found - want).max() / np.abs(want).max())
     print("adjoint equation", np.round(errors, 4), "slope", round(np.polyfit(np.log(steps), np.log(errors), 1)[0], 3))
 

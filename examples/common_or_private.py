@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles import Cloud, Noise, Softmax, VonMisesFisherMixture, WithPrivateNoise, normalize
+from particles import Layers, Noise, Push, Stream, VonMisesFisherMixture, WithPrivateNoise
 from spde import Density, Sphere, solve
 from spde.annealed import anneal
 
@@ -19,40 +19,33 @@ START = VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [2.0])
 
 
 @dataclass(frozen=True)
-class Shift:
+class Shift(Push):
     """x -> nrm(x + u), one vector u for all."""
 
     vector: np.ndarray
 
-    def move(self, measure, riders, make):
-        step = lambda points: normalize(points, np.broadcast_to(self.vector, points.shape))  # noqa: E731
-        return Cloud(step(measure.points), measure.weights), tuple(step(points) for points in riders)
+    def velocity(self, measure):
+        return lambda points: np.broadcast_to(self.vector, points.shape)
 
 
-@dataclass(frozen=True)
-class CommonBias:
+def common_bias(rate, noise):
     """Layers that move all tokens along one vector, u = (rate dt)^(1/2) xi."""
 
-    rate: float
-    seed: int
-    dt: float = DT
-    d: int = 3
-    noise_scale: None = None
+    def layer(step):
+        return Shift(np.sqrt(rate * DT) * noise.generator(Stream.USER, step).standard_normal(3))
 
-    def layer(self, step):
-        xi = np.random.default_rng((self.seed, step)).standard_normal(3)
-        return (Shift(np.sqrt(self.rate * self.dt) * xi),)
+    return Layers(layer, d=3, dt=DT)
 
 
 def run():
     """Common noise in many realizations, and private noise, which leaves the density deterministic."""
     start = Density.from_law(START, Sphere(23))
     common = anneal([
-        solve(start, CommonBias(C, seed), Softmax(0.0), n_steps=STEPS, save_every=STEPS, remap_every=0)
-        for seed in range(MEMBERS)
+        solve(start, common_bias(C, Noise(0, member)), n_steps=STEPS, save_every=STEPS, remap_every=0)
+        for member in range(MEMBERS)
     ])  # fmt: skip
-    still = WithPrivateNoise(CommonBias(0.0, 0), C / 2, Noise(0))
-    private = solve(start, still, Softmax(0.0), n_steps=STEPS, save_every=STEPS)
+    still = WithPrivateNoise(common_bias(0.0, Noise(0)), C / 2, Noise(0))
+    private = solve(start, still, n_steps=STEPS, save_every=STEPS)
     return common, private
 
 

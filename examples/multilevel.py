@@ -15,7 +15,7 @@ from particles.tokens import mean_token
 from validation.estimates import Measured, TokenLevels, figure, multilevel
 
 HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3, mean_v=np.eye(3), mean_a=np.zeros((3, 3)))
-LAYERS = Homogenized(HEADS, dt=0.5, nodes=4, noise=Noise(seed=7), noise_scale=0.05, fixed=True)
+LAYERS = Homogenized(HEADS, Softmax(2.0), dt=0.5, nodes=4, noise=Noise(seed=7), noise_scale=0.05, fixed=True)
 START = VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [1.0])
 
 
@@ -25,7 +25,7 @@ def overlap(cloud):
     return float(mean @ mean)
 
 
-LEVELS = TokenLevels(LAYERS, Softmax(2.0), START, overlap, t_end=2.0, tokens=32)
+LEVELS = TokenLevels(LAYERS, START, overlap, t_end=2.0, tokens=32)
 
 
 def run(errors, ladder=LEVELS):

@@ -12,14 +12,14 @@ import sys
 
 import numpy as np
 
-from particles import Noise, Softmax, Tokens, Uniform, read_checkpoint, read_embedded, simulate
+from particles import Noise, Tokens, Uniform, read_checkpoint, read_embedded, simulate
 
 N, TWINS = 128, 20
 
 
 def overlap(tokens, law):
     """Mean overlap of two different tokens before the first and behind each layer."""
-    mean = simulate(tokens, law, Softmax(law.beta), n_steps=len(law)).mean_token.values
+    mean = simulate(tokens, law, n_steps=len(law)).mean_token.values
     n = len(tokens.points)
     return (n * np.sum(mean**2, axis=1) - 1) / (n - 1)
 

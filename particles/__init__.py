@@ -7,13 +7,15 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from particles.arrays import ConvergenceError, SolverError
 from particles.attention import (
-    Attention,
-    DifferentiableAttention,
+    AttentionPush,
+    DifferentiableKernel,
     DirectField,
     FieldFactory,
+    Kernel,
+    KernelOfHeads,
     Linear,
     Softmax,
-    ValueAttention,
+    ValueKernel,
     direct_field,
 )
 from particles.attention_kernels import L2, Causal, Sigmoid
@@ -41,6 +43,7 @@ from particles.layers import (
     Homogenized,
     Layer,
     LayerLaw,
+    Layers,
     RandomTransformer,
     RecordedLayers,
     record,
@@ -54,11 +57,11 @@ from particles.low_temperature import (
 from particles.mlp import JointPush, MLPBlock, WithMLP
 from particles.output import Recorder
 from particles.private import Diffusion, WithPrivateNoise
-from particles.pushes import AttentionPush, DifferentiableField, Field, FieldPush, Push, VelocityPush
+from particles.pushes import DifferentiableField, Field, FieldPush, Move, Push
 from particles.random_fields import FourierField, HarmonicField
 from particles.randomness import Noise, Stream
 from particles.residual import PreNorm, ResidualPush
-from particles.retraction import flow, geodesic, normalize, translate
+from particles.retraction import Retraction, flow, geodesic, normalize, translate
 from particles.scaling import Scaling
 from particles.schemes import Euler, RungeKutta4, Scheme
 from particles.simulate import simulate
@@ -73,7 +76,6 @@ __all__ = [
     "Activation",
     "AnyTokens",
     "ArgumentError",
-    "Attention",
     "AttentionPush",
     "Ballistic",
     "Causal",
@@ -83,8 +85,8 @@ __all__ = [
     "Cloud",
     "Conformal",
     "ConvergenceError",
-    "DifferentiableAttention",
     "DifferentiableField",
+    "DifferentiableKernel",
     "Diffusion",
     "DirectField",
     "DualKernel",
@@ -107,14 +109,18 @@ __all__ = [
     "InitialDensity",
     "InitialLaw",
     "JointPush",
+    "Kernel",
+    "KernelOfHeads",
     "Layer",
     "LayerLaw",
+    "Layers",
     "LegendreSeries",
     "Linear",
     "LowRankHeads",
     "MLPBlock",
     "Measure",
     "Modified",
+    "Move",
     "Noise",
     "PreNorm",
     "Push",
@@ -123,6 +129,7 @@ __all__ = [
     "RecordedLayers",
     "Recorder",
     "ResidualPush",
+    "Retraction",
     "RungeKutta4",
     "Scaling",
     "Scheme",
@@ -138,9 +145,8 @@ __all__ = [
     "TorchField",
     "Uniform",
     "UniformHeads",
-    "ValueAttention",
+    "ValueKernel",
     "ValuesApart",
-    "VelocityPush",
     "VonMisesFisherMixture",
     "WithMLP",
     "WithPrivateNoise",

@@ -1,13 +1,15 @@
 """Attention: barycentres m_A[mu](x) of a weighted measure, in blocks of bounded memory.  mathematics (1)."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from particles.arrays import Array, cast, check_not_negative
-from particles.pushes import AttentionPush, Field, FieldPush
+from particles.pushes import Field, Push
+from particles.retraction import Retraction, normalize
 from particles.tiles import PLAIN_LIMIT as PLAIN_LIMIT
 from particles.tiles import weighted_average
 from particles.tokens import Cloud, Measure, mean_token, second_moment
@@ -16,8 +18,14 @@ BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the 
 TABLE = 1 << 21  # products of components per pass over a measure: 16 MB
 
 
-class Attention(Protocol):
-    """A kernel: how a head averages a measure."""
+class Kernel(Protocol):
+    """How a head averages a measure.
+
+    A head comes as query and key, (head_dim, d), with the scores s(x, y) = beta <query x, key y> = beta <Ax, y>.  All
+    scales between tokens, queries and keys are in these: beta is the kernel's and stands beside A, nothing is divided
+    by the root of head_dim, and a gain of normalised tokens (`PreNorm`) has gone into query and key before the kernel
+    sees them.  So (beta, A) and (1, beta A) are one head, and L2 has |query x - key y|^2 beside beta likewise.
+    """
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentre of one head at `points`: (N, d)."""
@@ -25,7 +33,16 @@ class Attention(Protocol):
 
 
 @runtime_checkable
-class DifferentiableAttention(Attention, Protocol):
+class KernelOfHeads(Kernel, Protocol):
+    """A kernel that differs from head to head, by parameters that heads carry."""
+
+    def of_head(self, parameters: Array) -> Kernel:
+        """The kernel of a head with these parameters, (p,)."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableKernel(Kernel, Protocol):
     """A kernel whose barycentres have a derivative in closed form."""
 
     def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
@@ -34,7 +51,7 @@ class DifferentiableAttention(Attention, Protocol):
 
 
 @runtime_checkable
-class ValueAttention(Attention, Protocol):
+class ValueKernel(Kernel, Protocol):
     """A kernel that averages values instead of positions, in the precision of its arguments."""
 
     def averages(self, points: Array, measure: Measure, query: Array, key: Array, inner: Array) -> Array:
@@ -125,7 +142,7 @@ class Linear:
 class FieldFactory(Protocol):
     """What makes a field: injected into the time loops."""
 
-    def __call__(self, attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+    def __call__(self, push: "AttentionPush", measure: Measure, n_targets: int) -> Field:
         """Return U of `push` and `measure`; `n_targets` says at how many points it will be wanted."""
         ...
 
@@ -138,8 +155,7 @@ class DirectField:
     Single precision is that of scores, averages and U; the tokens stay in double (`direct_field`).
     """
 
-    attention: Attention
-    push: AttentionPush
+    push: "AttentionPush"
     measure: Measure
     n_targets: int = 0
     degree: int = 0
@@ -148,32 +164,32 @@ class DirectField:
     def __post_init__(self) -> None:
         if self.precision not in (np.float64, np.float32):
             raise ValueError(f"precision must be numpy.float64 or numpy.float32, got {self.precision!r}")
-        if self.precision != np.float64 and not isinstance(self.attention, ValueAttention):
-            raise TypeError(f"single precision is for softmax attention, got {type(self.attention).__name__}")
+        if self.precision != np.float64 and not isinstance(self.push.kernel, ValueKernel):
+            raise TypeError(f"single precision is for softmax attention, got {type(self.push.kernel).__name__}")
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at points (N, d)."""
-        to, push, attention = self.precision, self.push, self.attention
+        to, push, kernel = self.precision, self.push, self.push.kernel
         sources = Cloud(cast(self.measure.points, to), self.measure.weights)
         targets = sources.points if points is self.measure.points else cast(points, to)
         query, key = cast(push.query, to), cast(push.key, to)
-        if push.inner is not None and push.rank < points.shape[1] and isinstance(attention, ValueAttention):
-            averages = attention.averages(targets, sources, query, key, cast(push.inner, to))
+        low = push.inner is not None and push.rank < points.shape[1] and push.parameters is None
+        if low and push.inner is not None and isinstance(kernel, ValueKernel):
+            averages = kernel.averages(targets, sources, query, key, cast(push.inner, to))
             out = cast(push.out, to).transpose(0, 2, 1).reshape(-1, points.shape[1])  # (M k, d)
             return cast(averages @ out, np.float64)
         velocity: Array = np.zeros(points.shape, to)
-        for mixing, one_query, one_key in zip(push.mixing, query, key, strict=True):
-            velocity += attention.barycenter(targets, sources, one_query, one_key) @ cast(mixing, to).T
+        for one, mixing, one_query, one_key in zip(push.kernels, push.mixing, query, key, strict=True):
+            velocity += one.barycenter(targets, sources, one_query, one_key) @ cast(mixing, to).T
         return cast(velocity, np.float64)
 
     def jacobian(self, points: Array) -> Array:
         """DU at points (N, d), shape (N, d, d)."""
-        attention = self.attention
-        if not isinstance(attention, DifferentiableAttention):
-            raise TypeError(f"characteristics need attention with a derivative; {type(attention).__name__} has none")
-        total = np.zeros((*points.shape, points.shape[1]))
-        for mixing, query, key in zip(self.push.mixing, self.push.query, self.push.key, strict=True):
-            total += mixing @ attention.derivative(points, self.measure, query, key)
+        push, total = self.push, np.zeros((*points.shape, points.shape[1]))
+        for kernel, mixing, query, key in zip(push.kernels, push.mixing, push.query, push.key, strict=True):
+            if not isinstance(kernel, DifferentiableKernel):
+                raise TypeError(f"characteristics need attention with a derivative; {type(kernel).__name__} has none")
+            total += mixing @ kernel.derivative(points, self.measure, query, key)
         return total
 
 
@@ -186,10 +202,63 @@ def direct_field(precision: type = np.float64) -> FieldFactory:
     return partial(DirectField, precision=precision)
 
 
-def field_of(
-    factory: FieldFactory, attention: Attention, push: AttentionPush | FieldPush, measure: Measure, n_targets: int
-) -> Field:
-    """The field of a push, for the time loops: made by the factory for attention, or the one that the push holds."""
-    if isinstance(push, FieldPush):
-        return push.velocity
-    return factory(attention, push, measure, n_targets)
+@dataclass(frozen=True, eq=False)
+class AttentionPush(Push):
+    """U(x) = sum_m C_m m_{A_m}[mu](x), then a retraction.  mathematics (2).
+
+    Attributes
+    ----------
+    kernel : how the heads average.
+    out : (M, d, d), the C_m; or (M, d, k), their left factors, beside `inner`.
+    query, key : (M, head_dim, d), A_m = key_m^T query_m.
+    retraction : x, U -> T(x).
+    inner : (M, k, d), the right factors: C_m = out_m inner_m, and a head averages the k entries of inner_m y instead
+        of the d entries of y.  None stands for the identity.
+    parameters : (M, p), those of the kernel in each head (`KernelOfHeads`); None where all heads have the same.
+    """
+
+    kernel: Kernel
+    out: Array
+    query: Array
+    key: Array
+    retraction: Retraction = normalize
+    inner: Array | None = None
+    parameters: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.parameters is not None and not isinstance(self.kernel, KernelOfHeads):
+            raise TypeError(f"heads have parameters, and {type(self.kernel).__name__} takes none: it lacks of_head")
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The kernel of each head."""
+        if self.parameters is None or not isinstance(self.kernel, KernelOfHeads):
+            return [self.kernel] * len(self.query)
+        return [self.kernel.of_head(one) for one in self.parameters]
+
+    @property
+    def rank(self) -> int:
+        """k, the largest rank that the C_m can have; d where they are not factored."""
+        return int(self.out.shape[2])
+
+    @cached_property
+    def mixing(self) -> Array:
+        """The C_m in full, (M, d, d)."""
+        return self.out if self.inner is None else self.out @ self.inner
+
+    def only(self, heads: "slice | NDArray[np.bool_]") -> "AttentionPush":
+        """Some of the heads, not factored."""
+        parameters = None if self.parameters is None else self.parameters[heads]
+        mixing, query, key = self.mixing[heads], self.query[heads], self.key[heads]
+        return AttentionPush(self.kernel, mixing, query, key, self.retraction, parameters=parameters)
+
+    def velocity(self, measure: Cloud) -> Field:
+        """U by direct sums; the time loops may have a faster way."""
+        return DirectField(self, measure)
+
+
+def field_of(factory: FieldFactory, push: Push, measure: Cloud, n_targets: int) -> Field:
+    """The velocity of a push, for the time loops: made by the factory for attention, else the push's own."""
+    if isinstance(push, AttentionPush):
+        return factory(push, measure, n_targets)
+    return push.velocity(measure)

@@ -141,6 +141,11 @@ class Causal:
         if not isinstance(self.kernel, Softmax | L2 | Linear | Sigmoid):
             raise TypeError(f"a causal mask needs softmax, L2, linear or sigmoid, got {type(self.kernel).__name__}")
 
+    @property
+    def beta(self) -> float:
+        """Inverse temperature of the kernel within."""
+        return self.kernel.beta
+
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentres of the head (query, key) at the tokens: `points` must be measure.points; result (n, d)."""
         if points is not measure.points and not np.array_equal(points, measure.points):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from particles.arrays import Array
 from particles.initial import sphere_area
-from particles.pushes import DifferentiableField, Field, MakeField, Push, Riders, VelocityPush, ride
+from particles.pushes import DifferentiableField, Field, MakeField, Move, Push, Riders
 from particles.retraction import Retraction
 from particles.tokens import Cloud
 
@@ -159,7 +159,7 @@ def characteristics_of(arrays: dict[str, Any]) -> Characteristics | None:
 
 
 def tangent_move(
-    push: Push, measure: Cloud, riders: Riders, make: MakeField, along: Characteristics
+    push: Move, measure: Cloud, riders: Riders, make: MakeField, along: Characteristics
 ) -> tuple[Cloud, Riders, Characteristics]:
     """`push.move`, bitwise, with the characteristics of the measure's points beside it.
 
@@ -167,10 +167,10 @@ def tangent_move(
     ------
     TypeError : the push has not one velocity and one retraction, or its field no jacobian.
     """
-    if not isinstance(push, VelocityPush):
+    if not isinstance(push, Push):
         raise TypeError(f"characteristics need pushes with one velocity; {type(push).__name__} has not")
-    field = push.field(measure, make)
-    points, velocity = measure.points, field.at(measure.points)
+    field = make(push, measure)
+    points, velocity = measure.points, field(measure.points)
     moved = Cloud(push.retraction(points, velocity), measure.weights)
     carried = differential(push.retraction, points, velocity, jacobian(field, points), along.frame)
-    return moved, ride(field, push.retraction, riders), along.pushed(carried, points, moved.points)
+    return moved, push.ride(field, riders), along.pushed(carried, points, moved.points)

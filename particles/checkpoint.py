@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from particles.arrays import Array, as_array, unit
+from particles.attention import Softmax
 from particles.checkpoint_files import ModelFiles, open_model
 from particles.encoders import EMBEDDINGS, find_encoder, number_in
 from particles.layers import RecordedLayers
@@ -75,7 +76,7 @@ class Checkpoint:
             self.output,
             scale * gain * self.query,
             scale * gain * self.key,
-            1.0,
+            Softmax(1.0),
             retraction,
             inner=gain * self.value / mean,
         )

@@ -11,13 +11,14 @@ from functools import cached_property, partial
 import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative, check_positive, unit
+from particles.attention import AttentionPush, Kernel
 from particles.errors import ArgumentError
 from particles.heads import FixedHeads, ValuesApart
 from particles.layers import Layer
-from particles.pushes import AttentionPush, Field, MakeField, Riders
+from particles.pushes import Field, MakeField, Riders, field_degree
 from particles.randomness import Noise, Stream, check_splits
-from particles.retraction import Retraction, geodesic, normalize
-from particles.schemes import Euler, RungeKutta4, Scheme, tangent
+from particles.retraction import Retraction, normalize, tangent
+from particles.schemes import Euler, RungeKutta4, Scheme
 from particles.tokens import Cloud
 
 EXACT_SHIFT = 1e-5  # displacement of central differences where fields are direct sums: cube root of the rounding
@@ -28,14 +29,14 @@ Sets = tuple[Array, ...]
 
 
 def mean_push(
-    heads: ValuesApart | FixedHeads, dt: float, nodes: int, noise: Noise, retraction: Retraction
+    heads: ValuesApart | FixedHeads, kernel: Kernel, dt: float, nodes: int, noise: Noise, retraction: Retraction
 ) -> AttentionPush:
     """The push by dt u: C_m = dt Vbar/M at M nodes of the law of A, or C_h = dt V_h/H at the heads that are given."""
     if isinstance(heads, FixedHeads):
-        return AttentionPush(dt / len(heads.value) * heads.value, heads.query, heads.key, retraction)
+        return AttentionPush(kernel, dt / len(heads.value) * heads.value, heads.query, heads.key, retraction)
     query, key = heads.sample_query_key(noise.generator(Stream.HEADS), nodes)
     mixing = np.broadcast_to(dt / nodes * heads.mean_value, (nodes, heads.d, heads.d))
-    return AttentionPush(np.ascontiguousarray(mixing), query, key, retraction)
+    return AttentionPush(kernel, np.ascontiguousarray(mixing), query, key, retraction)
 
 
 def _check(law: "Ballistic | Modified") -> None:
@@ -46,7 +47,7 @@ def _check(law: "Ballistic | Modified") -> None:
 
 
 def _values(field: Field, sets: Sets) -> Sets:
-    return tuple(field.at(points) if len(points) else points for points in sets)
+    return tuple(field(points) if len(points) else points for points in sets)
 
 
 def _split(sets: Sets) -> tuple[Array, Riders]:
@@ -108,10 +109,10 @@ class ModifiedPush:
         drift = tuple(tangent(x, u) for x, u in zip(sets, along, strict=True))
         turn = self._turn(make, measure, sets, drift, SERIES_SHIFT if degree else EXACT_SHIFT)
         result = [b - self.eta / (2 * self.dt) * t for b, t in zip(drift, turn, strict=True)]
-        if self.mean.retraction is normalize:  # what nrm(x + U) adds at second order, -<x, U> P U, in the mean
+        if radial := self.mean.retraction.radial:  # what nrm(x + U) adds at second order, -<x, U> P U, in the mean
             for x, u, b, k, total in zip(sets, along, drift, spread, result, strict=True):
-                total -= self.eta / self.dt * np.einsum("ij,ij->i", x, u)[:, None] * b
-                total -= self.noise_scale / self.dt * tangent(x, k)
+                total -= radial * self.eta / self.dt * np.einsum("ij,ij->i", x, u)[:, None] * b
+                total -= radial * self.noise_scale / self.dt * tangent(x, k)
         return _split(tuple(result))
 
     def _mean_and_spread(self, make: MakeField, measure: Cloud, sets: Sets) -> tuple[Sets, Sets, int]:
@@ -119,16 +120,14 @@ class ModifiedPush:
 
         The part sigma_v^2 s(x, x) x of K x is normal to the sphere and left out.
         """
-        if not (self.noise_scale > 0 and self.mean.retraction is normalize):
+        if not (self.noise_scale > 0 and self.mean.retraction.radial):
             field = make(self.mean, measure)
-            return _values(field, sets), tuple(np.zeros_like(points) for points in sets), field.degree
+            return _values(field, sets), tuple(np.zeros_like(points) for points in sets), field_degree(field)
         total, square = [[np.zeros_like(points) for points in sets] for _ in range(2)]
         n_nodes, degree = len(self.mean.mixing), 0
         for one in range(n_nodes):
-            only = slice(one, one + 1)
-            push = AttentionPush(self.mean.mixing[only], self.mean.query[only], self.mean.key[only])
-            field = make(push, measure)
-            degree = max(degree, field.degree)
+            field = make(self.mean.only(slice(one, one + 1)), measure)
+            degree = max(degree, field_degree(field))
             for x, u, k, values in zip(sets, total, square, _values(field, sets), strict=True):
                 u += values
                 k += n_nodes * np.einsum("ij,ij->i", x, values)[:, None] * values
@@ -158,7 +157,7 @@ class Ballistic:
 
     Parameters
     ----------
-    heads : law of one head; fixed heads are their own nodes.
+    heads : law of one head; fixed heads are their own nodes.   kernel : how they average.
     dt : step in depth time.
     nodes : number M of forms A drawn once for all steps, weights 1/M; not used with fixed heads.
     noise : source of the nodes.
@@ -167,6 +166,7 @@ class Ballistic:
     """
 
     heads: ValuesApart | FixedHeads
+    kernel: Kernel
     dt: float
     nodes: int
     noise: Noise
@@ -189,7 +189,7 @@ class Ballistic:
     @cached_property
     def mean(self) -> AttentionPush:
         """Push by dt u."""
-        return mean_push(self.heads, self.dt, self.nodes, self.noise, self.retraction)
+        return mean_push(self.heads, self.kernel, self.dt, self.nodes, self.noise, self.retraction)
 
     def refine(self, factor: int) -> "Ballistic":
         """The same path with steps `factor` times as short: there is no noise, the nodes stay."""
@@ -207,13 +207,15 @@ class Modified:
 
     Parameters
     ----------
-    heads, dt, nodes, noise, scheme : as in `Ballistic`; `Euler` has itself an error dt/2 nabla_b b, so dt << eta then.
+    heads, kernel, dt, nodes, noise, scheme : as in `Ballistic`; `Euler` has itself an error
+        dt/2 nabla_b b, so dt << eta then.
     eta : residual step.
     noise_scale : eps = eta/H, 0 for infinitely many heads.
     retraction : that of the transformer; the terms of nrm(x + U) are absent with `geodesic`.
     """
 
     heads: ValuesApart | FixedHeads
+    kernel: Kernel
     dt: float
     eta: float
     noise_scale: float
@@ -226,9 +228,9 @@ class Modified:
         _check(self)
         check_positive(self.eta, "eta")
         check_not_negative(self.noise_scale, "noise_scale")
-        if self.retraction not in (normalize, geodesic):
-            name = getattr(self.retraction, "__name__", type(self.retraction).__name__)
-            raise ArgumentError("retraction", name, "be normalize or geodesic, whose corrector is known")
+        if self.retraction.radial is None:
+            known = "be normalize or geodesic, whose corrector is known"
+            raise ArgumentError("retraction", self.retraction.name, known)
 
     @property
     def d(self) -> int:
@@ -242,7 +244,7 @@ class Modified:
 
     @cached_property
     def _push(self) -> ModifiedPush:
-        mean = mean_push(self.heads, self.dt, self.nodes, self.noise, self.retraction)
+        mean = mean_push(self.heads, self.kernel, self.dt, self.nodes, self.noise, self.retraction)
         eps = 0.0 if isinstance(self.heads, FixedHeads) else self.noise_scale
         return ModifiedPush(mean, self.scheme, self.dt, self.eta, eps)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from particles import output
-from particles.adjoint import dot, layer_vjp, moved_by, unit_vjp
+from particles.adjoint import layer_vjp, moved_by
 from particles.arrays import Array, unit
-from particles.attention import Attention
 from particles.layers import Layer, LayerLaw
 from particles.residual import PreNorm, ResidualPush
+from particles.retraction import dot, unit_vjp
 from particles.simulate import TokenFlow
 from particles.tokens import Cloud, Tokens, mean_token
 
@@ -30,9 +30,9 @@ ObservableGradient = Callable[[Array, Array], Array]
 """Points (n, d) and weights (n,) to the gradient of an observable at the points, (n, d)."""
 
 
-def trajectory(tokens: Tokens, law: LayerLaw, attention: Attention, n_steps: int, radius: float = 1.0) -> Array:
+def trajectory(tokens: Tokens, law: LayerLaw, n_steps: int, radius: float = 1.0) -> Array:
     """Tokens after 0, 1, ..., n_steps layers, shape (n_steps + 1, n, d); radius as in `simulate`."""
-    flow = TokenFlow(law, attention)
+    flow = TokenFlow(law)
     states = accumulate(range(1, n_steps + 1), flow.advance, initial=flow.start(tokens, radius))
     return np.stack([state.points for state in states])
 
@@ -40,7 +40,6 @@ def trajectory(tokens: Tokens, law: LayerLaw, attention: Attention, n_steps: int
 def backward(
     tokens: Tokens,
     law: LayerLaw,
-    attention: Attention,
     *,
     n_steps: int,
     gradient: Array | ObservableGradient,
@@ -52,7 +51,7 @@ def backward(
     Parameters
     ----------
     tokens : n tokens at depth 0, with their weights.
-    law, attention : layers and kernel of the heads; pairs are summed directly, in blocks of rows.
+    law : layers; pairs are summed directly, in blocks of rows.
     gradient : p_L (n, d), or a function of the last points and the weights that gives it, in a residual stream of the
         last directions.
     radius : length of the tokens at depth 0 in a residual stream.
@@ -73,11 +72,11 @@ def backward(
     >>> from particles import GaussianHeads, Noise, RandomTransformer, Softmax, Tokens, Uniform
     >>> from particles.gradients import backward, mean_overlap_gradient
     >>> tokens = Tokens(Uniform(4).sample(np.random.default_rng(0), 16))
-    >>> law = RandomTransformer(GaussianHeads(4, 0.5, 0.5, 4), eta=0.1, n_heads=2, noise=Noise(7))
-    >>> backward(tokens, law, Softmax(2.0), n_steps=10, gradient=mean_overlap_gradient).shape
+    >>> law = RandomTransformer(GaussianHeads(4), Softmax(2.0), eta=0.1, n_heads=2, noise=Noise(7))
+    >>> backward(tokens, law, n_steps=10, gradient=mean_overlap_gradient).shape
     (11, 16, 4)
     """
-    states = trajectory(tokens, law, attention, n_steps, radius) if states is None else states
+    states = trajectory(tokens, law, n_steps, radius) if states is None else states
     last = unit(states[-1])
     found = gradient(last, tokens.weights) if callable(gradient) else np.asarray(gradient, dtype=np.float64)
     if found.shape != last.shape:
@@ -88,7 +87,7 @@ def backward(
     gradients[-1] = found
     for step in reversed(range(n_steps)):
         cloud = Cloud(states[step], tokens.weights)
-        gradients[step] = layer_vjp(law.layer(step), cloud, attention, gradients[step + 1])
+        gradients[step] = layer_vjp(law.layer(step), cloud, gradients[step + 1])
     return gradients
 
 
@@ -111,7 +110,6 @@ def random_cotangent(rng: np.random.Generator) -> ObservableGradient:
 def gradient_norms(
     tokens: Tokens,
     law: LayerLaw,
-    attention: Attention,
     *,
     n_steps: int,
     gradient: Array | ObservableGradient = mean_overlap_gradient,
@@ -123,7 +121,7 @@ def gradient_norms(
 
     Parameters
     ----------
-    tokens, law, attention, n_steps, gradient, radius : as in `backward`; default the mean overlap of the last tokens.
+    tokens, law, n_steps, gradient, radius : as in `backward`; default the mean overlap of the last tokens.
     rng, probes : with a generator, each layer is also probed with that many random unit cotangents.
 
     Returns
@@ -137,8 +135,8 @@ def gradient_norms(
             |J|_F / (dimension)^1/2, 1 for a layer that does nothing; NaN at the last depth, which has no layer.  The
             probes are tangent on the sphere, anything in a residual stream.
     """
-    states = trajectory(tokens, law, attention, n_steps, radius)
-    gradients = backward(tokens, law, attention, n_steps=n_steps, gradient=gradient, states=states)
+    states = trajectory(tokens, law, n_steps, radius)
+    gradients = backward(tokens, law, n_steps=n_steps, gradient=gradient, states=states)
     weights = tokens.weights
     squares = np.einsum("lij,lij->li", gradients, gradients)
     means = np.array([mean_token(Cloud(unit(points), weights)) for points in states])
@@ -149,7 +147,7 @@ def gradient_norms(
     }
     if rng is not None:
         clouds = [Cloud(points, weights) for points in states[:-1]]
-        growth = [_layer_growth(law.layer(k), cloud, attention, rng, probes) for k, cloud in enumerate(clouds)]
+        growth = [_layer_growth(law.layer(k), cloud, rng, probes) for k, cloud in enumerate(clouds)]
         text = "root mean square growth of a random cotangent through the layer that begins here, backwards"
         columns["layer_growth"] = (np.array([*growth, np.nan]), text)
     records = [
@@ -160,15 +158,15 @@ def gradient_norms(
 
 
 def _layer_growth(
-    layer: Layer, measure: Cloud, attention: Attention, rng: np.random.Generator, probes: int
+    layer: Layer, measure: Cloud, rng: np.random.Generator, probes: int
 ) -> float:
     """(mean over probes of |J^T v|^2)^1/2, v uniform among unit cotangents at the moved tokens."""
     moved = measure
     for push in layer:
-        moved = moved_by(push, moved, attention)
+        moved = moved_by(push, moved)
     stream = any(isinstance(push, ResidualPush) for push in layer)
     normals = np.zeros_like(moved.points) if stream else moved.points  # what cotangents have no part of
     draw, squares = random_cotangent(rng), []
     for _ in range(probes):
-        squares.append(np.sum(layer_vjp(layer, measure, attention, draw(normals, measure.weights)) ** 2))
+        squares.append(np.sum(layer_vjp(layer, measure, draw(normals, measure.weights)) ** 2))
     return float(np.sqrt(np.mean(squares)))

@@ -21,12 +21,14 @@ class Heads:
     out : (M, d, d), the V; or (M, d, k), their left factors, beside `inner`.
     query, key : (M, head_dim, d); the bilinear form of a head is A = key^T query, <Ax, y> = <query x, key y>.
     inner : (M, k, d), the right factors, V = out inner.  None stands for the identity.
+    parameters : (M, p), what a kernel wants to know of each head (`particles.attention.KernelOfHeads`); None: nothing.
     """
 
     out: Array
     query: Array
     key: Array
     inner: Array | None = None
+    parameters: Array | None = None
 
     def __len__(self) -> int:
         return int(self.out.shape[0])

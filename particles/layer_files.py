@@ -9,6 +9,7 @@ import xarray as xr
 
 from particles import netcdf
 from particles.arrays import Array
+from particles.attention import Softmax
 from particles.euclidean import AnyTokens
 from particles.heads import FixedHeads
 from particles.input_files import arranged, last_record, open_input
@@ -54,10 +55,10 @@ def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayer
         mixing = arranged(dataset, "mixing", path, AXES)
         if "query_key" in dataset:
             forms = arranged(dataset, "query_key", path, AXES)
-            return _told(path, RecordedLayers.from_query_key, mixing, forms, float(beta), retraction)
+            return _told(path, RecordedLayers.from_query_key, mixing, forms, Softmax(float(beta)), retraction)
         if "query" in dataset and "key" in dataset:
             query, key = (arranged(dataset, name, path, FACTOR_AXES) for name in ("query", "key"))
-            return _told(path, RecordedLayers, mixing, query, key, float(beta), retraction)
+            return _told(path, RecordedLayers, mixing, query, key, Softmax(float(beta)), retraction)
     raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {_names(dataset)}")
 
 

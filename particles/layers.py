@@ -8,20 +8,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from particles.arrays import Array, as_array, check_count, check_not_negative, check_positive
+from particles.arrays import Array, as_array, check_count, check_positive
+from particles.attention import AttentionPush, Kernel
 from particles.errors import ArgumentError
 from particles.given import check_heads, check_values_apart
 from particles.heads import HeadLaw, ValuesApart
-from particles.pushes import AttentionPush, Push
+from particles.pushes import Move
 from particles.randomness import Noise, Stream, check_splits, refined
 from particles.retraction import Retraction, normalize
 
-Layer = tuple[Push, ...]
+Layer = tuple[Move, ...]
 
 
 class LayerLaw(Protocol):
@@ -83,6 +83,41 @@ class Around:
         """eps of the law within."""
         return self.law.noise_scale
 
+    @property
+    def kernel(self) -> Kernel:
+        """Kernel of the law within; AttributeError where it has none."""
+        return self.law.kernel  # type: ignore[attr-defined, no-any-return]
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """A law of layers of one's own.
+
+    Parameters
+    ----------
+    function : step to a push or a tuple of pushes, a pure function; random ones draw from
+        `noise.generator(Stream.USER, step)`.
+    d : dimension of the tokens.   dt : depth time of a layer.   noise_scale : eps, where there is one.
+
+    Examples
+    --------
+    See `Push`.
+    """
+
+    function: Callable[[int], Move | Layer]
+    d: int
+    dt: float
+    noise_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        check_count(self.d, "d", 2)
+        check_positive(self.dt, "dt")
+
+    def layer(self, step: int) -> Layer:
+        """Layer number `step`."""
+        found = self.function(step)
+        return found if isinstance(found, tuple) else (found,)
+
 
 @dataclass(frozen=True, eq=False)
 class RandomTransformer:
@@ -90,13 +125,14 @@ class RandomTransformer:
 
     Parameters
     ----------
-    heads : law of one head.
+    heads : law of one head.   kernel : how it averages.
     eta : residual step.
     n_heads : heads per layer.
     noise : source of randomness.
     """
 
     heads: HeadLaw
+    kernel: Kernel
     eta: float
     n_heads: int
     noise: Noise
@@ -126,7 +162,8 @@ class RandomTransformer:
         """Layer number `step`."""
         heads = self.heads.sample(self.noise.generator(Stream.HEADS, step), self.n_heads)
         out = self.noise_scale * heads.out
-        return (AttentionPush(out, heads.query, heads.key, self.retraction, heads.inner),)
+        push = AttentionPush(self.kernel, out, heads.query, heads.key, self.retraction, heads.inner, heads.parameters)
+        return (push,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +172,7 @@ class Homogenized:
 
     Parameters
     ----------
-    heads : law of one head with V = Vbar + V', V' independent of A.
+    heads : law of one head with V = Vbar + V', V' independent of A.   kernel : how it averages.
     dt : step in depth time.
     nodes : number M of nodes A_m, weights 1/M.
     noise : source of randomness.
@@ -148,6 +185,7 @@ class Homogenized:
     """
 
     heads: ValuesApart
+    kernel: Kernel
     dt: float
     nodes: int
     noise: Noise
@@ -211,7 +249,7 @@ class Homogenized:
         mixing = np.zeros((self.nodes, self.d, self.d))
         for fine in range(step * self.substeps, (step + 1) * self.substeps):
             mixing += self._mixing(fine)
-        return (AttentionPush(mixing, query, key, self.retraction),)
+        return (AttentionPush(self.kernel, mixing, query, key, self.retraction),)
 
     def _nodes(self, step: int) -> tuple[Array, Array]:
         if not self.fixed:
@@ -247,14 +285,14 @@ class RecordedLayers:
     ----------
     out : (L, M, d, d), the C_m of each layer, every step size inside; or (L, M, d, k), left factors, beside `inner`.
     query, key : (L, M, head_dim, d), A_m = key_m^T query_m.
-    beta : inverse temperature the layers belong to.
+    kernel : how the heads average.
     inner : (L, M, k, d), the right factors, C_m = out_m inner_m.  None stands for the identity.
     """
 
     out: Array
     query: Array
     key: Array
-    beta: float
+    kernel: Kernel
     retraction: Retraction = normalize
     inner: Array | None = None
 
@@ -270,34 +308,17 @@ class RecordedLayers:
         object.__setattr__(self, "key", as_array(self.key, "key", (n_layers, n_heads, query.shape[2], d)))
         if self.inner is not None:
             object.__setattr__(self, "inner", as_array(self.inner, "inner", (n_layers, n_heads, rank, d)))
-        check_not_negative(self.beta, "beta")
-
-    @classmethod
-    def from_checkpoint(
-        cls, path: Path | str, n_heads: int | None = None, retraction: Retraction = normalize
-    ) -> "RecordedLayers":
-        """The attention blocks of a trained encoder, from its files; beta = 1.
-
-        Parameters
-        ----------
-        path : safetensors file, folder or index of an encoder in the manner of BERT, RoBERTa or DistilBERT;
-            `particles.read_checkpoint` says what of it is taken, and gives the spread of its entries.
-        n_heads : heads in a layer; by default as the config.json beside the file says.
-        """
-        from particles.checkpoint import read_checkpoint
-
-        return read_checkpoint(path, n_heads).layers(retraction)
 
     @classmethod
     def from_query_key(
-        cls, mixing: Array, query_key: Array, beta: float, retraction: Retraction = normalize
+        cls, mixing: Array, query_key: Array, kernel: Kernel, retraction: Retraction = normalize
     ) -> "RecordedLayers":
         """Layers given by the full matrices A_m = query_key[layer, head], shape (L, M, d, d)."""
         forms = as_array(query_key, "query_key", (None, None, None, None))
         identity = np.broadcast_to(np.eye(forms.shape[3]), (*forms.shape[:2], forms.shape[3], forms.shape[3]))
         if forms.shape[2] != forms.shape[3]:
             raise ArgumentError("query_key", forms.shape, "have shape (layer, head, d, d)")
-        return cls(mixing, forms, np.ascontiguousarray(identity), beta, retraction)
+        return cls(mixing, forms, np.ascontiguousarray(identity), kernel, retraction)
 
     @property
     def dt(self) -> float:
@@ -308,6 +329,13 @@ class RecordedLayers:
     def d(self) -> int:
         """Dimension of the tokens."""
         return int(self.out.shape[2])
+
+    @property
+    def beta(self) -> float:
+        """Inverse temperature of the kernel; TypeError where it has none."""
+        if not hasattr(self.kernel, "beta"):
+            raise TypeError(f"layers files hold the beta of a kernel; {type(self.kernel).__name__} has none")
+        return float(self.kernel.beta)
 
     @property
     def mixing(self) -> Array:
@@ -327,10 +355,11 @@ class RecordedLayers:
         if not 0 <= step < len(self):
             raise ValueError(f"{len(self)} layers are recorded, layer {step} is not among them")
         inner = None if self.inner is None else self.inner[step]
-        return (AttentionPush(self.out[step], self.query[step], self.key[step], self.retraction, inner),)
+        out, query, key = self.out[step], self.query[step], self.key[step]
+        return (AttentionPush(self.kernel, out, query, key, self.retraction, inner),)
 
 
-def record(law: LayerLaw, n_layers: int, beta: float) -> RecordedLayers:
+def record(law: LayerLaw, n_layers: int) -> RecordedLayers:
     """Write down the first `n_layers` layers of a law of single attention pushes."""
     pushes = []
     for step in range(n_layers):
@@ -338,12 +367,14 @@ def record(law: LayerLaw, n_layers: int, beta: float) -> RecordedLayers:
         if len(layer) != 1 or not isinstance(layer[0], AttentionPush):
             kinds = ", ".join(type(push).__name__ for push in layer)
             raise ValueError(f"layer {step} is ({kinds}); only single attention pushes can be recorded")
+        if layer[0].parameters is not None:
+            raise ValueError(f"layer {step} has a kernel that differs from head to head; layers files hold one for all")
         pushes.append(layer[0])
     stack: Callable[[list[Array]], Array] = np.stack
     return RecordedLayers(
         stack([p.mixing for p in pushes]),
         stack([p.query for p in pushes]),
         stack([p.key for p in pushes]),
-        beta,
+        pushes[0].kernel,
         pushes[0].retraction,
     )

@@ -5,9 +5,9 @@ import warnings
 
 import numpy as np
 
-from particles.attention import Attention, FieldFactory
+from particles.attention import AttentionPush, FieldFactory
 from particles.attention_kernels import Causal
-from particles.pushes import AttentionPush, Field
+from particles.pushes import Field
 from particles.tokens import Measure
 
 LOOK_EVERY = 16  # layers
@@ -21,14 +21,14 @@ def telling_long_steps(factory: FieldFactory) -> FieldFactory:
     """
     calls, told = itertools.count(), set[int]()
 
-    def make(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-        field, call = factory(attention, push, measure, n_targets), next(calls)
+    def make(push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+        field, call = factory(push, measure, n_targets), next(calls)
         if not told and call % LOOK_EVERY == 0:
             few = slice(None, None, -(-len(measure.points) // MOST))
-            if isinstance(attention, Causal):  # known at the points of the measure only, which have an order
-                velocity = field.at(measure.points)[few]
+            if isinstance(push.kernel, Causal):  # known at the points of the measure only, which have an order
+                velocity = field(measure.points)[few]
             else:
-                velocity = field.at(np.ascontiguousarray(measure.points[few]))
+                velocity = field(np.ascontiguousarray(measure.points[few]))
             longest = float(np.sqrt(np.einsum("ij,ij->i", velocity, velocity).max()))
             if longest > 1:
                 told.add(call)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from particles.arrays import Array, as_array, unit
-from particles.schemes import tangent
+from particles.retraction import tangent
 
 SERIES_BELOW = 0.1  # z below which coth z - 1/z comes from its series, to rounding
 

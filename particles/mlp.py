@@ -17,7 +17,7 @@ from particles.arrays import Array, check_count, check_not_negative
 from particles.errors import ArgumentError
 from particles.kernels import Activation, DualKernel
 from particles.layers import Around, Layer, LayerLaw, refine_within
-from particles.pushes import FieldPush, MakeField, Push, Riders
+from particles.pushes import FieldPush, MakeField, Move, Riders
 from particles.random_fields import FourierField, HarmonicField, draw
 from particles.randomness import Noise, Stream, check_splits, refined
 from particles.retraction import Retraction, normalize
@@ -70,7 +70,7 @@ class FiniteWidthField:
     step: int
     degree: int = 0
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at points (N, d)."""
         velocity = np.tile(self._outer_bias(), (len(points), 1))
         for inner, bias, out in self.units():
@@ -186,10 +186,10 @@ class WithMLP(Around):
     >>> from particles import FixedHeads, Linear, MLPBlock, Noise, RandomTransformer, Tokens, Uniform, WithMLP, simulate
     >>> from particles.kernels import ACTIVATIONS
     >>> heads = FixedHeads(np.eye(5)[None], np.eye(5)[None], np.eye(5)[None])
-    >>> chain = RandomTransformer(heads, eta=0.1, n_heads=1, noise=Noise(7))
+    >>> chain = RandomTransformer(heads, Linear(), eta=0.1, n_heads=1, noise=Noise(7))
     >>> law = WithMLP(chain, MLPBlock(ACTIVATIONS["relu"], width=64), Noise(7))
     >>> tokens = Tokens(Uniform(5).sample(np.random.default_rng(0), 16))
-    >>> simulate(tokens, law, Linear(), n_steps=10, save_every=5).sizes["depth_time"]
+    >>> simulate(tokens, law, n_steps=10, save_every=5).sizes["depth_time"]
     3
     """
 
@@ -242,7 +242,7 @@ class WithMLP(Around):
         """Layer number `step`: the law's pushes, then the block's."""
         return (*self.law.layer(step), self._push(step))
 
-    def _push(self, step: int) -> Push:
+    def _push(self, step: int) -> Move:
         d, block, noise = self.d, self.block, self.noise
         scale = math.sqrt(self.dt / self.substeps)
         if block.width:

@@ -84,10 +84,10 @@ class WithPrivateNoise(Around):
     --------
     >>> import numpy as np
     >>> from particles import GaussianHeads, Homogenized, Noise, Softmax, Tokens, Uniform, WithPrivateNoise, simulate
-    >>> common = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(7))
+    >>> common = Homogenized(GaussianHeads(3), Softmax(2.0), dt=0.02, nodes=8, noise=Noise(7))
     >>> law = WithPrivateNoise(common, nu=0.1, noise=Noise(7))
     >>> tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 100))
-    >>> simulate(tokens, law, Softmax(2.0), n_steps=10, save_every=5).sizes["depth_time"]
+    >>> simulate(tokens, law, n_steps=10, save_every=5).sizes["depth_time"]
     3
     """
 

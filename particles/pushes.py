@@ -1,8 +1,8 @@
 """Pushes: one move of a measure, with everything random and every step size inside.  mathematics (2)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from particles.arrays import Array
@@ -12,23 +12,25 @@ from particles.tokens import Cloud
 Riders = tuple[Array, ...]
 """Sets of points (N, d) that ride on the flow of a measure without acting on it."""
 
+Field = Callable[[Array], Array]
+"""Velocity U of one push and one measure: a function of points (N, d), result (N, d).
 
-class Field(Protocol):
-    """Velocity U of one push and one measure, ready to be evaluated."""
+It may have a `degree`, the largest spherical-harmonic degree in use, and be a `DifferentiableField` or `MovingField`.
+"""
 
-    @property
-    def degree(self) -> int:
-        """Largest spherical-harmonic degree in use; 0 when none is."""
-        ...
 
-    def at(self, points: Array) -> Array:
-        """U at points (N, d); result (N, d)."""
-        ...
+def field_degree(field: Field) -> int:
+    """Largest spherical-harmonic degree that a field uses; 0 when it uses none."""
+    return int(getattr(field, "degree", 0))
 
 
 @runtime_checkable
-class DifferentiableField(Field, Protocol):
+class DifferentiableField(Protocol):
     """A field that knows its derivative: what characteristics need."""
+
+    def __call__(self, points: Array, /) -> Array:
+        """U at points (N, d); result (N, d)."""
+        ...
 
     def jacobian(self, points: Array) -> Array:
         """DU at points (N, d), shape (N, d, d), [n, i, j] = dU_i/dx_j; only its action on tangent vectors counts."""
@@ -36,112 +38,92 @@ class DifferentiableField(Field, Protocol):
 
 
 @runtime_checkable
-class MovingField(Field, Protocol):
+class MovingField(Protocol):
     """A field that knows a faster way to move many points than velocities first and a retraction then."""
+
+    def __call__(self, points: Array, /) -> Array:
+        """U at points (N, d); result (N, d)."""
+        ...
 
     def moved(self, points: Array, retraction: Retraction) -> Array:
         """retraction(x, U(x)) at points (N, d)."""
         ...
 
 
-class Push(Protocol):
-    """One move of a measure."""
+class Move(Protocol):
+    """One move of a measure, of any kind; most are a `Push`."""
+
+    def move(self, measure: Cloud, riders: Riders, make: "MakeField", /) -> tuple[Cloud, Riders]:
+        """Move a measure, and points that ride on its flow; `make` gives the velocity of a push."""
+        ...
+
+
+class Push(ABC):
+    """A move with one velocity and one retraction: T(x) = retraction(x, U(x)).
+
+    A push of one's own is one method, `velocity`, and a retraction where it is not `normalize`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dataclasses import dataclass
+    >>> from particles import Layers, Push, Tokens, Uniform, mean_token, simulate
+    >>> @dataclass(frozen=True)
+    ... class Pull(Push):
+    ...     \"\"\"x' = P_x K int y mu(dy).\"\"\"
+    ...     strength: float
+    ...     def velocity(self, measure):
+    ...         pull = self.strength * mean_token(measure)
+    ...         return lambda points: np.broadcast_to(pull, points.shape)
+    >>> tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 50))
+    >>> run = simulate(tokens, Layers(lambda step: Pull(0.2), d=3, dt=0.1), n_steps=40)
+    >>> bool(run.mean_overlap[-1] > 0.9)
+    True
+    """
+
+    retraction: Retraction = normalize
+
+    @abstractmethod
+    def velocity(self, measure: Cloud) -> Field:
+        """The velocity U, of the measure before the move."""
 
     def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
-        """Move a measure, and points that ride on its flow; `make` turns a push of one velocity into its field."""
-        ...
+        """One step by the field of the measure before the move."""
+        field = make(self, measure)
+        return Cloud(_moved(field, self.retraction, measure.points), measure.weights), self.ride(field, riders)
 
-
-@runtime_checkable
-class VelocityPush(Push, Protocol):
-    """A push with one velocity and one retraction: T(x) = retraction(x, U(x))."""
-
-    @property
-    def retraction(self) -> Retraction:
-        """x, U -> T(x)."""
-        ...
-
-    def field(self, measure: Cloud, make: "MakeField") -> Field:
-        """The velocity U, of the measure before the move."""
-        ...
-
-
-def euler_move(
-    field: Field, retraction: Retraction, measure: Cloud, riders: Riders
-) -> tuple[Cloud, Riders]:
-    """T(x) = retraction(x, U(x)) at the points of a measure and at riders."""
-    return Cloud(_moved(field, retraction, measure.points), measure.weights), ride(field, retraction, riders)
-
-
-def ride(field: Field, retraction: Retraction, riders: Riders) -> Riders:
-    """T(x) = retraction(x, U(x)) at riders."""
-    return tuple(_moved(field, retraction, points) if len(points) else points for points in riders)
+    def ride(self, field: Field, riders: Riders) -> Riders:
+        """T(x) = retraction(x, U(x)) at riders."""
+        return tuple(_moved(field, self.retraction, points) if len(points) else points for points in riders)
 
 
 def _moved(field: Field, retraction: Retraction, points: Array) -> Array:
     if isinstance(field, MovingField):
         return field.moved(points, retraction)
-    return retraction(points, field.at(points))
+    return retraction(points, field(points))
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionPush:
-    """U(x) = sum_m C_m m_{A_m}[mu](x), then a retraction.  mathematics (2).
-
-    Attributes
-    ----------
-    out : (M, d, d), the C_m; or (M, d, k), their left factors, beside `inner`.
-    query, key : (M, head_dim, d), A_m = key_m^T query_m.
-    retraction : x, U -> T(x).
-    inner : (M, k, d), the right factors: C_m = out_m inner_m, and a head averages the k entries of inner_m y instead
-        of the d entries of y.  None stands for the identity.
-    """
-
-    out: Array
-    query: Array
-    key: Array
-    retraction: Retraction = normalize
-    inner: Array | None = None
-
-    @property
-    def rank(self) -> int:
-        """k, the largest rank that the C_m can have; d where they are not factored."""
-        return int(self.out.shape[2])
-
-    @cached_property
-    def mixing(self) -> Array:
-        """The C_m in full, (M, d, d)."""
-        return self.out if self.inner is None else self.out @ self.inner
-
-    def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
-        """One step by the field of the measure before the move."""
-        return euler_move(self.field(measure, make), self.retraction, measure, riders)
-
-    def field(self, measure: Cloud, make: "MakeField") -> Field:
-        """The velocity U of the measure, as the time loop makes it."""
-        return make(self, measure)
-
-
-@dataclass(frozen=True, eq=False)
-class FieldPush:
+class FieldPush(Push):
     """A given velocity U, the same for every measure, then a retraction.
 
     Attributes
     ----------
-    velocity : U, ready to be evaluated.
-    retraction : x, U -> T(x).
+    field : U, a function of points.   retraction : x, U -> T(x).
     """
 
-    velocity: Field
+    field: Field
     retraction: Retraction = normalize
 
-    def move(self, measure: Cloud, riders: Riders, make: "MakeField") -> tuple[Cloud, Riders]:
-        """One step by the given velocity."""
-        return euler_move(self.field(measure, make), self.retraction, measure, riders)
-
-    def field(self, measure: Cloud, make: "MakeField") -> Field:
-        """The velocity U, as the time loop takes it."""
-        return make(self, measure)
+    def velocity(self, measure: Cloud) -> Field:
+        """The velocity U."""
+        return self.field
 
 
-MakeField = Callable[[AttentionPush | FieldPush, Cloud], Field]
+MakeField = Callable[[Push, Cloud], Field]
+"""How the velocity of a push is evaluated."""
+
+
+def own_velocity(push: Push, measure: Cloud) -> Field:
+    """The velocity of a push as the push itself evaluates it."""
+    return push.velocity(measure)

@@ -68,7 +68,7 @@ class HarmonicField:
         """Degree of the series."""
         return degree_of(self.coefficients)
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at unit vectors (N, 3)."""
         return np.ascontiguousarray(synthesis_at(self.coefficients, points).T)
 
@@ -92,7 +92,7 @@ class FourierField:
         """Degree of the series."""
         return int(self.coefficients.shape[1]) - 1
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at unit vectors (N, 2)."""
         return np.ascontiguousarray(self._sum(self.coefficients, points).real.T)
 

@@ -27,6 +27,7 @@ class Stream(IntEnum):
     TOKENS = 3
     PRIVATE = 4
     BRIDGE = 5
+    USER = 6  # laws of layers of one's own
 
 
 @dataclass(frozen=True)

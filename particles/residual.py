@@ -12,24 +12,21 @@ from functools import cached_property, singledispatch
 from typing import Any
 
 from particles.arrays import Array, check_positive, unit
+from particles.attention import AttentionPush
 from particles.errors import ArgumentError
 from particles.euclidean import AnyTokens
 from particles.layers import Around, Layer, LayerLaw, refine_within
 from particles.mlp import FiniteWidthField
 from particles.private import Diffusion, WithPrivateNoise
-from particles.pushes import AttentionPush, FieldPush, MakeField, Push, Riders
+from particles.pushes import FieldPush, MakeField, Move, Riders
+from particles.retraction import velocity_alone
 from particles.tokens import Cloud
 
 ON_THE_SPHERE = "which is a diffusion on the sphere and has no place in a residual stream"
 
 
-def velocity_alone(points: Array, velocity: Array) -> Array:
-    """U in place of a retraction of x and U."""
-    return velocity
-
-
 @singledispatch
-def block(push: Push, gain: float) -> Push:
+def block(push: Move, gain: float) -> Move:
     """The push that takes nrm(x) to its velocity at gain nrm(x); TypeError where there is none.
 
     Register a function here for a kind of push whose velocity depends on the length of x.
@@ -43,9 +40,10 @@ def block(push: Push, gain: float) -> Push:
 
 
 @block.register
-def _(push: AttentionPush, gain: float) -> Push:
+def _(push: AttentionPush, gain: float) -> Move:
     """Scores and values are linear in queries, keys and values: the gain goes to the matrices."""
-    return AttentionPush(gain * push.out, gain * push.query, gain * push.key, velocity_alone, push.inner)
+    out, query, key = (gain * matrices for matrices in (push.out, push.query, push.key))
+    return AttentionPush(push.kernel, out, query, key, velocity_alone, push.inner, push.parameters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,24 +54,24 @@ class _Scaled:
     gain: float
     degree: int = 0
 
-    def at(self, points: Array) -> Array:
-        return self.field.at(self.gain * points)
+    def __call__(self, points: Array) -> Array:
+        return self.field(self.gain * points)
 
     def jacobian(self, points: Array) -> Array:
         return self.gain * self.field.jacobian(self.gain * points)
 
 
 @block.register
-def _(push: FieldPush, gain: float) -> Push:
-    if gain != 1 and isinstance(push.velocity, FiniteWidthField):
-        return FieldPush(_Scaled(push.velocity, gain), velocity_alone)
+def _(push: FieldPush, gain: float) -> Move:
+    if gain != 1 and isinstance(push.field, FiniteWidthField):
+        return FieldPush(_Scaled(push.field, gain), velocity_alone)
     if gain != 1:
         raise TypeError(f"the limit field of an MLP is known on the unit sphere alone: gain must be 1, got {gain:g}")
-    return FieldPush(push.velocity, velocity_alone)
+    return FieldPush(push.field, velocity_alone)
 
 
 @block.register
-def _(push: Diffusion, gain: float) -> Push:
+def _(push: Diffusion, gain: float) -> Move:
     raise TypeError(f"private noise, {ON_THE_SPHERE}")
 
 
@@ -86,11 +84,11 @@ class ResidualPush:
     push : the push on the sphere; its retraction is not used.   gain : length of what the block sees.
     """
 
-    push: Push
+    push: Move
     gain: float = 1.0
 
     @cached_property
-    def block(self) -> Push:
+    def block(self) -> Move:
         """nrm(x) to B(gain nrm(x)), a push of unit vectors."""
         return block(self.push, self.gain)
 
@@ -116,8 +114,8 @@ class PreNorm(Around):
     >>> import numpy as np
     >>> from particles import GaussianHeads, Noise, PreNorm, RandomTransformer, Softmax, Tokens, Uniform, simulate
     >>> tokens = Tokens(Uniform(4).sample(np.random.default_rng(0), 16))
-    >>> law = PreNorm(RandomTransformer(GaussianHeads(4, 0.5, 0.5, 4), eta=0.5, n_heads=2, noise=Noise(7)), gain=2.0)
-    >>> run = simulate(tokens, law, Softmax(2.0), n_steps=10, radius=3.0)
+    >>> law = PreNorm(RandomTransformer(GaussianHeads(4), Softmax(2.0), eta=0.5, n_heads=2, noise=Noise(7)), gain=2.0)
+    >>> run = simulate(tokens, law, n_steps=10, radius=3.0)
     >>> run.radius.values[0, 0], run.tokens.shape
     (np.float64(3.0), (11, 16, 4))
     """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from particles.arrays import Array, as_array, check_count, check_not_negative, check_positive
+from particles.attention import Kernel
 from particles.drift import Ballistic, Modified
 from particles.heads import ValuesApart, usual_deviation
 from particles.layers import Homogenized, LayerLaw, RandomTransformer
@@ -132,7 +133,7 @@ class Scaling:
         return *said, f"{first} is at most {self.ballistic_below:g}: so is the first correction in eta"
 
     def law(
-        self, heads: ValuesApart, noise: Noise, dt: float | None = None, nodes: int | None = None,
+        self, heads: ValuesApart, kernel: Kernel, noise: Noise, dt: float | None = None, nodes: int | None = None,
         retraction: Retraction = normalize,
     ) -> LayerLaw:  # fmt: skip
         """The recommended layers, for heads of the law this scaling was made for; outside, the transformer itself.
@@ -147,12 +148,12 @@ class Scaling:
             raise ValueError(f"heads have dimension {heads.d}, the scaling {self.d}")
         step, regime = self.eta if dt is None else dt, self.regime
         if regime == "ballistic":
-            return Ballistic(heads, step, nodes, noise, retraction=retraction)
+            return Ballistic(heads, kernel, step, nodes, noise, retraction=retraction)
         if regime == "modified":
-            return Modified(heads, step, self.eta, self.noise_scale, nodes, noise, retraction=retraction)
+            return Modified(heads, kernel, step, self.eta, self.noise_scale, nodes, noise, retraction=retraction)
         if regime == "diffusive":
-            return Homogenized(heads, step, nodes, noise, self.noise_scale, retraction=retraction)
-        return RandomTransformer(heads, self.eta, self.heads, noise, retraction)
+            return Homogenized(heads, kernel, step, nodes, noise, self.noise_scale, retraction=retraction)
+        return RandomTransformer(heads, kernel, self.eta, self.heads, noise, retraction)
 
     def explain(self) -> str:
         """Sizes, regime and reasons as lines of text."""

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import numpy as np
-
-from particles.arrays import Array, unit
+from particles.arrays import Array
 from particles.pushes import Riders
-from particles.retraction import Retraction, translate
+from particles.retraction import Retraction
 from particles.tokens import Cloud
 
 Velocity = Callable[[Cloud, Riders], tuple[Array, Riders]]
@@ -31,12 +29,6 @@ class Scheme(Protocol):
     ) -> tuple[Cloud, Riders]:
         """Move a measure and its riders."""
         ...
-
-
-def tangent(points: Array, vectors: Array) -> Array:
-    """P_x v for every point, shapes (N, d)."""
-    result: Array = vectors - np.einsum("ij,ij->i", points, vectors)[:, None] * points
-    return result
 
 
 @dataclass(frozen=True)
@@ -69,22 +61,16 @@ class RungeKutta4:
         self, velocity: Velocity, measure: Cloud, riders: Riders, retraction: Retraction
     ) -> tuple[Cloud, Riders]:
         """Four stages; the measure of a stage is that of its points, and riders have stages of their own."""
-        on_sphere = retraction is not translate
-
-        def settle(points: Array) -> Array:
-            return unit(points) if on_sphere else points
-
-        def project(points: Array, vectors: Array) -> Array:
-            return tangent(points, vectors) if on_sphere else vectors
-
         start = (measure.points, *riders)
         slopes: list[tuple[Array, ...]] = []
         for share in (0.0, 0.5, 0.5, 1.0):
-            stage = start if not share else tuple(settle(x + share * k) for x, k in zip(start, slopes[-1], strict=True))
+            stage = start
+            if share:
+                stage = tuple(retraction.settle(x + share * k) for x, k in zip(start, slopes[-1], strict=True))
             moves, rides = velocity(Cloud(stage[0], measure.weights), stage[1:])
-            slopes.append(tuple(project(x, u) for x, u in zip(stage, (moves, *rides), strict=True)))
+            slopes.append(tuple(retraction.tangent_part(x, u) for x, u in zip(stage, (moves, *rides), strict=True)))
         moved = [
-            settle(x + (first + 2 * second + 2 * third + fourth) / 6)
+            retraction.settle(x + (first + 2 * second + 2 * third + fourth) / 6)
             for x, first, second, third, fourth in zip(start, *slopes, strict=True)
         ]
         return Cloud(moved[0], measure.weights), tuple(moved[1:])

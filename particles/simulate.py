@@ -12,13 +12,13 @@ import numpy as np
 
 from particles import output
 from particles.arrays import Array, SolverError, check_count, unit
-from particles.attention import Attention, DirectField, FieldFactory, field_of
+from particles.attention import DirectField, FieldFactory, field_of
 from particles.buffers import reused
 from particles.euclidean import AnyTokens
 from particles.given import check_kernel
 from particles.layers import LayerLaw
 from particles.parallel import one_blas_thread
-from particles.pushes import AttentionPush, Field, FieldPush
+from particles.pushes import Field, Push
 from particles.residual import PreNorm, start_points
 from particles.tokens import Cloud, WeightedPoints, mean_token, second_moment
 
@@ -78,6 +78,10 @@ class Flow(ABC, Generic[S]):
     def restore(self, arrays: dict[str, Array]) -> S:
         """Inverse of `State.arrays`."""
 
+    def fresh(self, state: S) -> S:
+        """The state as a run takes it: what this run says is not said for another one."""
+        return state
+
     def again(self, start: S, why: BeginAgain) -> tuple[Flow[S], S]:
         """How to begin again a run that began at `start`."""
         raise why
@@ -114,6 +118,7 @@ class Flow(ABC, Generic[S]):
         """
         recorder = output.Recorder() if recorder is None else recorder
         flow: Flow[S] = self
+        state = self.fresh(state)
         begun, resumed, told = (state, False, False) if start is None else (start, True, False)
         while True:
             if not resumed:
@@ -170,11 +175,10 @@ class TokenFlow(Flow[TokenState]):
 
     Parameters
     ----------
-    law : law of the layers.   attention : kernel of the heads.   field : factory of the velocity field.
+    law : law of the layers.   field : factory of the velocity field.
     """
 
     law: LayerLaw
-    attention: Attention
     field: FieldFactory = DirectField
 
     def start(self, tokens: AnyTokens, radius: float = 1.0) -> TokenState:
@@ -183,15 +187,15 @@ class TokenFlow(Flow[TokenState]):
             raise TypeError(f"tokens must be Tokens(points), or EuclideanTokens in R^d, got {type(tokens).__name__}")
         if tokens.d != self.law.d:
             raise ValueError(f"tokens have dimension {tokens.d}, the layers {self.law.d}")
-        check_kernel(self.attention, self.law.d, itself=True)
+        check_kernel(getattr(self.law, "kernel", None), self.law.d, itself=True)
         return TokenState(0, start_points(tokens, self.law, radius), tokens.weights)
 
     def step(self, state: TokenState) -> TokenState:
         """Tokens behind one more layer; SolverError when they stop being finite."""
         cloud = Cloud(state.points, state.weights)
 
-        def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
-            return field_of(self.field, self.attention, push, measure, len(measure.points))
+        def make(push: Push, measure: Cloud) -> Field:
+            return field_of(self.field, push, measure, len(measure.points))
 
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # tokens in R^d may leave the range of numbers: below
@@ -239,7 +243,6 @@ def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str
 def simulate(
     tokens: AnyTokens,
     law: LayerLaw,
-    attention: Attention,
     *,
     n_steps: int,
     save_every: int = 1,
@@ -254,7 +257,6 @@ def simulate(
     ----------
     tokens : tokens on S^(d-1), or in R^d for layers whose retraction is `translate`.
     law : law of the layers; law.layer(k) is applied at step k.
-    attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field; `DirectField` sums over all pairs, `spde.default_field` is O(n) for d = 2, 3.
     radius : length of the tokens at depth 0 in a residual stream (`PreNorm`); 1 elsewhere.
@@ -271,9 +273,9 @@ def simulate(
     >>> import numpy as np
     >>> from particles import GaussianHeads, Noise, RandomTransformer, Softmax, Tokens, Uniform, simulate
     >>> tokens = Tokens(Uniform(4).sample(np.random.default_rng(0), 16))
-    >>> law = RandomTransformer(GaussianHeads(4, 0.5, 0.5, 4), eta=0.1, n_heads=2, noise=Noise(7))
-    >>> simulate(tokens, law, Softmax(2.0), n_steps=10, save_every=5).sizes["depth_time"]
+    >>> law = RandomTransformer(GaussianHeads(4), Softmax(2.0), eta=0.1, n_heads=2, noise=Noise(7))
+    >>> simulate(tokens, law, n_steps=10, save_every=5).sizes["depth_time"]
     3
     """
-    flow = TokenFlow(law, attention, field)
+    flow = TokenFlow(law, field)
     return flow.run(flow.start(tokens, radius), schedule(n_steps, save_every), checkpoint, progress).result()

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from particles.arrays import Array, check_count, check_positive
+from particles.attention import AttentionPush, Kernel
 from particles.heads import GaussianHeads, Heads
 from particles.layers import Layer
-from particles.pushes import AttentionPush
 from particles.randomness import Noise, Stream
 from particles.retraction import Retraction, normalize
 
@@ -77,11 +77,12 @@ class SmoothTransformer:
 
     Parameters
     ----------
-    heads : law of the curve of one head.   eta : residual step.   n_heads : heads per layer.
-    noise : source of the curves.   retraction : x, U -> T(x).
+    heads : law of the curve of one head.   kernel : how it averages.   eta : residual step.
+    n_heads : heads per layer.   noise : source of the curves.   retraction : x, U -> T(x).
     """
 
     heads: SmoothHeads
+    kernel: Kernel
     eta: float
     n_heads: int
     noise: Noise
@@ -116,4 +117,5 @@ class SmoothTransformer:
     def layer(self, step: int) -> Layer:
         """Layer number `step`."""
         heads = self.curves.at(step * self.eta)
-        return (AttentionPush(self.eta / self.n_heads * heads.value, heads.query, heads.key, self.retraction),)
+        out = self.eta / self.n_heads * heads.value
+        return (AttentionPush(self.kernel, out, heads.query, heads.key, self.retraction),)

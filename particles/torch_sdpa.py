@@ -13,8 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from particles.arrays import Array, cast
-from particles.attention import Attention, FieldFactory, Softmax
-from particles.pushes import AttentionPush
+from particles.attention import AttentionPush, FieldFactory, Softmax
 from particles.tokens import Measure
 
 SCORES: Final = 1 << 28  # scores of one call: 2 GB in double precision if torch keeps them all
@@ -25,7 +24,6 @@ ALIGNMENT: Final = 8  # widths that are multiples of it have fast kernels
 class TorchField:
     """U(x) = sum_m C_m m_{A_m}[mu](x), as `DirectField`, computed by torch.  mathematics (2).  Softmax only."""
 
-    attention: Attention
     push: AttentionPush
     measure: Measure
     n_targets: int = 0
@@ -34,10 +32,10 @@ class TorchField:
     precision: type = np.float32
 
     def __post_init__(self) -> None:
-        if type(self.attention) is not Softmax:
-            raise TypeError(f"torch knows softmax attention, got {type(self.attention).__name__}")
+        if type(self.push.kernel) is not Softmax:
+            raise TypeError(f"torch knows softmax attention, got {type(self.push.kernel).__name__}")
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at points (N, d)."""
         import torch
 
@@ -66,8 +64,8 @@ class TorchField:
         """Queries and keys whose products are beta <Ax, y_j> + log w_j, padded with zeros to a multiple of 8."""
         import torch
 
-        assert isinstance(self.attention, Softmax)
-        queries, keys = self.attention.beta * (targets @ query.transpose(1, 2)), sources @ key.transpose(1, 2)
+        assert isinstance(self.push.kernel, Softmax)
+        queries, keys = self.push.kernel.beta * (targets @ query.transpose(1, 2)), sources @ key.transpose(1, 2)
         weights = self.measure.weights
         if weights.min() < weights.max():
             logs = self._tensor(np.log(weights / weights.max()))[None, :, None].expand(len(keys), -1, 1)

@@ -3,18 +3,20 @@
 import numpy as np
 
 from particles.arrays import Array
-from particles.attention import Attention, DirectField, FieldFactory
+from particles.attention import AttentionPush, DirectField, FieldFactory
 from particles.attention_kernels import L2, Spectral
 from particles.parallel import CHUNK
-from particles.pushes import AttentionPush, Field
+from particles.pushes import Field
 from particles.tokens import Measure, mean_token
 from spde.cost import direct_time, series_time
 from spde.field_choice import SPECTRAL, spectral_field
 
 
-def strengths(attention: Spectral, push: AttentionPush) -> Array:
+def strengths(push: AttentionPush) -> Array:
     """beta |A| of every head as softmax attention, (M,)."""
-    beta = 2 * attention.beta if isinstance(attention, L2) else attention.beta
+    kernel = push.kernel
+    assert isinstance(kernel, Spectral)
+    beta = 2 * kernel.beta if isinstance(kernel, L2) else kernel.beta
     forms = beta * np.swapaxes(push.key, 1, 2) @ push.query
     if not np.isfinite(forms).all():
         return np.full(len(forms), np.inf)  # left to direct sums, which carry the NaN on
@@ -29,16 +31,16 @@ def auto_field(tol: float) -> FieldFactory:
     """
     series = spectral_field(tol)
 
-    def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+    def factory(push: AttentionPush, measure: Measure, n_targets: int) -> Field:
         d, n = push.mixing.shape[-1], len(measure.points)
-        if d not in SPECTRAL or not isinstance(attention, Spectral):
-            return DirectField(attention, push, measure, n_targets)
+        if d not in SPECTRAL or not isinstance(push.kernel, Spectral):
+            return DirectField(push, measure, n_targets)
         if n > CHUNK:
-            return series(attention, push, measure, n_targets)
-        strength, mean = strengths(attention, push), mean_token(measure)
+            return series(push, measure, n_targets)
+        strength, mean = strengths(push), mean_token(measure)
         expected = series_time(strength, n, n_targets, float(mean @ mean), d, tol)
         if direct_time(len(strength), n, n_targets) <= expected:
-            return DirectField(attention, push, measure, n_targets)
-        return series(attention, push, measure, n_targets)
+            return DirectField(push, measure, n_targets)
+        return series(push, measure, n_targets)
 
     return factory

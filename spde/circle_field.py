@@ -10,10 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from particles.arrays import Array, check_tolerance
-from particles.attention import BLOCK, PLAIN_LIMIT, Attention, DirectField
+from particles.attention import BLOCK, PLAIN_LIMIT, AttentionPush, DirectField
 from particles.attention_kernels import Spectral, as_softmax
 from particles.harmonics import Coefficients
-from particles.pushes import AttentionPush
 from particles.tokens import Cloud, Measure
 from spde.circle import ROOT, equispaced, resize, synthesis_at
 from spde.cost import GUARD, grid_pays
@@ -27,8 +26,8 @@ class CircleField:
 
     Parameters
     ----------
-    attention : `Softmax`, or `L2`, whose heads are softmax of a reweighted measure each.
-    push : mixing (M, 2, 2), query and key (M, head_dim, 2).
+    push : mixing (M, 2, 2), query and key (M, head_dim, 2); of the kernel `Softmax`, or `L2`, whose heads are softmax
+        of a reweighted measure each.
     measure : positive weighted points on S^1.
     n_targets : at how many points the field will be wanted; a head for which direct sums at that many points are
         cheaper is summed directly, so the field is right for every head.
@@ -47,10 +46,10 @@ class CircleField:
     """
 
     def __init__(
-        self, attention: Attention, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
+        self, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
     ) -> None:
-        if not isinstance(attention, Spectral):
-            raise TypeError(f"CircleField needs softmax or L2 attention, got {type(attention).__name__}")
+        if not isinstance(push.kernel, Spectral):
+            raise TypeError(f"CircleField needs softmax or L2 attention, got {type(push.kernel).__name__}")
         if push.mixing.shape[-1] != 2:
             raise ValueError(f"CircleField lives on S^1 (d = 2), got d = {push.mixing.shape[-1]}")
         check_tolerance(tol, "tol")
@@ -59,7 +58,7 @@ class CircleField:
         self.tail = 0.0
         heads: list[Coefficients | None] = []
         for query, key in zip(push.query, push.key, strict=True):
-            head = as_softmax(attention, self._measure, key)
+            head = as_softmax(push.kernel, self._measure, key)
             if head is None:
                 heads.append(None)  # summed directly, with the weights in the exponent
                 continue
@@ -75,13 +74,12 @@ class CircleField:
         direct = self.degrees == 0
         self._direct = None
         if direct.any():
-            rest = AttentionPush(push.mixing[direct], push.query[direct], push.key[direct], push.retraction)
-            self._direct = DirectField(attention, rest, self._measure)
+            self._direct = DirectField(push.only(direct), self._measure)
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at unit vectors (N, 2)."""
         velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points).T)
-        return velocity if self._direct is None else velocity + self._direct.at(points)
+        return velocity if self._direct is None else velocity + self._direct(points)
 
     def jacobian(self, points: Array) -> Array:
         """DU on tangent vectors at unit vectors (N, 2), shape (N, 2, 2); errors are about `degree` times `tol`."""
@@ -93,7 +91,7 @@ class CircleField:
     def on_grid(self, sphere: Domain) -> Array:
         """U at the grid points of a circle, (nphi, 2)."""
         velocity = np.stack([sphere.synthesis(a) for a in self._coefficients], axis=1)
-        return velocity if self._direct is None else velocity + self._direct.at(sphere.points)
+        return velocity if self._direct is None else velocity + self._direct(sphere.points)
 
     def _head(self, form: Array, table: Array, n_targets: int, tolerance: float) -> Coefficients | None:
         """Coefficients (2, degree + 1) of one barycentre, or None where direct sums are cheaper; form = beta A.

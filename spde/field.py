@@ -8,7 +8,7 @@ analysed, and the coefficients of all heads are mixed.  mathematics, section 7.
 import numpy as np
 
 from particles.arrays import Array, check_tolerance
-from particles.attention import PLAIN_LIMIT, Attention, DirectField
+from particles.attention import PLAIN_LIMIT, AttentionPush, DirectField
 from particles.attention_kernels import L2, Spectral, as_softmax
 from particles.buffers import empty
 from particles.harmonics import (
@@ -18,7 +18,6 @@ from particles.harmonics import (
     synthesis_at,
 )
 from particles.parallel import CHUNK, by_chunks
-from particles.pushes import AttentionPush
 from particles.retraction import Retraction
 from particles.tokens import Cloud, Measure
 from spde.cost import GUARD
@@ -33,8 +32,8 @@ class SpectralField:
 
     Parameters
     ----------
-    attention : `Softmax`, or `L2`, whose heads are softmax of a reweighted measure each.
-    push : mixing (M, 3, 3), query and key (M, head_dim, 3).
+    push : mixing (M, 3, 3), query and key (M, head_dim, 3); of the kernel `Softmax`, or `L2`, whose heads are softmax
+        of a reweighted measure each.
     measure : positive weighted points on S^2.
     n_targets : at how many points the field will be wanted; a head for which direct sums at that many points are
         cheaper than its grid is summed directly, so the field is right for every head.
@@ -53,10 +52,10 @@ class SpectralField:
     """
 
     def __init__(
-        self, attention: Attention, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
+        self, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
     ) -> None:
-        if not isinstance(attention, Spectral):
-            raise TypeError(f"SpectralField needs softmax or L2 attention, got {type(attention).__name__}")
+        if not isinstance(push.kernel, Spectral):
+            raise TypeError(f"SpectralField needs softmax or L2 attention, got {type(push.kernel).__name__}")
         if push.mixing.shape[-1] != 3:
             raise ValueError(f"SpectralField lives on S^2 (d = 3), got d = {push.mixing.shape[-1]}")
         check_tolerance(tol, "tol")
@@ -69,11 +68,11 @@ class SpectralField:
         _, singular, axes = np.linalg.svd(np.where(finite[:, None, None], forms, 0.0))
         heads: dict[int, Head] = {}
         for m in map(int, np.flatnonzero(finite)):
-            softmax = as_softmax(attention, self._measure, push.key[m])
+            softmax = as_softmax(push.kernel, self._measure, push.key[m])
             if softmax is None:
                 continue  # summed directly, with the weights in the exponent
             beta, weighted = softmax
-            own = SourceChoice(weighted, GUARD * tol, self._location) if isinstance(attention, L2) else choice
+            own = SourceChoice(weighted, GUARD * tol, self._location) if isinstance(push.kernel, L2) else choice
             strength = abs(beta) * float(singular[m, 0])
             if strength <= PLAIN_LIMIT:
                 heads[m] = head_of(beta * forms[m], axes[m], strength, push.mixing[m], own, GUARD * tol)
@@ -83,18 +82,17 @@ class SpectralField:
         direct = self.degrees == 0
         self._direct = None
         if direct.any():
-            rest = AttentionPush(push.mixing[direct], push.query[direct], push.key[direct], push.retraction)
-            self._direct = DirectField(attention, rest, self._measure)
+            self._direct = DirectField(push.only(direct), self._measure)
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at unit vectors (N, 3)."""
         velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points, self._angles(points)).T)
-        return velocity if self._direct is None else velocity + self._direct.at(points)
+        return velocity if self._direct is None else velocity + self._direct(points)
 
     def moved(self, points: Array, retraction: Retraction) -> Array:
         """retraction(x, U(x)) at unit vectors (N, 3); many of them in chunks, and with one transform if one will do."""
         if len(points) <= CHUNK:
-            return retraction(points, self.at(points))
+            return retraction(points, self(points))
         location = self._angles(points)
         series = None if self._direct is not None else tangent_series(self._coefficients, retraction, self.tol)
         if series is not None:
@@ -102,7 +100,7 @@ class SpectralField:
         moved = empty(*points.shape)
 
         def fill(part: slice) -> None:
-            moved[part] = retraction(points[part], self.at(points[part]))
+            moved[part] = retraction(points[part], self(points[part]))
 
         by_chunks(fill, len(points))
         return moved
@@ -118,4 +116,4 @@ class SpectralField:
     def on_grid(self, sphere: Sphere) -> Array:
         """U at the grid points of a sphere, (nlat * nphi, 3)."""
         velocity = sphere.vectors(self._coefficients)
-        return velocity if self._direct is None else velocity + self._direct.at(sphere.points)
+        return velocity if self._direct is None else velocity + self._direct(sphere.points)

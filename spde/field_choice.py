@@ -3,9 +3,9 @@
 from typing import Protocol, runtime_checkable
 
 from particles.arrays import Array
-from particles.attention import Attention, DirectField, FieldFactory
+from particles.attention import AttentionPush, DirectField, FieldFactory
 from particles.attention_kernels import Spectral
-from particles.pushes import AttentionPush, Field
+from particles.pushes import Field
 from particles.tokens import Measure
 from spde.circle_field import CircleField
 from spde.domain import Domain
@@ -23,18 +23,18 @@ class GridField(Protocol):
         ...
 
 
-def default_field(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+def default_field(push: AttentionPush, measure: Measure, n_targets: int) -> Field:
     """`SpectralField` or `CircleField` for softmax and L2 attention in d = 3 or 2, `DirectField` else."""
-    return spectral_field(1e-6)(attention, push, measure, n_targets)
+    return spectral_field(1e-6)(push, measure, n_targets)
 
 
 def spectral_field(tol: float) -> FieldFactory:
     """`default_field` with another tolerance than 1e-6."""
 
-    def factory(attention: Attention, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+    def factory(push: AttentionPush, measure: Measure, n_targets: int) -> Field:
         kind = SPECTRAL.get(push.mixing.shape[-1])
-        if kind is not None and isinstance(attention, Spectral):
-            return kind(attention, push, measure, n_targets, tol)
-        return DirectField(attention, push, measure, n_targets)
+        if kind is not None and isinstance(push.kernel, Spectral):
+            return kind(push, measure, n_targets, tol)
+        return DirectField(push, measure, n_targets)
 
     return factory

@@ -1,11 +1,13 @@
-"""Initial laws as they are given: values checked, and what is wrong with a density named."""
+"""Initial laws and passive points as they are given: values checked, and what is wrong with a density named."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from particles.arrays import Array
+from particles.arrays import Array, as_array
+from particles.tokens import WeightedPoints, unit_lengths
 
 ROUNDING: Final = 1e-10  # of the mass of a narrow density: its exponent is as large as its concentration
 SINGLE: Final = 1e-6  # the same of values in single precision
@@ -55,3 +57,13 @@ def refuse_mass(masses: Sequence[float], n_nodes: int, volume: float) -> None:
         f"the initial density has jumps or is too concentrated: its mass is {mass:.9g} with {n_nodes} nodes and "
         f"{masses[-2]:.9g} with a quarter of them, and must settle at 1; make it smooth, or give tokens"
     )
+
+
+def passive_points(passive: ArrayLike, d: int) -> Array:
+    """Unit vectors (P, d) that are to ride on a flow; TypeError, ValueError where they are none."""
+    if isinstance(passive, WeightedPoints):
+        raise TypeError("passive points have no weights: give their positions, passive = tokens.points")
+    points = as_array(passive, "passive", (None, d))
+    if len(points):
+        unit_lengths(points, "passive point")
+    return points

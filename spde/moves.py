@@ -14,7 +14,7 @@ from particles.buffers import empty
 from particles.harmonics import PRECISION, Coefficients, degree_of, power, resize, tangent_analysis, tangent_at
 from particles.parallel import by_chunks
 from particles.quadrature import gauss_grid
-from particles.retraction import Retraction, geodesic, normalize
+from particles.retraction import Geodesic, Normalize, Retraction
 from spde import dense
 from spde.transforms import DuccTransforms
 
@@ -29,7 +29,7 @@ def tangent_series(coefficients: Coefficients, retraction: Retraction, tol: floa
 
     None where w does not say where a retraction goes, or would take too many degrees.
     """
-    if retraction is not normalize and retraction is not geodesic:
+    if not isinstance(retraction, Normalize | Geodesic):
         return None
     own = degree_of(coefficients)
     degree = own + 3
@@ -39,7 +39,7 @@ def tangent_series(coefficients: Coefficients, retraction: Retraction, tol: floa
         along = np.einsum("ijk,ijk->ij", points, u)
         if not along.min() >= SPARE - 1:
             return None
-        if retraction is normalize:
+        if isinstance(retraction, Normalize):
             u /= (1 + along)[..., None]
         pair = tangent_analysis(np.einsum("ijk,ijk->ij", south, u), np.einsum("ijk,ijk->ij", east, u))
         size = np.sqrt(power(pair).sum(axis=0)[-2:] * (2 * degree + 1) / (4 * np.pi))
@@ -57,7 +57,7 @@ def move(points: Array, location: Array, pair: Coefficients, retraction: Retract
     def fill(part: slice) -> None:
         south, east = tangent_at(pair, location[part], precision)
         share: Array | float = 1.0
-        if retraction is geodesic:
+        if isinstance(retraction, Geodesic):
             length = np.sqrt(south * south + east * east)
             share = np.cos(length)
             stretch = np.sinc(length / np.pi)

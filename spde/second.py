@@ -17,7 +17,8 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients
-from particles.pushes import MakeField, Push
+from particles.layers import Layer
+from particles.pushes import MakeField
 from particles.tokens import Cloud, mean_token, second_moment
 from spde.domain import Domain
 
@@ -50,7 +51,7 @@ class SecondNodes:
         """The points that ride on the flow of the first set, (2 n, d): both copies at once."""
         return np.concatenate([self.own.points, self.ridden])
 
-    def after(self, riders: Array, pushes: tuple[Push, ...], make: MakeField, step: int) -> "SecondNodes":
+    def after(self, riders: Array, pushes: Layer, make: MakeField, step: int) -> "SecondNodes":
         """After the pushes of a layer, with what became of `riders` in it; `make` makes the field of a measure."""
         n = len(self.ridden)
         own = Cloud(riders[:n], self.own.weights)

@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from particles import output
-from particles.arrays import Array, SolverError, as_array, check_tolerance
-from particles.attention import Attention, FieldFactory, field_of
+from particles.arrays import Array, SolverError, check_tolerance
+from particles.attention import FieldFactory, field_of
 from particles.characteristics import Characteristics, tangent_move
 from particles.errors import ArgumentError
 from particles.given import check_kernel
 from particles.layers import Layer, LayerLaw
 from particles.private import Diffusion, WithPrivateNoise, parted
-from particles.pushes import AttentionPush, Field, FieldPush, MakeField, Riders
+from particles.pushes import Field, MakeField, Push, Riders
 from particles.residual import PreNorm
 from particles.simulate import BeginAgain, Flow, Progress, schedule
-from particles.tokens import Cloud, WeightedPoints, unit_lengths
+from particles.tokens import Cloud
 from spde.carried import auto_size
 from spde.choose import SPHERES
 from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
 from spde.domain import Domain
 from spde.field_choice import default_field
+from spde.given import passive_points
 from spde.records import record_of, static_of
 from spde.resolution import Resolution
 from spde.second import SecondNodes
@@ -44,7 +44,7 @@ class DensityFlow(Flow[DensityState]):
 
     Parameters
     ----------
-    sphere : grid and transforms.   law : law of the layers.   attention : kernel of the heads.
+    sphere : grid and transforms.   law : law of the layers.
     field : factory of the velocity field.
     remap_every : layers between two remaps of the coefficients; 0 never: the carried nodes alone.
     on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
@@ -57,7 +57,6 @@ class DensityFlow(Flow[DensityState]):
 
     sphere: Domain
     law: LayerLaw
-    attention: Attention
     field: FieldFactory = default_field
     remap_every: int = 1
     on_unresolved: str = "warn"
@@ -90,8 +89,8 @@ class DensityFlow(Flow[DensityState]):
 
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
         """State at depth 0, with unit vectors (P, d) that ride on the flow; ValueError where they are none."""
-        check_kernel(self.attention, self.sphere.d)
-        riders = np.zeros((0, self.sphere.d)) if passive is None else _points(passive, self.sphere.d)
+        check_kernel(getattr(self.law, "kernel", None), self.sphere.d)
+        riders = np.zeros((0, self.sphere.d)) if passive is None else passive_points(passive, self.sphere.d)
         along = None
         if self.characteristics:
             if density.node_log_density is None:
@@ -106,6 +105,10 @@ class DensityFlow(Flow[DensityState]):
             0, density.coefficients, nodes, riders, characteristics=along, second=second, level=density.level,
             panels=density.boxes, begun=density,
         )  # fmt: skip
+
+    def fresh(self, state: DensityState) -> DensityState:
+        """With a memory of its own of what was said."""
+        return replace(state, said=state.said.copy())
 
     def again(self, start: DensityState, why: BeginAgain) -> "tuple[DensityFlow, DensityState]":
         """With finer nodes."""
@@ -168,12 +171,12 @@ class DensityFlow(Flow[DensityState]):
     def _makers(self, step: int, fields: list[WatchedField], n_targets: int) -> tuple[MakeField, MakeField]:
         """What makes the fields of a layer for n_targets points: watched ones, kept in `fields`, and plain ones."""
 
-        def plain(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
-            return field_of(self.field, self.attention, push, measure, n_targets)
+        def plain(push: Push, measure: Cloud) -> Field:
+            return field_of(self.field, push, measure, n_targets)
 
-        def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+        def make(push: Push, measure: Cloud) -> Field:
             field = plain(push, measure)
-            fields.append(watched(field, self.sphere, self.attention, push, measure, n_targets, step))
+            fields.append(watched(field, self.sphere, push, measure, n_targets, step))
             return fields[-1]
 
         return make, plain
@@ -185,9 +188,7 @@ class DensityFlow(Flow[DensityState]):
         coefficients = self.sphere.adjoint_at(state.moving.weights, state.moving.points)
         if diffusion is None:
             return replace(state, coefficients=coefficients, moving=None)
-        warmed, nodes, second = smoothed(
-            self.sphere, coefficients, diffusion.strength, self.carried, state.second
-        )
+        warmed, nodes, second = smoothed(self.sphere, coefficients, diffusion.strength, self.carried, state.second)
         return replace(state, coefficients=warmed, nodes=nodes, moving=None, second=second)
 
     def density(self, state: DensityState) -> Density:
@@ -234,15 +235,6 @@ class DensityFlow(Flow[DensityState]):
         return density_state(arrays)
 
 
-def _points(passive: ArrayLike, d: int) -> Array:
-    if isinstance(passive, WeightedPoints):
-        raise TypeError("passive points have no weights: give their positions, passive = tokens.points")
-    points = as_array(passive, "passive", (None, d))
-    if len(points):
-        unit_lengths(points, "passive point")
-    return points
-
-
 def diffuses(law: LayerLaw) -> bool:
     """Whether layers have private noise, so that nodes stay on grids."""
     return isinstance(law, WithPrivateNoise) and law.nu > 0
@@ -251,7 +243,6 @@ def diffuses(law: LayerLaw) -> bool:
 def solve(
     density: Density,
     law: LayerLaw,
-    attention: Attention,
     *,
     n_steps: int,
     save_every: int = 1,
@@ -271,7 +262,6 @@ def solve(
     ----------
     density : initial density, on S^2 or S^1.
     law : law of the layers, of the same d.
-    attention : kernel of the heads.
     n_steps, save_every : numbers of layers; the first and the last state are always saved.
     field : factory of the velocity field.
     characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
@@ -300,15 +290,15 @@ def solve(
     >>> from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
     >>> from spde import Density, Sphere, solve
     >>> start = Density.from_law(VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [2.0]), Sphere(31))
-    >>> law = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(7))
-    >>> run = solve(start, law, Softmax(2.0), n_steps=10)
+    >>> law = Homogenized(GaussianHeads(3), Softmax(2.0), dt=0.02, nodes=8, noise=Noise(7))
+    >>> run = solve(start, law, n_steps=10)
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
     private = diffuses(law)
     size = carried or (FIRST_SIZE if density.level is None else auto_size(density.sphere, density.level))
     flow = DensityFlow(
-        density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, size, moment_tol,
+        density.sphere, law, field, remap_every, on_unresolved, characteristics, size, moment_tol,
         density.may_refine(private) and (carried is None or not private), passive is not None and len(passive) > 0,
     )  # fmt: skip
     return flow.run(flow.start(density, passive), schedule(n_steps, save_every), checkpoint, progress).result()

@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 
 from particles.arrays import Array, SolverError
-from particles.attention import Attention
+from particles.attention import AttentionPush
 from particles.characteristics import jacobian
-from particles.pushes import AttentionPush, Field, FieldPush
-from particles.schemes import tangent
+from particles.pushes import Field, Push, field_degree
+from particles.retraction import tangent
 from particles.tokens import Cloud
 from spde.circle_field import CircleField
 from spde.domain import Domain
@@ -45,17 +45,17 @@ class WatchedField:
 
     def __init__(self, inner: Field, sphere: Domain, measure: Cloud, second: Callable[[], Field] | None = None) -> None:
         self._inner, self._sphere, self._measure, self._second = inner, sphere, measure, second
-        self.degree, self.longest, self.defect = inner.degree, 0.0, np.nan
+        self.degree, self.longest, self.defect = field_degree(inner), 0.0, np.nan
 
-    def at(self, points: Array) -> Array:
+    def __call__(self, points: Array) -> Array:
         """U at points (N, d)."""
         if points is self._sphere.points and isinstance(self._inner, GridField):
             return self._inner.on_grid(self._sphere)
-        velocity = self._inner.at(points)
+        velocity = self._inner(points)
         if points is self._measure.points:
             self.longest = float(np.sqrt(np.einsum("ij,ij->i", velocity, velocity).max()))
             if self._second is not None and np.isfinite(self.longest):
-                self.defect = moment_change(self._measure, velocity - self._second().at(points))
+                self.defect = moment_change(self._measure, velocity - self._second()(points))
                 self._second = None
         return velocity
 
@@ -65,13 +65,12 @@ class WatchedField:
 
 
 def watched(
-    field: Field, sphere: Domain, attention: Attention, push: AttentionPush | FieldPush, measure: Cloud, n_targets: int,
-    step: int,
+    field: Field, sphere: Domain, push: Push, measure: Cloud, n_targets: int, step: int
 ) -> WatchedField:
     """The field of a step; in every `EVERY`-th, from the first, a series is evaluated at a finer tolerance, too."""
     second = None
     if step % EVERY == 0 and isinstance(field, SpectralField | CircleField) and isinstance(push, AttentionPush):
-        second = partial(type(field), attention, push, measure, n_targets, FINER * field.tol)
+        second = partial(type(field), push, measure, n_targets, FINER * field.tol)
     return WatchedField(field, sphere, measure, second)
 
 

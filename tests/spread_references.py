@@ -26,9 +26,9 @@ STORED_TOL = 1e-6, 100_000  # of the stored ones (case 2: SHARP), which judge ru
 
 def carried(one, lmax=63, **options):
     """A run of the package for a case, and its moments (records, 9)."""
-    law = RecordedLayers.from_query_key(one.mixing, one.forms, one.beta)
+    law = RecordedLayers.from_query_key(one.mixing, one.forms, Softmax(one.beta))
     density = Density.from_law(VonMisesFisherMixture(one.weights, one.means, one.kappas), Sphere(lmax))
-    run = solve(density, law, Softmax(one.beta), n_steps=spread_cases.N_LAYERS, save_every=EVERY, **options)
+    run = solve(density, law, n_steps=spread_cases.N_LAYERS, save_every=EVERY, **options)
     rows, columns = np.triu_indices(3)
     return run, np.concatenate([run.mean_token.values, run.second_moment.values[:, rows, columns]], axis=1)
 

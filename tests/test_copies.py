@@ -48,9 +48,11 @@ def test_heads_have_defaults(law):
 
 
 def test_a_copy_with_other_noise_draws_its_own_nodes():
-    law = Homogenized(GaussianHeads(3), dt=0.1, nodes=4, noise=Noise(1), fixed=True)
+    law = Homogenized(GaussianHeads(3), particles.Softmax(1.0), dt=0.1, nodes=4, noise=Noise(1), fixed=True)
     used = law.layer(0)[0]
-    fresh = Homogenized(GaussianHeads(3), dt=0.1, nodes=4, noise=Noise(2), fixed=True).layer(0)[0]
+    fresh = Homogenized(GaussianHeads(3), particles.Softmax(1.0), dt=0.1, nodes=4, noise=Noise(2), fixed=True).layer(0)[
+        0
+    ]
     copied = replace(law, noise=Noise(2)).layer(0)[0]
     assert np.array_equal(copied.query, fresh.query)
     assert np.array_equal(copied.out, fresh.out)
@@ -66,8 +68,8 @@ def test_other_laws_that_draw_once_do_so_too(kind):
 
     def law(seed):
         if kind == "smooth":
-            return SmoothTransformer(heads, 0.1, 2, Noise(seed))
-        return Ballistic(heads, 0.1, 2, Noise(seed))
+            return SmoothTransformer(heads, particles.Softmax(1.0), 0.1, 2, Noise(seed))
+        return Ballistic(heads, particles.Softmax(1.0), 0.1, 2, Noise(seed))
 
     def query(found):
         return (found if kind == "smooth" else found.mean).query
@@ -80,10 +82,10 @@ def test_other_laws_that_draw_once_do_so_too(kind):
 
 
 def test_the_samples_of_levels_have_nodes_of_their_own():
-    law = Homogenized(GaussianHeads(3), dt=0.1, nodes=2, noise=Noise(1), fixed=True)
+    law = Homogenized(GaussianHeads(3), particles.Softmax(1.0), dt=0.1, nodes=2, noise=Noise(1), fixed=True)
     law.layer(0)
     start = VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [1.0])
-    levels = TokenLevels(law, particles.Softmax(1.0), start, lambda cloud: 0.0, t_end=0.1, tokens=2)
+    levels = TokenLevels(law, start, lambda cloud: 0.0, t_end=0.1, tokens=2)
     drawn = [levels._drawn(0, member)[0].layer(0)[0].query for member in (0, 1)]
     assert not np.array_equal(drawn[0], drawn[1])
 

@@ -90,8 +90,8 @@ def test_every_variable_of_a_compare_file_is_explained():
     from validation import PairFlow
 
     explained = set(re.findall(r"`(\w+)[(`]", text_of(ROOT / "docs" / "file_format.md")))
-    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), 0.02, 2, Noise(0))
-    flow = DensityFlow(Sphere(7), law, Softmax(1.0), characteristics=True)
+    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), Softmax(1.0), 0.02, 2, Noise(0))
+    flow = DensityFlow(Sphere(7), law, characteristics=True)
     comparison = PairFlow(flow, _direct(), frozenset())
     points = Uniform(3).sample(np.random.default_rng(0), 4)
     state = comparison.start(Density.from_law(Uniform(3), Sphere(7)), Tokens(points), (points, points))

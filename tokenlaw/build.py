@@ -1,7 +1,7 @@
 """From a configuration to the objects that run: the only place where strings choose."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from particles import (
     AnyTokens,
-    Attention,
     Ballistic,
     Causal,
     DirectField,
@@ -21,6 +20,7 @@ from particles import (
     IndependentEntries,
     InitialDensity,
     InitialLaw,
+    Kernel,
     LayerLaw,
     Linear,
     MLPBlock,
@@ -37,6 +37,7 @@ from particles import (
     WithMLP,
     WithPrivateNoise,
     direct_field,
+    read_checkpoint,
     torch_field,
 )
 from particles.arrays import check_tolerance
@@ -77,14 +78,13 @@ class Experiment:
 
     Attributes
     ----------
-    configuration : what it was made from.   law, attention : layers and kernel.   initial : initial law.
+    configuration : what it was made from.   law : of the layers.   initial : initial law.
     plan : steps, records and what was rounded.
     inputs : section -> SHA-256 of every file read for it, by path, in the order of reading.
     """
 
     configuration: Configuration
     law: LayerLaw
-    attention: Attention
     initial: InitialLaw
     plan: config.StepPlan
     inputs: Mapping[str, Mapping[Path, str]] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class Experiment:
             (c.model.space != "sphere", "model.space", f"densities live on the sphere; {instead}"),
             (c.model.causal, "model.causal", f"must be false for densities, whose points have no order; {instead}"),
             (
-                not isinstance(self.attention, WITH_DENSITY),
+                not isinstance(_kernel(c), WITH_DENSITY),
                 "model.attention", f"must be {names} for densities; {instead}",
             ),
             (tokens_diffuse, "initial.kind", "must have a density with layers.private_noise"),
@@ -157,7 +157,7 @@ class Experiment:
         c = self.configuration.solve
         with telling(self.configuration, "solve"):
             return DensityFlow(
-                sphere, self.law, self.attention, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
+                sphere, self.law, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
                 c.characteristics, carried, c.moment_tol, refine,
             )  # fmt: skip
 
@@ -192,11 +192,11 @@ class Experiment:
         kind, precision = c.simulate.field, PRECISIONS[c.simulate.precision]
         if kind == "auto":
             on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere" and precision == np.float64
-            if on_sphere and isinstance(self.attention, Spectral):
+            if on_sphere and isinstance(_kernel(c), Spectral):
                 return auto_field(c.solve.field_tol)
             kind = "direct"
         if kind == "spectral":
-            if not isinstance(self.attention, Spectral):
+            if not isinstance(_kernel(c), Spectral):
                 got = f"causal {c.model.attention}" if c.model.causal else c.model.attention
                 raise ConfigError(f'simulate.field = "spectral": needs softmax or l2 attention, got {got}; use "auto"')
             return spectral_field(c.solve.field_tol)
@@ -219,12 +219,9 @@ def build(c: Configuration) -> Experiment:
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(recorded, RecordedLayers):
-        if recorded.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
-            raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {recorded.beta:g}")
         plan = config.steps(c, len(recorded))
     else:
         plan = config.steps(c)
-    attention = _attention(c)
     with noted() as of_initial:
         initial = initial_of(c)
     with telling(c, "solve"):  # whatever the command
@@ -234,10 +231,10 @@ def build(c: Configuration) -> Experiment:
     with telling(c, "initial"):
         check_radius(getattr(c.initial, "radius", 1.0), law)
     inputs = {"layers" if c.layers.kind == "recorded" else "heads": of_layers, "initial": of_initial}
-    return Experiment(c, law, attention, initial, plan, inputs)
+    return Experiment(c, law, initial, plan, inputs)
 
 
-def _attention(c: Configuration) -> Attention:
+def _kernel(c: Configuration) -> Kernel:
     kernel: Any = chosen(KERNELS, c, "model.attention")(c.model.beta)
     with telling(c, "model.causal = true"):
         return Causal(kernel) if c.model.causal else kernel
@@ -248,26 +245,35 @@ def _law(c: Configuration, heads: IndependentEntries | FixedHeads | None) -> Lay
     layers, noise = c.layers, Noise(c.noise.seed, c.noise.member)
     retraction = chosen(RETRACTIONS, c, "layers.retraction")
     if layers.kind == "recorded":
-        return told("layers.file", _recorded, Path(layers.file), retraction)
+        return _recorded(c, Path(layers.file), retraction)
     drawn: Any = heads  # the kinds of heads that a law takes were checked with the configuration
+    kernel = _kernel(c)
     with telling(c, "layers"):
         if layers.kind == "transformer":
             kind = SmoothTransformer if isinstance(heads, SmoothHeads) else RandomTransformer
-            return kind(drawn, layers.eta, layers.heads, noise, retraction)
+            return kind(drawn, kernel, layers.eta, layers.heads, noise, retraction)
         if layers.kind == "homogenized":
             eps, fixed = layers.noise_scale, layers.nodes_fixed
-            return Homogenized(drawn, layers.dt, layers.nodes, noise, eps, fixed, retraction)
+            return Homogenized(drawn, kernel, layers.dt, layers.nodes, noise, eps, fixed, retraction)
         scheme = chosen(SCHEMES, c, "layers.scheme")
         if layers.kind == "ballistic":
-            return Ballistic(drawn, layers.dt, layers.nodes, noise, scheme, retraction)
+            return Ballistic(drawn, kernel, layers.dt, layers.nodes, noise, scheme, retraction)
         eps = layers.noise_scale
-        return Modified(drawn, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
+        return Modified(drawn, kernel, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
 
 
-def _recorded(path: Path, retraction: Retraction) -> RecordedLayers:
+def _recorded(c: Configuration, path: Path, retraction: Retraction) -> RecordedLayers:
+    """Layers from a file, with the kernel of the configuration, of the file's beta."""
+    law = told("layers.file", _read_layers, path, retraction)
+    if law.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
+        raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {law.beta:g}")
+    return replace(law, kernel=_kernel(c))
+
+
+def _read_layers(path: Path, retraction: Retraction) -> RecordedLayers:
     if is_model(path):
         try:
-            return RecordedLayers.from_checkpoint(path, retraction=retraction)
+            return read_checkpoint(path).layers(retraction)
         except ImportError as error:
             raise ValueError(f"{path}: {error}") from None
     return read_layers(path, retraction)

@@ -49,7 +49,7 @@ def simulate_job(experiment: Experiment, density: Density | None = None, refine:
     field, c = experiment.token_field(), experiment.configuration
     if hasattr(c.layers, "dt") and c.model.space == "sphere":  # a flow in steps; a transformer's step is its own
         field = telling_long_steps(field)
-    flow = TokenFlow(experiment.law, experiment.attention, field)
+    flow = TokenFlow(experiment.law, field)
     return Job(flow, flow.start(tokens, getattr(c.initial, "radius", 1.0)), notes)
 
 
@@ -146,7 +146,7 @@ def record_layers(experiment: Experiment, path: Path) -> None:
     if not n_steps:
         raise ConfigError(f"--record-layers {path}: the run has no layers to record")
     try:
-        recorded = record(experiment.law, n_steps, experiment.configuration.model.beta)
+        recorded = record(experiment.law, n_steps)
     except ValueError as error:
         raise ConfigError(f"--record-layers {path}: {error}") from None
     with writing(path), whole(path) as part:

@@ -63,7 +63,7 @@ class PairFlow(Flow[PairState]):
     @cached_property
     def token_flow(self) -> TokenFlow:
         """How the tokens are advanced: on the same layers."""
-        return TokenFlow(self.flow.law, self.flow.attention, self.token_field)
+        return TokenFlow(self.flow.law, self.token_field)
 
     def start(self, density: Density, tokens: AnyTokens, samples: tuple[Array, Array]) -> PairState:
         """State at depth 0; samples are two independent draws (n, 3) of the density."""
@@ -71,6 +71,10 @@ class PairFlow(Flow[PairState]):
             unit_lengths(sample, "sampled point")
         passive = np.concatenate([tokens.points, *samples])
         return PairState(self.flow.start(density, passive), self.token_flow.start(tokens))
+
+    def fresh(self, state: PairState) -> PairState:
+        """With a memory of its own of what was said."""
+        return replace(state, density=self.flow.fresh(state.density))
 
     def again(self, start: PairState, why: BeginAgain) -> "tuple[PairFlow, PairState]":
         """With finer nodes of the density, the same tokens and the same samples."""

@@ -15,7 +15,7 @@ from tokenlaw.plots import plot
 from validation import PairFlow, distance_steps
 
 start = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
-layers = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=16, noise=Noise(seed=7))
+layers = Homogenized(GaussianHeads(3), Softmax(2.0), dt=0.02, nodes=16, noise=Noise(seed=7))
 
 # %%
 # `PairFlow` carries the density, the tokens, and for each token a twin: a point that starts with it and
@@ -25,7 +25,7 @@ layers = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=16, n
 rng = np.random.default_rng(0)
 tokens, *samples = (start.sample(rng, 500) for _ in range(3))
 records = range(0, 101, 10)
-flow = DensityFlow(Sphere(31), layers, Softmax(2.0))
+flow = DensityFlow(Sphere(31), layers)
 pair = PairFlow(flow, spectral_field(1e-6), distance_steps(records, 6))
 state = pair.start(Density.from_law(start, Sphere(31)), Tokens(tokens), tuple(samples))
 run = pair.run(state, records).result()

@@ -14,17 +14,17 @@ from spde import Density, Sphere, solve, spectral_field
 from validation.estimates import slope
 
 start = VonMisesFisherMixture([1.0], [[0, 0, 1]], [2.0])
-layers = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.05, nodes=8, noise=Noise(seed=3))
+layers = Homogenized(GaussianHeads(3), Softmax(2.0), dt=0.05, nodes=8, noise=Noise(seed=3))
 sizes, samples, steps = [32, 64, 128, 256, 512, 1024], 8, 10
 
 clouds = [start.sample(np.random.default_rng((k, n)), n) for n in sizes for k in range(samples)]
 density = Density.from_law(start, Sphere(31))
-twins = solve(density, layers, Softmax(2.0), n_steps=steps, save_every=steps, passive=np.concatenate(clouds))
+twins = solve(density, layers, n_steps=steps, save_every=steps, passive=np.concatenate(clouds))
 twins = np.split(twins.passive.values[-1], np.cumsum([len(cloud) for cloud in clouds])[:-1])
 
 errors = []
 for cloud, twin in zip(clouds, twins, strict=True):
-    moved = simulate(Tokens(cloud), layers, Softmax(2.0), n_steps=steps, save_every=steps, field=spectral_field(1e-6))
+    moved = simulate(Tokens(cloud), layers, n_steps=steps, save_every=steps, field=spectral_field(1e-6))
     errors.append(np.mean(np.sum((moved.tokens.values[-1] - twin) ** 2, axis=1)))
 errors = np.array(errors).reshape(len(sizes), samples)
 rms = np.sqrt(errors.mean(axis=1))

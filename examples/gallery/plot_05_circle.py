@@ -15,8 +15,8 @@ from spde import Circle, Density, solve
 start = Density.from_law(VonMisesFisherMixture([1.0, 0.5], [[0, 1], [1, 0]], [4.0, 6.0]), Circle(127), (16, 32))
 figure, rows = plt.subplots(2, 1, figsize=(7, 5), layout="constrained", sharex=True)
 for axes, seed in zip(rows, (6, 1), strict=True):
-    layers = Homogenized(GaussianHeads(2, 2**-0.5, 2**-0.5, 2), dt=0.02, nodes=8, noise=Noise(seed))
-    run = solve(start, layers, Softmax(3.0), n_steps=75, save_every=1)
+    layers = Homogenized(GaussianHeads(2), Softmax(3.0), dt=0.02, nodes=8, noise=Noise(seed))
+    run = solve(start, layers, n_steps=75, save_every=1)
     picture = axes.pcolormesh(
         run.depth_time, run.lon, np.maximum(run.density.values.T, 0) ** 0.4, cmap="viridis", vmin=0, shading="nearest"
     )

@@ -17,9 +17,9 @@ from spde import Density, Sphere, solve
 
 warnings.simplefilter("ignore", RuntimeWarning)  # the run says that the density is lost, as it should
 heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3, np.eye(3))  # values of mean I gather the tokens
-layers = Homogenized(heads, dt=0.05, nodes=8, noise=Noise(seed=7), noise_scale=0.05)
+layers = Homogenized(heads, Softmax(3.0), dt=0.05, nodes=8, noise=Noise(seed=7), noise_scale=0.05)
 start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1]], [2.0]), Sphere(31))
-run = solve(start, layers, Softmax(3.0), n_steps=80, save_every=2, characteristics=True)
+run = solve(start, layers, n_steps=80, save_every=2, characteristics=True)
 
 # %%
 # The largest density on the grid stops at what degree 31 can hold; at the nodes it grows exponentially, as in

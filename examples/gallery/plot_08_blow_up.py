@@ -31,10 +31,15 @@ for name, attention, colour, end in (("softmax", Softmax(1.0), "#0072B2", 0.9), 
     path = GaussianClosure(attention, eye, query, key).solve(start, t_end=1.5, times=np.linspace(0, end, 60))
     axes.semilogy(path.times, path.covariance[:, 0, 0], color=colour, label=f"{name}, closed equation")
     layers = RandomTransformer(
-        FixedHeads(eye[None], query[None], key[None]), eta=0.01, n_heads=1, noise=Noise(0), retraction=translate
+        FixedHeads(eye[None], query[None], key[None]),
+        attention,
+        eta=0.01,
+        n_heads=1,
+        noise=Noise(0),
+        retraction=translate,
     )
     tokens = EuclideanTokens(start.sample(np.random.default_rng(1), 2000))
-    run = simulate(tokens, layers, attention, n_steps=round(end / 0.01), save_every=10)
+    run = simulate(tokens, layers, n_steps=round(end / 0.01), save_every=10)
     spread = run.tokens.values[..., 0].var(axis=1)
     axes.semilogy(run.depth_time, spread, "o", color=colour, markersize=3, label=f"{name}, 2,000 tokens")
     if path.blow_up_time:

@@ -29,13 +29,12 @@ class OneDirection:
 
 tokens = Tokens(Uniform(16).sample(np.random.default_rng(0), 200))
 figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
-laws = {"one direction": OneDirection(16), "gaussian": GaussianHeads(16, 0.25, 0.25, 16)}
+laws = {"one direction": OneDirection(16), "gaussian": GaussianHeads(16)}
 for (name, law), colour in zip(laws.items(), ("#0072B2", "#D55E00"), strict=True):
     runs = [
         simulate(
             tokens,
-            RandomTransformer(law, eta=0.5, n_heads=2, noise=Noise(seed)),
-            Softmax(8.0),
+            RandomTransformer(law, Softmax(8.0), eta=0.5, n_heads=2, noise=Noise(seed)),
             n_steps=60,
             save_every=2,
         )

@@ -15,9 +15,9 @@ from particles.gradients import random_cotangent
 tokens = Tokens(Uniform(16).sample(np.random.default_rng(0), 64))
 figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
 for eta, colour, marker in ((0.25, "#0072B2", "o"), (0.5, "#D55E00", "s"), (1.0, "#009E73", "^")):
-    layers = RandomTransformer(GaussianHeads(16, 0.25, 0.25, 16), eta=eta, n_heads=2, noise=Noise(7))
+    layers = RandomTransformer(GaussianHeads(16), Softmax(2.0), eta=eta, n_heads=2, noise=Noise(7))
     found = gradient_norms(
-        tokens, layers, Softmax(2.0), n_steps=60, gradient=random_cotangent(np.random.default_rng(1))
+        tokens, layers, n_steps=60, gradient=random_cotangent(np.random.default_rng(1))
     )
     axes.semilogy(found.gradient_norm, color=colour, marker=marker, markersize=3, markevery=6, label=f"η = {eta:g}")
 axes.set(xlabel="layer (number)", ylabel="norm of the gradient there (1)")

@@ -15,8 +15,8 @@ def one_step(points, heads, attention, observe, *, members, dt=1e-5, seed=11):
     start = observe(points)
     drift, variance = [], []
     for member in range(members):
-        (push,) = Homogenized(heads, dt, 1, Noise(seed, member)).layer(0)
-        velocity = DirectField(attention, push, Tokens(points)).at(points)
+        (push,) = Homogenized(heads, attention, dt, 1, Noise(seed, member)).layer(0)
+        velocity = DirectField(push, Tokens(points))(points)
         forth, back = (observe(push.retraction(points, sign * velocity)) for sign in (1, -1))
         drift.append((forth + back - 2 * start) / (2 * dt))
         variance.append(((forth - back) / 2) ** 2 / dt)

@@ -27,18 +27,18 @@ from particles.kernels import ACTIVATIONS
 )
 def test_gradients_through_blocks(activation, width, d, gain):
     rng, noise = np.random.default_rng(0), Noise(4)
-    chain = RandomTransformer(GaussianHeads(d, 0.6, 0.5, d), 0.4, 2, noise)
+    chain = RandomTransformer(GaussianHeads(d, 0.6, 0.5, d), Softmax(1.5), 0.4, 2, noise)
     law = WithMLP(chain, MLPBlock(ACTIVATIONS[activation], width, 0.3, 0.2), noise)
     law = law if gain is None else PreNorm(law, gain)
     tokens = Tokens(Uniform(d).sample(rng, 6), rng.uniform(0.5, 2, 6))
-    p = backward(tokens, law, Softmax(1.5), n_steps=3, gradient=mean_overlap_gradient)[0]
+    p = backward(tokens, law, n_steps=3, gradient=mean_overlap_gradient)[0]
     v = rng.standard_normal(p.shape)
     v -= np.sum(tokens.points * v, axis=1, keepdims=True) * tokens.points
 
     def along(s):
         x = tokens.points + s * v
         start = Tokens(x / np.linalg.norm(x, axis=1, keepdims=True), tokens.weights)
-        moved = trajectory(start, law, Softmax(1.5), 3)[-1]
+        moved = trajectory(start, law, 3)[-1]
         mean = tokens.weights @ (moved / np.linalg.norm(moved, axis=1, keepdims=True))
         return mean @ mean
 
@@ -49,9 +49,11 @@ def test_gradients_through_blocks(activation, width, d, gain):
 
 def test_what_has_no_gradient_says_so():
     noise, block = Noise(4), MLPBlock(ACTIVATIONS["tanh"])
-    law = WithMLP(RandomTransformer(GaussianHeads(4, 0.6, 0.5, 4), 0.4, 2, noise), block, noise)
+    law = WithMLP(RandomTransformer(GaussianHeads(4, 0.6, 0.5, 4), Softmax(1.0), 0.4, 2, noise), block, noise)
     with pytest.raises(TypeError, match="gradients know no JointPush"):
-        backward(Tokens(np.eye(4)), law, Softmax(1.0), n_steps=1, gradient=mean_overlap_gradient)
-    law = PreNorm(WithMLP(RandomTransformer(GaussianHeads(3, 0.6, 0.5, 3), 0.4, 2, noise), block, noise), 2.0)
+        backward(Tokens(np.eye(4)), law, n_steps=1, gradient=mean_overlap_gradient)
+    law = PreNorm(
+        WithMLP(RandomTransformer(GaussianHeads(3, 0.6, 0.5, 3), Softmax(1.0), 0.4, 2, noise), block, noise), 2.0
+    )
     with pytest.raises(TypeError, match="gain must be 1, got 2"):
-        simulate(Tokens(np.eye(3)), law, Softmax(1.0), n_steps=1)
+        simulate(Tokens(np.eye(3)), law, n_steps=1)

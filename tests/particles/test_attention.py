@@ -47,15 +47,17 @@ def test_permuting_tokens_permutes_the_field_and_rotating_rotates_it():
     rng = np.random.default_rng(2)
     measure = cloud(rng, 40, 3)
     heads = GaussianHeads(3, 0.5, 1.0, 3).sample(rng, 2)
-    push = AttentionPush(heads.value, heads.query, heads.key)
-    field = DirectField(Softmax(3.0), push, measure).at(measure.points)
+    push = AttentionPush(Softmax(3.0), heads.value, heads.query, heads.key)
+    field = DirectField(push, measure)(measure.points)
     order = rng.permutation(40)
     shuffled = Cloud(measure.points[order], measure.weights[order])
-    assert np.abs(DirectField(Softmax(3.0), push, shuffled).at(shuffled.points) - field[order]).max() < 1e-13
+    assert np.abs(DirectField(push, shuffled)(shuffled.points) - field[order]).max() < 1e-13
     rotation, _ = np.linalg.qr(rng.standard_normal((3, 3)))
-    turned = AttentionPush(rotation @ heads.value @ rotation.T, heads.query @ rotation.T, heads.key @ rotation.T)
+    turned = AttentionPush(
+        Softmax(3.0), rotation @ heads.value @ rotation.T, heads.query @ rotation.T, heads.key @ rotation.T
+    )
     rotated = Cloud(measure.points @ rotation.T, measure.weights)
-    assert np.abs(DirectField(Softmax(3.0), turned, rotated).at(rotated.points) - field @ rotation.T).max() < 1e-13
+    assert np.abs(DirectField(turned, rotated)(rotated.points) - field @ rotation.T).max() < 1e-13
 
 
 def test_linear_attention_is_the_second_moment_times_the_form():
@@ -75,9 +77,9 @@ def test_memory_stays_bounded():
     rng = np.random.default_rng(4)
     tokens = Tokens(Uniform(64).sample(rng, 4096))
     heads = GaussianHeads(64, 0.125, 0.125, 64).sample(rng, 8)
-    field = DirectField(Softmax(1.0), AttentionPush(heads.value, heads.query, heads.key), tokens)
+    field = DirectField(AttentionPush(Softmax(1.0), heads.value, heads.query, heads.key), tokens)
     tracemalloc.start()
-    field.at(tokens.points)
+    field(tokens.points)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1e8

@@ -1,5 +1,7 @@
 """Characteristics: derivatives against closed forms and differences, densities against E1, E2 far into a collapse."""
 
+from dataclasses import replace
+
 import dense
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from particles import (
     Conformal,
     DirectField,
     Linear,
+    Push,
     Softmax,
     Uniform,
     flow,
@@ -21,6 +24,7 @@ from particles import (
 from particles import attention as kernels
 from particles.characteristics import differential, tangent_frame
 from particles.initial import sphere_area
+from particles.pushes import own_velocity
 from tests.spde.test_exact import conformal_step
 
 
@@ -31,13 +35,14 @@ def start(law, n, d, seed=0):
 
 
 def step(attention, push, cloud, along, riders=()):
-    return tangent_move(push, cloud, riders, lambda p, m: DirectField(attention, p, m), along)
+    push = replace(push, kernel=attention) if isinstance(push, AttentionPush) else push
+    return tangent_move(push, cloud, riders, own_velocity, along)
 
 
 def pushes(rng, n_layers, n_heads, d, size, retraction=normalize):
     mixing = size * rng.standard_normal((n_layers, n_heads, d, d))
     query, key = rng.standard_normal((2, n_layers, n_heads, d, d))
-    return [AttentionPush(*layer, retraction) for layer in zip(mixing, query, key, strict=True)]
+    return [AttentionPush(Softmax(1.0), *layer, retraction) for layer in zip(mixing, query, key, strict=True)]
 
 
 @pytest.mark.parametrize("d", [2, 3, 5])
@@ -64,8 +69,8 @@ def test_jacobian_of_a_field_is_its_slope(attention):
     rng = np.random.default_rng(0)
     (push,) = pushes(rng, 1, 3, 4, 0.5)
     cloud = Cloud(dense.nrm(rng.standard_normal((30, 4))), np.full(30, 1 / 30))
-    field, x, h = DirectField(attention, push, cloud), dense.nrm(rng.standard_normal((5, 4))), 1e-5
-    slope = np.stack([(field.at(x + h * e) - field.at(x - h * e)) / (2 * h) for e in np.eye(4)], axis=-1)
+    field, x, h = DirectField(replace(push, kernel=attention), cloud), dense.nrm(rng.standard_normal((5, 4))), 1e-5
+    slope = np.stack([(field(x + h * e) - field(x - h * e)) / (2 * h) for e in np.eye(4)], axis=-1)
     assert np.abs(field.jacobian(x) - slope).max() < 1e-8
 
 
@@ -108,7 +113,7 @@ def test_conformal_density_to_the_last_digits_of_a_collapse(d):
     law = Conformal(np.array([0.3, -0.2, 0.1, 0.0, 0.2])[:d])
     cloud, along = start(law, 200, d)
     mixing = 0.3 * np.eye(d) + 0.02 * np.random.default_rng(d).standard_normal((d, d))
-    push, a = AttentionPush(mixing[None], np.zeros((1, 1, d)), np.zeros((1, 1, d)), flow), law.a
+    push, a = AttentionPush(Softmax(2.0), mixing[None], np.zeros((1, 1, d)), np.zeros((1, 1, d)), flow), law.a
     for _ in range(60):
         a = conformal_step(a, mixing @ (cloud.weights @ cloud.points))
         cloud, _, along = step(Softmax(0.0), push, cloud, along)
@@ -206,7 +211,9 @@ def test_reflections_are_folds():
     for count in (1, 2):
         sigma = (cloud.points * cloud.weights[:, None]).T @ cloud.points
         mixing = np.diag([-2.0, 0, 0]) @ np.linalg.inv(sigma)
-        cloud, _, along = step(Linear(), AttentionPush(mixing[None], np.eye(3)[None], np.eye(3)[None]), cloud, along)
+        cloud, _, along = step(
+            Linear(), AttentionPush(Softmax(2.0), mixing[None], np.eye(3)[None], np.eye(3)[None]), cloud, along
+        )
         assert (along.folds == count).all()
         assert np.abs(along.log_density - at_first).max() < 1e-12  # an isometry all the same
 
@@ -216,7 +223,7 @@ def test_folds_are_where_the_determinant_of_differences_is_negative():
     cloud, along = start(Uniform(3), 400, 3)
     first, x, h = along.frame, cloud.points, 1e-6
     e = np.eye(3)[:1]
-    push = AttentionPush(np.eye(3)[None], -3.0 * e[None], e[None])
+    push = AttentionPush(Softmax(2.0), np.eye(3)[None], -3.0 * e[None], e[None])
     riders = tuple(dense.nrm(x + s * h * first[..., k]) for k in range(2) for s in (1, -1))
     cloud, riders, along = step(Softmax(4.0), push, cloud, along, riders)
     w = np.stack([(riders[2 * k] - riders[2 * k + 1]) / (2 * h) for k in range(2)], axis=-1)
@@ -240,10 +247,9 @@ def test_a_tangent_move_is_the_move():
     rng = np.random.default_rng(0)
     cloud, along = start(Uniform(3), 50, 3)
     (push,) = pushes(rng, 1, 2, 3, 0.3)
-    make = lambda p, m: DirectField(Softmax(2.0), p, m)  # noqa: E731
     riders = (cloud.points[:5], np.zeros((0, 3)))
-    plain, plain_riders = push.move(cloud, riders, make)
-    moved, moved_riders, _ = tangent_move(push, cloud, riders, make, along)
+    plain, plain_riders = push.move(cloud, riders, own_velocity)
+    moved, moved_riders, _ = tangent_move(push, cloud, riders, own_velocity, along)
     assert np.array_equal(plain.points, moved.points)
     assert all(np.array_equal(a, b) for a, b in zip(plain_riders, moved_riders, strict=True))
 
@@ -266,9 +272,7 @@ def test_what_has_no_tangent_map_is_refused():
             return points
 
     class Flat:
-        degree = 0
-
-        def at(self, points):
+        def __call__(self, points):
             return 0 * points
 
     cloud, along = start(Uniform(3), 5, 3)
@@ -286,20 +290,17 @@ def test_what_has_no_tangent_map_is_refused():
 def test_fields_of_other_pushes_need_a_jacobian_only():
     """A push that is its own field: the additive noise of an isotropic field is one."""
 
-    class Constant:
-        degree, retraction = 0, staticmethod(flow)
+    class Constant(Push):
+        retraction = flow
 
-        def at(self, points):
+        def __call__(self, points):
             return np.broadcast_to([0.0, 0.0, 1.0], points.shape)
 
         def jacobian(self, points):
             return np.zeros((*points.shape, 3))
 
-        def field(self, measure, make):
+        def velocity(self, measure):
             return self
-
-        def move(self, measure, riders, make):
-            raise AssertionError
 
     cloud, along = start(Uniform(3), 20, 3)
     height = cloud.points[:, 2]

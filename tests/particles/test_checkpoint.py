@@ -59,10 +59,10 @@ def attention_block(x, found, names, layer):
 def test_a_layer_is_the_block_of_an_encoder(tmp_path, layout):
     """With one gain for all components nothing is left out but biases, means and MLP blocks."""
     found = tensors(layout, uniform_gain=True)
-    law = RecordedLayers.from_checkpoint(save(tmp_path, found))
+    law = read_checkpoint(save(tmp_path, found)).layers()
     names = LAYOUTS[layout]
     u = Uniform(D).sample(np.random.default_rng(0), 7)
-    run = simulate(Tokens(u), law, Softmax(law.beta), n_steps=L)
+    run = simulate(Tokens(u), law, n_steps=L)
     for layer in range(L):
         gain = 0.7 + 0.1 * layer
         x = gain * np.sqrt(D) * u
@@ -80,20 +80,20 @@ def test_gains_of_components_stand_in_scores_and_values(tmp_path):
         gain = plain[norm_before(names, layer)]
         added = attention_block(np.sqrt(D) * gain * u, plain, names, layer)
         y = u + added / np.sqrt(D * np.mean(gain**2))
-        moved = simulate(Tokens(u), one(law, layer), Softmax(1.0), n_steps=1).tokens.values[-1]
+        moved = simulate(Tokens(u), one(law, layer), n_steps=1).tokens.values[-1]
         assert np.abs(moved - y / np.linalg.norm(y, axis=1, keepdims=True)).max() < 1e-13
 
 
 def one(law, layer):
     only = slice(layer, layer + 1)
-    return RecordedLayers(law.out[only], law.query[only], law.key[only], law.beta, inner=law.inner[only])
+    return RecordedLayers(law.out[only], law.query[only], law.key[only], Softmax(1.0), inner=law.inner[only])
 
 
 def test_full_and_factored_values_are_the_same_layers(tmp_path):
-    law = RecordedLayers.from_checkpoint(save(tmp_path, tensors()), n_heads=M)
-    full = RecordedLayers(law.mixing, law.query, law.key, law.beta)
+    law = read_checkpoint(save(tmp_path, tensors()), n_heads=M).layers()
+    full = RecordedLayers(law.mixing, law.query, law.key, Softmax(1.0))
     tokens = Tokens(Uniform(D).sample(np.random.default_rng(2), 6))
-    a, b = (simulate(tokens, one, Softmax(1.0), n_steps=L).tokens.values for one in (law, full))
+    a, b = (simulate(tokens, one, n_steps=L).tokens.values for one in (law, full))
     assert np.abs(a - b).max() < 1e-14
 
 
@@ -191,8 +191,8 @@ def test_a_real_encoder_against_its_own_attention_block():
     from safetensors import safe_open
 
     path = Path(MODEL)
-    law, u = RecordedLayers.from_checkpoint(path), read_embedded(path, np.arange(1000, 1024)).points
-    run = simulate(Tokens(u), law, Softmax(1.0), n_steps=1).tokens.values[-1]
+    law, u = read_checkpoint(path).layers(), read_embedded(path, np.arange(1000, 1024)).points
+    run = simulate(Tokens(u), law, n_steps=1).tokens.values[-1]
     heads, k = law.query.shape[1:3]
     names = LAYOUTS["BERT"]
     with safe_open(path, framework="np") as file:

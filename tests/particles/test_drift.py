@@ -30,6 +30,7 @@ from particles import (
     simulate,
 )
 from particles.drift import BallisticPush
+from particles.pushes import own_velocity
 from spde import Density, SpectralField, Sphere, solve, spectral_field
 
 BETA = 1.5
@@ -45,10 +46,9 @@ def start(n=6):
     return Tokens(Uniform(3).sample(np.random.default_rng(11), n))
 
 
-def end(law, tokens, t_end, attention=None):
+def end(law, tokens, t_end):
     n_steps = round(t_end / law.dt)
-    attention = Softmax(BETA) if attention is None else attention
-    return simulate(tokens, law, attention, n_steps=n_steps, save_every=n_steps).tokens.values[-1]
+    return simulate(tokens, law, n_steps=n_steps, save_every=n_steps).tokens.values[-1]
 
 
 def project(x, v):
@@ -107,7 +107,11 @@ def test_schemes_have_the_order_they_declare(scheme, steps, retraction):
         lambda x: project(x, dense_mean(x, tokens.weights, heads.value / 2, forms)), tokens.points, 0.5
     )
     errors = [
-        np.sqrt(np.mean((end(Ballistic(heads, h, 1, Noise(0), scheme, retraction), tokens, 0.5) - exact) ** 2))
+        np.sqrt(
+            np.mean(
+                (end(Ballistic(heads, Softmax(BETA), h, 1, Noise(0), scheme, retraction), tokens, 0.5) - exact) ** 2
+            )
+        )
         for h in steps
     ]
     assert abs(slope(steps, errors) - scheme.order) < 0.15, errors
@@ -115,14 +119,14 @@ def test_schemes_have_the_order_they_declare(scheme, steps, retraction):
 
 def test_an_euler_step_is_the_layer_of_a_transformer():
     heads, tokens = fixed_heads(), start()
-    limit = Ballistic(heads, 0.1, 7, Noise(0), Euler())
-    chain = RandomTransformer(heads, 0.1, 2, Noise(0))
+    limit = Ballistic(heads, Softmax(BETA), 0.1, 7, Noise(0), Euler())
+    chain = RandomTransformer(heads, Softmax(BETA), 0.1, 2, Noise(0))
     assert np.array_equal(end(limit, tokens, 0.5), end(chain, tokens, 0.5))
-    assert len(record(limit, 3, BETA)) == 3
+    assert len(record(limit, 3)) == 3
     with pytest.raises(ValueError, match=r"layer 0 is \(BallisticPush\)"):
-        record(Ballistic(heads, 0.1, 7, Noise(0)), 1, BETA)
+        record(Ballistic(heads, Softmax(BETA), 0.1, 7, Noise(0)), 1)
     pushed, _ = BallisticPush(limit.mean, Euler()).move(
-        Cloud(tokens.points, tokens.weights), (), lambda push, cloud: DirectField(Softmax(BETA), push, cloud)
+        Cloud(tokens.points, tokens.weights), (), own_velocity
     )
     assert np.array_equal(pushed.points, end(limit, tokens, 0.1))
 
@@ -131,11 +135,14 @@ def test_riders_take_the_stages_of_the_measure():
     """Points that ride where tokens are stay on them; a rider alone follows an independent integration."""
     tokens, heads = start(), GaussianHeads(3, 0.5, 1.0, 3, MEAN)
     rider = Uniform(3).sample(np.random.default_rng(5), 2)
-    for law in (Ballistic(heads, 0.1, 3, Noise(2)), Modified(heads, 0.1, 0.1, 0.2, 3, Noise(2))):
+    for law in (
+        Ballistic(heads, Softmax(BETA), 0.1, 3, Noise(2)),
+        Modified(heads, Softmax(BETA), 0.1, 0.1, 0.2, 3, Noise(2)),
+    ):
         cloud, riders = Cloud(tokens.points, tokens.weights), (tokens.points[:4], np.zeros((0, 3)), rider)
         for step in range(5):
             (push,) = law.layer(step)
-            cloud, riders = push.move(cloud, riders, lambda push, cloud: DirectField(Softmax(BETA), push, cloud))
+            cloud, riders = push.move(cloud, riders, own_velocity)
         assert np.array_equal(riders[0], cloud.points[:4])
         assert riders[1].shape == (0, 3)
         assert np.array_equal(cloud.points, end(law, tokens, 0.5))
@@ -154,7 +161,7 @@ def test_two_tokens_with_linear_attention():
     overlap = 0.3
     tokens = Tokens([[1.0, 0, 0], [overlap, np.sqrt(1 - overlap**2), 0]])
     eye = np.eye(3)[None]
-    x, y = end(Ballistic(FixedHeads(eye, eye, eye), 0.1, 1, Noise(0)), tokens, 1.0, Linear())
+    x, y = end(Ballistic(FixedHeads(eye, eye, eye), Linear(), 0.1, 1, Noise(0)), tokens, 1.0)
     want = overlap / np.sqrt(1 - overlap**2) * np.exp(1.0)
     assert abs((x @ y) / np.sqrt(1 - (x @ y) ** 2) - want) < 1e-6
 
@@ -164,7 +171,7 @@ def test_uniform_attention_moves_two_tokens_to_their_middle():
     half = 1.1
     tokens = Tokens([[np.cos(half), np.sin(half), 0], [np.cos(half), -np.sin(half), 0]])
     eye = np.eye(3)[None]
-    x, _ = end(Ballistic(FixedHeads(eye, eye, eye), 0.1, 1, Noise(0)), tokens, 2.0, Softmax(0.0))
+    x, _ = end(Ballistic(FixedHeads(eye, eye, eye), Softmax(0.0), 0.1, 1, Noise(0)), tokens, 2.0)
     assert abs(x[1] / x[0] - np.tan(half) * np.exp(-2.0)) < 1e-6
 
 
@@ -175,7 +182,7 @@ def test_equiangular_tokens(n):
     gram = np.full((n, n), rho0) + (1 - rho0) * np.eye(n)
     tokens = Tokens(np.linalg.cholesky(gram) @ np.eye(n, d))
     eye = np.eye(d)[None]
-    points = end(Ballistic(FixedHeads(eye, eye, eye), 0.05, 1, Noise(0)), tokens, 1.0)
+    points = end(Ballistic(FixedHeads(eye, eye, eye), Softmax(BETA), 0.05, 1, Noise(0)), tokens, 1.0)
 
     def rate(_, r):
         e = np.exp(BETA * r)
@@ -194,11 +201,11 @@ ETAS = 2.0 ** -np.arange(3, 8)
 @pytest.mark.parametrize("retraction", [normalize, geodesic])
 def test_a_deterministic_chain_is_matched_to_second_order(retraction):
     heads, tokens = fixed_heads(), start()
-    ballistic = end(Ballistic(heads, 1 / 32, 1, Noise(0)), tokens, 1.0)
+    ballistic = end(Ballistic(heads, Softmax(BETA), 1 / 32, 1, Noise(0)), tokens, 1.0)
     first, second = [], []
     for eta in ETAS:
-        chain = end(RandomTransformer(heads, eta, 2, Noise(0), retraction), tokens, 1.0)
-        modified = Modified(heads, 1 / 16, eta, 0.7, 1, Noise(0), retraction=retraction)
+        chain = end(RandomTransformer(heads, Softmax(BETA), eta, 2, Noise(0), retraction), tokens, 1.0)
+        modified = Modified(heads, Softmax(BETA), 1 / 16, eta, 0.7, 1, Noise(0), retraction=retraction)
         first.append(np.abs(chain - ballistic).max())
         second.append(np.abs(chain - end(modified, tokens, 1.0)).max())
     assert abs(slope(ETAS, first) - 1) < 0.15, first
@@ -216,9 +223,12 @@ def test_without_any_of_its_terms_the_chain_is_matched_to_first_order_only(leave
             lambda x: dense_modified(x, tokens.weights, heads.value / 2, forms, eta, 0.0, leave_out),  # noqa: B023
             tokens.points, 1.0,
         )  # fmt: skip
-        errors.append(np.abs(end(RandomTransformer(heads, eta, 2, Noise(0)), tokens, 1.0) - want).max())
+        errors.append(np.abs(end(RandomTransformer(heads, Softmax(BETA), eta, 2, Noise(0)), tokens, 1.0) - want).max())
         if not leave_out:
-            assert np.abs(end(Modified(heads, 1 / 32, eta, 0.7, 1, Noise(0)), tokens, 1.0) - want).max() < 1e-6
+            assert (
+                np.abs(end(Modified(heads, Softmax(BETA), 1 / 32, eta, 0.7, 1, Noise(0)), tokens, 1.0) - want).max()
+                < 1e-6
+            )
     assert abs(slope(ETAS, errors) - (1 if leave_out else 2)) < 0.2, errors
 
 
@@ -252,7 +262,7 @@ def test_the_mean_of_a_random_layer_is_matched_to_second_order(leave_out, n_head
         ]
         want = integrate(lambda y: dense_modified(y, w, [MEAN / 2] * 2, law.forms, eta, eps, leave_out), x, eta)  # noqa: B023
         errors.append(np.abs(np.mean(draws, axis=0) - project(x, want - x)).max())
-        modified = Modified(law, eta / 4, eta, eps, 2, Noise(0))
+        modified = Modified(law, Softmax(BETA), eta / 4, eta, eps, 2, Noise(0))
         gaps.append(np.abs(end(modified, tokens, eta) - want).max())
     assert abs(slope(ETAS, errors) - (2 if leave_out else 3)) < 0.25, errors
     if not leave_out:
@@ -271,14 +281,14 @@ def test_the_mean_over_realizations_needs_the_noise_term():
         mean += x / 2**n_layers
     gaps = []
     for eps in (eta, 0.0):
-        found = end(Modified(law, 0.125, eta, eps, 2, Noise(0)), tokens, 0.5)
+        found = end(Modified(law, Softmax(BETA), 0.125, eta, eps, 2, Noise(0)), tokens, 0.5)
         gaps.append(np.abs(project(found, mean - found)).max())
     assert gaps[0] < 0.25 * gaps[1], gaps
 
 
 def test_terms_of_normalize_are_absent_for_geodesic_steps():
     tokens, heads = start(), GaussianHeads(3, 0.5, 1.0, 3, MEAN)
-    laws = [Modified(heads, 0.1, 0.2, eps, 4, Noise(2), retraction=geodesic) for eps in (0.0, 0.5)]
+    laws = [Modified(heads, Softmax(BETA), 0.1, 0.2, eps, 4, Noise(2), retraction=geodesic) for eps in (0.0, 0.5)]
     assert np.array_equal(end(laws[0], tokens, 0.5), end(laws[1], tokens, 0.5))
     (push,) = laws[0].layer(0)
     forms = np.swapaxes(push.mean.key, 1, 2) @ push.mean.query
@@ -293,9 +303,9 @@ def test_terms_of_normalize_are_absent_for_geodesic_steps():
 
 def test_density_follows_dense_nodes_moved_by_another_integrator():
     tokens_law = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
-    law = Ballistic(GaussianHeads(3, 0.5, 3**-0.5, 3, MEAN), 0.02, 2, Noise(4))
+    law = Ballistic(GaussianHeads(3, 0.5, 3**-0.5, 3, MEAN), Softmax(BETA), 0.02, 2, Noise(4))
     run = solve(
-        Density.from_law(tokens_law, Sphere(31), carried=(20, 40)), law, Softmax(BETA), n_steps=20, save_every=20,
+        Density.from_law(tokens_law, Sphere(31), carried=(20, 40)), law, n_steps=20, save_every=20,
         field=spectral_field(1e-10),
     )  # fmt: skip
     x, area = dense.gauss_nodes(20, 40)
@@ -315,13 +325,13 @@ def test_modified_layers_move_densities_with_the_default_tolerance():
     """Central differences of series cut at 1e-6, against direct sums; the corrector is 3e5 times as large."""
     tokens_law = VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [2.0])
     heads = GaussianHeads(3, 0.5, 1.0, 3, MEAN)
-    law = Modified(heads, 0.1, 0.1, 0.05, 2, Noise(4))
+    law = Modified(heads, Softmax(BETA), 0.1, 0.1, 0.05, 2, Noise(4))
     start_density = Density.from_law(tokens_law, Sphere(23), carried=(16, 32))
     one, two = (
-        solve(start_density, law, Softmax(BETA), n_steps=2, save_every=2, field=field)
+        solve(start_density, law, n_steps=2, save_every=2, field=field)
         for field in (SpectralField, DirectField)
     )
-    other = solve(start_density, Ballistic(heads, 0.1, 2, Noise(4)), Softmax(BETA), n_steps=2, save_every=2)
+    other = solve(start_density, Ballistic(heads, Softmax(BETA), 0.1, 2, Noise(4)), n_steps=2, save_every=2)
     assert one.field_degree.values[-1] > 0
     assert np.abs(one.mean_token.values[-1] - two.mean_token.values[-1]).max() < 1e-9
     assert np.abs(one.density.values[-1] - two.density.values[-1]).max() < 1e-7
@@ -330,21 +340,30 @@ def test_modified_layers_move_densities_with_the_default_tolerance():
 
 def test_clocks_and_what_is_refused():
     heads = GaussianHeads(3, 0.5, 0.5, 3, MEAN)
-    assert Ballistic(heads, 0.1, 2, Noise(0)).noise_scale is None
-    assert Modified(heads, 0.1, 0.2, 0.3, 2, Noise(0)).noise_scale == 0.3
-    assert np.array_equal(end(Ballistic(GaussianHeads(3, 1, 1, 3), 0.1, 2, Noise(0)), start(), 0.1), start().points)
+    assert Ballistic(heads, Softmax(BETA), 0.1, 2, Noise(0)).noise_scale is None
+    assert Modified(heads, Softmax(BETA), 0.1, 0.2, 0.3, 2, Noise(0)).noise_scale == 0.3
     assert np.array_equal(
-        end(Modified(GaussianHeads(3, 1, 1, 3), 0.1, 0.1, 1.0, 2, Noise(0)), start(), 0.1), start().points
+        end(Ballistic(GaussianHeads(3, 1, 1, 3), Softmax(BETA), 0.1, 2, Noise(0)), start(), 0.1), start().points
+    )
+    assert np.array_equal(
+        end(Modified(GaussianHeads(3, 1, 1, 3), Softmax(BETA), 0.1, 0.1, 1.0, 2, Noise(0)), start(), 0.1),
+        start().points,
     )
     cases = [
-        (lambda: Ballistic(heads, 0.0, 1, Noise(0)), "dt must be positive"),
-        (lambda: Ballistic(heads, 0.1, 0, Noise(0)), "nodes must be an integer >= 1"),
-        (lambda: Modified(heads, 0.1, np.nan, 0.1, 1, Noise(0)), "eta must be positive"),
-        (lambda: Modified(heads, 0.1, 0.1, -1.0, 1, Noise(0)), "noise_scale must be finite and >= 0, got -1"),
-        (lambda: Modified(heads, 0.1, 0.1, 0.1, 1, Noise(0), retraction=flow), "retraction must be normalize or geod"),
+        (lambda: Ballistic(heads, Softmax(BETA), 0.0, 1, Noise(0)), "dt must be positive"),
+        (lambda: Ballistic(heads, Softmax(BETA), 0.1, 0, Noise(0)), "nodes must be an integer >= 1"),
+        (lambda: Modified(heads, Softmax(BETA), 0.1, np.nan, 0.1, 1, Noise(0)), "eta must be positive"),
+        (
+            lambda: Modified(heads, Softmax(BETA), 0.1, 0.1, -1.0, 1, Noise(0)),
+            "noise_scale must be finite and >= 0, got -1",
+        ),
+        (
+            lambda: Modified(heads, Softmax(BETA), 0.1, 0.1, 0.1, 1, Noise(0), retraction=flow),
+            "retraction must be normalize or geod",
+        ),
     ]
     for make, text in cases:
         with pytest.raises(ValueError, match=text):
             make()
     with pytest.raises(TypeError, match="a mean needs fixed heads or values independent of A; object"):
-        Ballistic(object(), 0.1, 1, Noise(0))
+        Ballistic(object(), Softmax(BETA), 0.1, 1, Noise(0))

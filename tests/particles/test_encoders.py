@@ -96,8 +96,8 @@ def assert_is(law, tensors, prefix="bert.", gain="weight"):
             added += share / share.sum(1, keepdims=True) @ v @ found[f"{b}output.dense.weight"][:, rows].T
         y = u + added / np.sqrt(D * np.mean(g**2))
         only = slice(layer, layer + 1)
-        one = RecordedLayers(law.out[only], law.query[only], law.key[only], 1.0, inner=law.inner[only])
-        moved = simulate(Tokens(u), one, Softmax(1.0), n_steps=1).tokens.values[-1]
+        one = RecordedLayers(law.out[only], law.query[only], law.key[only], Softmax(1.0), inner=law.inner[only])
+        moved = simulate(Tokens(u), one, n_steps=1).tokens.values[-1]
         assert np.abs(moved - y / np.linalg.norm(y, axis=1, keepdims=True)).max() < 1e-12
 
 
@@ -122,7 +122,7 @@ def test_names_and_types_of_published_files_are_read(kind, gain, prefix, tmp_pat
         tensors = {name: one if one.dtype.kind == "i" else one.astype(floats) for name, one in tensors.items()}
         put(tmp_path / "m", tensors)
     for given in (path, path.parent):
-        assert_is(RecordedLayers.from_checkpoint(given), tensors, prefix, gain)
+        assert_is(read_checkpoint(given).layers(), tensors, prefix, gain)
     if kind == "BF16":  # the numbers of the file, no less
         query = read_checkpoint(path).query.reshape(L, D, D)
         assert np.array_equal(query[2], tensors[f"{prefix}encoder.layer.2.attention.self.query.weight"])
@@ -137,7 +137,7 @@ def test_a_model_in_parts_is_read_whole_whatever_is_named(of, tmp_path):
     parts = sorted(folder.glob("model-*.safetensors"))
     for given in (folder, index, *parts):
         with noted() as read:
-            assert_is(RecordedLayers.from_checkpoint(given), tensors)
+            assert_is(read_checkpoint(given).layers(), tensors)
         assert {*read} == {index, folder / "config.json", *parts}
     parts[-1].unlink()
     for given in (folder, index, parts[0]):
@@ -243,7 +243,7 @@ def test_plain_settings_of_an_encoder_change_nothing(tmp_path):
     tensors = bert()
     plain = {"position_embedding_type": "absolute", "is_decoder": False, "sliding_window": None, "pruned_heads": {}}
     plain |= {"add_cross_attention": False, "num_key_value_heads": M, "head_dim": D // M, "embedding_size": D}
-    assert_is(RecordedLayers.from_checkpoint(put(tmp_path / "m", tensors, SIZES | plain)), tensors)
+    assert_is(read_checkpoint(put(tmp_path / "m", tensors, SIZES | plain)).layers(), tensors)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_positions_that_nothing_tells_are_refused(tmp_path):
     """One row of token types is RoBERTa's way; without prefix and model_type it may be either."""
     tensors = bert("") | {"embeddings.token_type_embeddings.weight": matrix(1)}
     path = put(tmp_path / "m", tensors, SIZES)
-    assert_is(RecordedLayers.from_checkpoint(path), tensors, "")
+    assert_is(read_checkpoint(path).layers(), tensors, "")
     with pytest.raises(ValueError, match=r"no model_type in config\.json to tell which"):
         read_embedded(path, [1, 2])
 

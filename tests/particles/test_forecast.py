@@ -147,9 +147,9 @@ def finite(a, start, replicas, seed=100):
     found = []
     heads = GaussianHeads(a.d, a.sigma_v, a.sigma_a, a.head_dim)
     for replica in range(replicas):
-        law = RandomTransformer(heads, a.eta, a.heads, Noise(seed + replica))
+        law = RandomTransformer(heads, Softmax(a.beta), a.eta, a.heads, Noise(seed + replica))
         points = SimplexTokens(a.d, start).sample(np.random.default_rng(replica), a.context)
-        run = simulate(Tokens(points), law, Softmax(a.beta), n_steps=a.layers)
+        run = simulate(Tokens(points), law, n_steps=a.layers)
         w = np.sum(run.tokens.values.mean(axis=1) ** 2, axis=-1)
         found.append((a.context * w - 1) / (a.context - 1))
     return np.array(found)

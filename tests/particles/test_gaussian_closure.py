@@ -138,8 +138,8 @@ def test_layers_move_quadrature_tokens_as_the_closure_says(kernel):
     value, query, key = heads(7)
     h, n_steps, law = 0.2, 5, LAW
     stacks = [np.repeat(a[None], n_steps, axis=0) for a in (h * value, query, key)]
-    layers = RecordedLayers(*stacks, kernel.beta, translate)
-    run = simulate(gauss_hermite(LAW, 24), layers, kernel, n_steps=n_steps, save_every=n_steps)
+    layers = RecordedLayers(*stacks, kernel, translate)
+    run = simulate(gauss_hermite(LAW, 24), layers, n_steps=n_steps, save_every=n_steps)
     closure = GaussianClosure.of_heads(kernel, Heads(value, query, key))
     for _ in range(n_steps):
         law = closure.layer(law, h)
@@ -156,8 +156,10 @@ def test_the_ballistic_limit_of_quadrature_tokens_is_the_closure(kernel):
     end = GaussianClosure(kernel, value, query, key).solve(LAW, 1.0, [1.0])
     errors = []
     for n_steps in (2, 4):
-        law = Ballistic(FixedHeads(2 * value, query, key), 1 / n_steps, 1, Noise(0), retraction=translate)  # mean of 2
-        run = simulate(gauss_hermite(LAW, 20), law, kernel, n_steps=n_steps, save_every=n_steps)
+        law = Ballistic(
+            FixedHeads(2 * value, query, key), kernel, 1 / n_steps, 1, Noise(0), retraction=translate
+        )  # mean of 2
+        run = simulate(gauss_hermite(LAW, 20), law, n_steps=n_steps, save_every=n_steps)
         mean = run.mean_token.values[-1]
         covariance = run.second_moment.values[-1] - np.outer(mean, mean)
         errors.append(max(np.abs(mean - end.mean[0]).max(), np.abs(covariance - end.covariance[0]).max()))

@@ -1,16 +1,24 @@
 """Laws of layers: moments of the mixing matrices, shared noise, coarse paths, and what is refused."""
 
+from dataclasses import dataclass, replace
+
+import dense
 import numpy as np
 import pytest
 from scipy import stats
 
 from particles import (
+    L2,
+    Causal,
+    Cloud,
     FixedHeads,
     GaussianHeads,
     Homogenized,
+    Layers,
     Linear,
     LowRankHeads,
     Noise,
+    Push,
     RademacherHeads,
     RandomTransformer,
     Softmax,
@@ -19,9 +27,13 @@ from particles import (
     Uniform,
     UniformHeads,
     geodesic,
+    mean_token,
     normalize,
+    record,
     simulate,
 )
+from particles.adjoint import push_vjp
+from particles.layer_files import write_layers
 
 
 def z_of_variance(samples, variance):
@@ -64,7 +76,7 @@ def test_means_are_added_exactly(law):
 
 
 def test_transformer_layers_scale_the_values():
-    law = RandomTransformer(GaussianHeads(5, 0.4, 0.4, 5), eta=0.2, n_heads=4, noise=Noise(3))
+    law = RandomTransformer(GaussianHeads(5, 0.4, 0.4, 5), Softmax(0.0), eta=0.2, n_heads=4, noise=Noise(3))
     drawn = np.stack([law.layer(step)[0].mixing for step in range(500)])
     assert law.dt == 0.2
     assert law.noise_scale == 0.05
@@ -78,7 +90,13 @@ def test_homogenized_layers_have_mean_and_covariance_of_the_equation(fixed, entr
     dt, nodes, eps, sigma = 0.1, 3, 0.5, 0.4
     mean_v = np.array([[1.0, 2.0], [0.0, -1.0]])
     law = Homogenized(
-        entries(2, sigma, 0.5, 2, mean_v), dt=dt, nodes=nodes, noise=Noise(1), noise_scale=eps, fixed=fixed
+        entries(2, sigma, 0.5, 2, mean_v),
+        Softmax(0.0),
+        dt=dt,
+        nodes=nodes,
+        noise=Noise(1),
+        noise_scale=eps,
+        fixed=fixed,
     )
     drawn = np.stack([law.layer(step)[0].mixing for step in range(6000)])
     n, w = len(drawn), 1 / nodes
@@ -103,8 +121,8 @@ def test_one_layer_of_fresh_nodes_is_the_transformers_own():
     """dt = eta, M = H, eps = eta/H: c = 0, so C_m has the law of (eta/H) V_m (Kolmogorov-Smirnov)."""
     eta, n_heads, mean_v = 0.3, 2, np.array([[0.5, 0.0], [0.2, -0.4]])
     heads = GaussianHeads(2, 0.4, 0.5, 2, mean_v)
-    chain = RandomTransformer(heads, eta, n_heads, Noise(1))
-    law = Homogenized(heads, dt=eta, nodes=n_heads, noise=Noise(2), noise_scale=eta / n_heads)
+    chain = RandomTransformer(heads, Softmax(0.0), eta, n_heads, Noise(1))
+    law = Homogenized(heads, Softmax(0.0), dt=eta, nodes=n_heads, noise=Noise(2), noise_scale=eta / n_heads)
     for row, column in ((0, 0), (1, 0)):
         one, two = (
             np.concatenate([one_law.layer(k)[0].mixing[:, row, column] for k in range(1500)])
@@ -116,7 +134,9 @@ def test_one_layer_of_fresh_nodes_is_the_transformers_own():
 
 @pytest.mark.parametrize("factor", [2, 3, 8])
 def test_a_coarse_path_is_the_sum_of_the_fine_one(factor):
-    fine = Homogenized(GaussianHeads(3, 0.5, 0.5, 3, np.eye(3)), dt=0.01, nodes=4, noise=Noise(9), fixed=True)
+    fine = Homogenized(
+        GaussianHeads(3, 0.5, 0.5, 3, np.eye(3)), Softmax(0.0), dt=0.01, nodes=4, noise=Noise(9), fixed=True
+    )
     coarse = fine.coarsen(factor)
     assert abs(coarse.dt - 0.01 * factor) < 1e-15
     for step in range(3):
@@ -130,7 +150,7 @@ def test_a_coarse_path_is_the_sum_of_the_fine_one(factor):
 
 def test_layers_are_pure_functions_of_seed_member_and_step():
     make = lambda seed, member: Homogenized(  # noqa: E731
-        GaussianHeads(3, 0.5, 0.5, 3), dt=0.01, nodes=2, noise=Noise(seed, member)
+        GaussianHeads(3, 0.5, 0.5, 3), Softmax(0.0), dt=0.01, nodes=2, noise=Noise(seed, member)
     )
     law = make(1, 0)
     late = law.layer(7)[0].mixing
@@ -182,10 +202,10 @@ def test_two_tokens_at_beta_zero_have_the_exact_drift_and_diffusion():
     moved = tokens.points + np.einsum("nij,j->ni", mixing, tokens.mean)[:, None, :]
     moved /= np.linalg.norm(moved, axis=2, keepdims=True)
     change = np.einsum("ni,ni->n", moved[:, 0], moved[:, 1]) - overlap
-    law = Homogenized(GaussianHeads(d, d**-0.5, 1.0, d), dt=dt, nodes=1, noise=Noise(4))
+    law = Homogenized(GaussianHeads(d, d**-0.5, 1.0, d), Softmax(0.0), dt=dt, nodes=1, noise=Noise(4))
     steps = []
     for step in range(400):
-        run = simulate(tokens, _Shifted(law, step), Softmax(0.0), n_steps=1)
+        run = simulate(tokens, _Shifted(law, step), n_steps=1)
         steps.append(run.tokens.values[-1, 0] @ run.tokens.values[-1, 1] - overlap)
     drift, diffusion = (1 - overlap**2) * (d - 2 - overlap) / (2 * d), (1 - overlap**2) / np.sqrt(d)
     assert abs(change.mean() - drift * dt) < 4 * diffusion * np.sqrt(dt / n)
@@ -211,10 +231,10 @@ def test_bad_laws_are_refused():
         (lambda: GaussianHeads(3, np.nan, 0.5, 3), "sigma_v must be finite and >= 0, got nan"),
         (lambda: GaussianHeads(3, 0.5, 0.5, 4), "head_dim must be between 1 and d = 3, got 4"),
         (lambda: GaussianHeads(3, 0.5, 0.5, 3, np.ones((2, 3))), r"mean_v must have shape \(3, 3\), got \(2, 3\)"),
-        (lambda: RandomTransformer(heads, 0.0, 1, Noise(0)), "eta must be positive"),
-        (lambda: RandomTransformer(heads, 0.1, 0, Noise(0)), "heads must be an integer >= 1"),
-        (lambda: Homogenized(heads, np.inf, 1, Noise(0)), "dt must be positive and finite"),
-        (lambda: Homogenized(heads, 0.1, 1, Noise(0)).coarsen(2), "only layers with fixed nodes"),
+        (lambda: RandomTransformer(heads, Softmax(0.0), 0.0, 1, Noise(0)), "eta must be positive"),
+        (lambda: RandomTransformer(heads, Softmax(0.0), 0.1, 0, Noise(0)), "heads must be an integer >= 1"),
+        (lambda: Homogenized(heads, Softmax(0.0), np.inf, 1, Noise(0)), "dt must be positive and finite"),
+        (lambda: Homogenized(heads, Softmax(0.0), 0.1, 1, Noise(0)).coarsen(2), "only layers with fixed nodes"),
         (lambda: Noise(-1), "seed must be an integer >= 0"),
         (lambda: Linear(-1.0), "beta must be finite"),
     ]
@@ -223,11 +243,119 @@ def test_bad_laws_are_refused():
             make()
     shifted = GaussianHeads(3, 0.5, 0.5, 3, np.eye(3))
     with pytest.raises(ValueError, match="nodes must be at least 2"):
-        Homogenized(shifted, 0.1, 1, Noise(0))
+        Homogenized(shifted, Softmax(0.0), 0.1, 1, Noise(0))
     with pytest.raises(ValueError, match=r"dt must be at most nodes \* noise_scale = 0.2"):
-        Homogenized(shifted, 0.3, 2, Noise(0), noise_scale=0.1)
+        Homogenized(shifted, Softmax(0.0), 0.3, 2, Noise(0), noise_scale=0.1)
     fixed = FixedHeads(np.ones((2, 3, 3)), np.ones((2, 1, 3)), np.ones((2, 1, 3)))
     with pytest.raises(TypeError, match="values independent of A"):
-        Homogenized(fixed, 0.1, 1, Noise(0))
+        Homogenized(fixed, Softmax(0.0), 0.1, 1, Noise(0))
     with pytest.raises(ValueError, match="heads must be the number of heads that are given, 2"):
-        RandomTransformer(fixed, 0.1, 3, Noise(0)).layer(0)
+        RandomTransformer(fixed, Softmax(0.0), 0.1, 3, Noise(0)).layer(0)
+
+
+# --- laws and pushes of one's own
+
+
+@dataclass(frozen=True)
+class Wind(Push):
+    """U = K (mean token) + w."""
+
+    strength: float
+    wind: np.ndarray
+
+    def velocity(self, measure):
+        pull = self.strength * mean_token(measure) + self.wind
+        return lambda points: np.broadcast_to(pull, points.shape)
+
+
+def windy(member=0, many=1):
+    """Wind in random directions, `many` pushes a layer."""
+
+    def layer(step):
+        winds = 0.1 * Noise(3, member).generator(Stream.USER, step).standard_normal((many, 4))
+        pushes = tuple(Wind(0.2, wind) for wind in winds)
+        return pushes if many > 1 else pushes[0]
+
+    return Layers(layer, d=4, dt=0.1)
+
+
+def test_a_push_of_ones_own_is_one_method():
+    """One layer by hand; a function may give one push or several; the noise is a stream of its own."""
+    tokens = Tokens(Uniform(4).sample(np.random.default_rng(0), 7))
+    run = simulate(tokens, windy(), n_steps=2)
+    winds = [0.1 * Noise(3).generator(Stream.USER, step).standard_normal((1, 4)) for step in range(2)]
+    x = tokens.points
+    for wind in winds:
+        x = dense.nrm(x + 0.2 * x.mean(axis=0) + wind)
+    assert np.abs(run.tokens.values[-1] - x).max() < 1e-14
+    assert run.depth_time.values.tolist() == [0.0, 0.1, 0.2]
+    assert len(windy(many=3).layer(0)) == 3
+    assert len(set(Stream)) == len({Noise(3).generator(stream).standard_normal() for stream in Stream})
+    for wrong in (lambda: Layers(None, d=1, dt=0.1), lambda: Layers(None, d=3, dt=0.0)):
+        with pytest.raises(ValueError, match="must be"):
+            wrong()
+
+
+@pytest.mark.parametrize("kernel", [Softmax(2.0), Causal(L2(1.5)), Linear(0.5)])
+def test_recorded_layers_bring_their_kernel(kernel):
+    tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 7))
+    law = RandomTransformer(GaussianHeads(3), kernel, eta=0.3, n_heads=2, noise=Noise(2))
+    recorded = record(law, 4)
+    assert (recorded.kernel, recorded.beta) == (kernel, kernel.beta)
+    plain, again = (simulate(tokens, one, n_steps=4).tokens.values for one in (law, recorded))
+    assert np.array_equal(plain, again)
+
+
+def test_a_kernel_without_beta_goes_into_no_layers_file(tmp_path):
+    class Mean:
+        def barycenter(self, points, measure, query, key):
+            return np.tile(mean_token(measure), (len(points), 1))
+
+    law = record(RandomTransformer(GaussianHeads(3), Mean(), eta=0.3, n_heads=2, noise=Noise(2)), 2)
+    with pytest.raises(TypeError, match="layers files hold the beta of a kernel; Mean has none"):
+        write_layers(law, tmp_path / "layers.nc")
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """Softmax with an inverse temperature of each head's own."""
+
+    beta: float = 1.0
+
+    def of_head(self, parameters):
+        return Softmax(self.beta * parameters[0])
+
+    def barycenter(self, points, measure, query, key):
+        return Softmax(self.beta).barycenter(points, measure, query, key)
+
+
+@dataclass(frozen=True)
+class TemperedHeads:
+    """Gaussian heads with temperatures drawn beside them."""
+
+    d: int
+
+    def sample(self, rng, size):
+        heads = GaussianHeads(self.d).sample(rng, size)
+        return replace(heads, parameters=rng.uniform(0.5, 3.0, (size, 1)))
+
+
+def test_heads_may_carry_parameters_of_the_kernel():
+    """beta of a head is a factor of its query: forwards, and backwards."""
+    tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 7))
+    law = RandomTransformer(TemperedHeads(3), Tempered(2.0), eta=0.3, n_heads=2, noise=Noise(2))
+    (push,) = law.layer(0)
+    plain = replace(push, kernel=Softmax(2.0), query=push.parameters[:, None] * push.query, parameters=None)
+    cloud, points = Cloud(tokens.points, tokens.weights), Uniform(3).sample(np.random.default_rng(1), 5)
+    assert np.abs(push.velocity(cloud)(points) - plain.velocity(cloud)(points)).max() < 1e-15
+    assert np.abs(push.velocity(cloud).jacobian(points) - plain.velocity(cloud).jacobian(points)).max() < 1e-14
+    gradient = np.random.default_rng(2).standard_normal(tokens.points.shape)
+    assert np.abs(push_vjp(push, cloud, gradient) - push_vjp(plain, cloud, gradient)).max() < 1e-14
+    assert (
+        np.abs(push.only(slice(1, 2)).velocity(cloud)(points) - plain.only(slice(1, 2)).velocity(cloud)(points)).max()
+        < 1e-15
+    )
+    with pytest.raises(TypeError, match="heads have parameters, and Softmax takes none"):
+        replace(law, kernel=Softmax(2.0)).layer(0)
+    with pytest.raises(ValueError, match="layer 0 has a kernel that differs from head to head"):
+        record(law, 1)

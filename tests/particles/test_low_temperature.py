@@ -78,7 +78,7 @@ def test_the_error_at_low_temperature_is_of_order_one_over_beta():
     heads = FixedHeads(VALUE[None], np.eye(2)[None], np.eye(2)[None])
     want, betas, errors = zero_temperature_flow(x, VALUE, 0.5), 20.0 * 2.0 ** np.arange(5), []
     for beta in betas:
-        run = simulate(tokens, Ballistic(heads, 0.1, 1, Noise(0)), Softmax(beta), n_steps=5, save_every=5)
+        run = simulate(tokens, Ballistic(heads, Softmax(beta), 0.1, 1, Noise(0)), n_steps=5, save_every=5)
         errors.append(np.sqrt(tokens.weights @ np.sum((run.tokens.values[-1] - want) ** 2, axis=1)))
     slope = np.polyfit(np.log(betas), np.log(errors), 1)[0]
     assert abs(slope + 1) < 0.15, errors

@@ -29,7 +29,9 @@ from particles import (
 )
 from particles.kernels import ACTIVATIONS, Activation
 from particles.mlp import BLOCK, MOST_POINTS
+from particles.pushes import own_velocity
 from particles.random_fields import MAX_DEGREE, spectrum
+from particles.retraction import velocity_alone
 
 SHAPES = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "sigmoid": expit, "silu": lambda z: z * expit(z)}
 SIGMA_R, SIGMA_W = 0.4, 0.2
@@ -39,16 +41,11 @@ def block(name, width=0, sigma_r=SIGMA_R, sigma_w=SIGMA_W):
     return MLPBlock(ACTIVATIONS[name], width, sigma_r, sigma_w)
 
 
-def displacement(points, velocity):
-    """In place of a retraction: the velocity itself."""
-    return velocity
-
-
 def velocities(law, points, n):
     """U of the block's push at points in the layers 0 ... n - 1: (n, N, d)."""
-    law = replace(law, retraction=displacement)
+    law = replace(law, retraction=velocity_alone)
     cloud = Cloud(points, np.full(len(points), 1 / len(points)))
-    return np.stack([law.layer(step)[-1].move(cloud, (), lambda push, _: push.velocity)[0].points for step in range(n)])
+    return np.stack([law.layer(step)[-1].move(cloud, (), own_velocity)[0].points for step in range(n)])
 
 
 def kernel(name, d, u):
@@ -133,9 +130,9 @@ def test_many_hidden_units_and_points_are_taken_in_blocks():
     law = WithMLP(Still(d, 1.0), block("tanh", width), Noise(1))
     assert width > 2 * BLOCK // d
     assert len(points) > 2 * BLOCK // (BLOCK // d)
-    field = law.layer(0)[0].velocity
-    u = field.at(points)
-    assert np.abs(u[::7] - field.at(points[::7])).max() < 1e-12
+    field = law.layer(0)[0].field
+    u = field(points)
+    assert np.abs(u[::7] - field(points[::7])).max() < 1e-12
     square = (u**2).mean(axis=0)  # over points that share the field; components are independent
     z = (square.mean() - kernel("tanh", d, 1.0)) / (square.std() / np.sqrt(d))
     assert abs(z) < 4
@@ -153,7 +150,7 @@ def test_joint_draws_are_one_field():
     """Riders and measure share the field: the same point gives the same velocity, near points nearly the same."""
     points = Uniform(4).sample(np.random.default_rng(0), 6)
     near = dense.nrm(points + 1e-4 * np.random.default_rng(1).standard_normal(points.shape))
-    push = JointPush(block("tanh").kernel(4), 1.0, Noise(3), 0, displacement)
+    push = JointPush(block("tanh").kernel(4), 1.0, Noise(3), 0, velocity_alone)
     cloud, riders = push.move(Cloud(points, np.full(6, 1 / 6)), (near, np.zeros((0, 4)), points[:2]), None)
     assert [len(rider) for rider in riders] == [6, 0, 2]
     assert np.abs(riders[2] - cloud.points[:2]).max() < 1e-6
@@ -171,7 +168,7 @@ def test_joint_draws_have_the_kernel_between_all_points(name):
 @pytest.mark.parametrize(("d", "width"), [(3, 0), (4, 16), (2, 0)])
 def test_layers_are_a_function_of_seed_member_and_step(d, width):
     points = Uniform(d).sample(np.random.default_rng(0), 5)
-    at = lambda noise, step: WithMLP(Still(d, 1.0), block("tanh", width), noise).layer(step)[0].velocity.at(points)  # noqa: E731
+    at = lambda noise, step: WithMLP(Still(d, 1.0), block("tanh", width), noise).layer(step)[0].field(points)  # noqa: E731
     first = at(Noise(1), 4)
     assert np.array_equal(first, at(Noise(1), 4))
     for other in (at(Noise(1), 5), at(Noise(2), 4), at(Noise(1, 1), 4)):
@@ -180,15 +177,18 @@ def test_layers_are_a_function_of_seed_member_and_step(d, width):
 
 def test_the_block_stands_behind_any_law():
     heads = GaussianHeads(3, 0.5, 0.5, 3)
-    for law in (Homogenized(heads, 0.1, 2, Noise(1), noise_scale=0.5), RandomTransformer(heads, 0.2, 4, Noise(1))):
+    for law in (
+        Homogenized(heads, Softmax(1.0), 0.1, 2, Noise(1), noise_scale=0.5),
+        RandomTransformer(heads, Softmax(1.0), 0.2, 4, Noise(1)),
+    ):
         both = WithMLP(law, block("erf"), Noise(1))
         assert (both.dt, both.d, both.noise_scale) == (law.dt, 3, law.noise_scale)
         first, second = both.layer(3)
         assert np.array_equal(first.mixing, law.layer(3)[0].mixing)
         alone = WithMLP(Still(3, law.dt), block("erf"), Noise(1)).layer(3)[0]
-        assert np.array_equal(second.velocity.coefficients, alone.velocity.coefficients)
+        assert np.array_equal(second.field.coefficients, alone.field.coefficients)
         with pytest.raises(ValueError, match=r"layer 0 is \(AttentionPush, FieldPush\); only single attention pushes"):
-            record(both, 2, 1.0)
+            record(both, 2)
 
 
 @pytest.mark.parametrize("width", [0, 32])
@@ -196,14 +196,14 @@ def test_the_chain_is_the_papers(width):
     """Y = nrm(x + (tau/L) Att(x)), x+ = nrm(Y + sqrt(tau/L) g(Y)), Att(x) = V m_A(x), for all tokens at once."""
     rng = np.random.default_rng(0)
     value, form, step, beta = rng.standard_normal((3, 3)), rng.standard_normal((3, 3)), 0.1, 1.5
-    chain = RandomTransformer(FixedHeads(value[None], form[None], np.eye(3)[None]), step, 1, Noise(4))
+    chain = RandomTransformer(FixedHeads(value[None], form[None], np.eye(3)[None]), Softmax(beta), step, 1, Noise(4))
     law = WithMLP(chain, block("tanh", width), Noise(4))
     unit = WithMLP(Still(3, 1.0), block("tanh", width), Noise(4))  # its velocity is g itself
     x = Uniform(3).sample(rng, 7)
-    found = simulate(Tokens(x), law, Softmax(beta), n_steps=3).tokens.values
+    found = simulate(Tokens(x), law, n_steps=3).tokens.values
     for k in range(3):
         y = dense.nrm(x + step * dense.barycenters(x, x, np.full(7, 1 / 7), beta, form) @ value.T)
-        x = dense.nrm(y + np.sqrt(step) * unit.layer(k)[0].velocity.at(y))
+        x = dense.nrm(y + np.sqrt(step) * unit.layer(k)[0].field(y))
         assert np.abs(found[k + 1] - x).max() < 1e-12
 
 
@@ -217,7 +217,7 @@ def spread(law, points, n_steps, members, measure):
         cloud = Cloud(points, np.full(len(points), 1 / len(points)))
         one = replace(law, noise=Noise(11, member))
         for step in range(n_steps):
-            cloud, _ = one.layer(step)[-1].move(cloud, (), lambda push, _: push.velocity)
+            cloud, _ = one.layer(step)[-1].move(cloud, (), own_velocity)
         rows.append(measure(cloud.points))
     return np.array(rows)
 
@@ -298,15 +298,15 @@ def test_coarse_increments_are_sums_of_fine_ones(d, factor):
     assert abs(coarse.dt - 0.01 * factor) < 1e-15
     points = Uniform(d).sample(np.random.default_rng(0), 20)
     for step in range(3):
-        parts = [fine.layer(k)[0].velocity.at(points) for k in range(step * factor, (step + 1) * factor)]
-        assert np.abs(coarse.layer(step)[0].velocity.at(points) - sum(parts)).max() < 1e-13
+        parts = [fine.layer(k)[0].field(points) for k in range(step * factor, (step + 1) * factor)]
+        assert np.abs(coarse.layer(step)[0].field(points) - sum(parts)).max() < 1e-13
     twice = fine.coarsen(2).coarsen(factor)
     once = fine.coarsen(2 * factor)
-    assert np.array_equal(twice.layer(1)[0].velocity.at(points), once.layer(1)[0].velocity.at(points))
+    assert np.array_equal(twice.layer(1)[0].field(points), once.layer(1)[0].field(points))
 
 
 def test_attention_and_block_are_coarsened_together():
-    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), dt=0.01, nodes=2, noise=Noise(9), fixed=True)
+    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), Softmax(1.0), dt=0.01, nodes=2, noise=Noise(9), fixed=True)
     push, _ = WithMLP(law, block("erf"), Noise(9)).coarsen(3).layer(1)
     assert isinstance(push, AttentionPush)
     assert np.array_equal(push.mixing, law.coarsen(3).layer(1)[0].mixing)
@@ -323,7 +323,7 @@ def test_strong_order_one_half():
         for law in (fine, *(fine.coarsen(8 * factor) for factor in factors)):
             cloud = Cloud(points, np.full(8, 1 / 8))
             for step in range(round(0.0625 / law.dt)):
-                cloud, _ = law.layer(step)[0].move(cloud, (), lambda push, _: push.velocity)
+                cloud, _ = law.layer(step)[0].move(cloud, (), own_velocity)
             ends.append(cloud.points)
         squares += [((end - ends[0]) ** 2).sum() for end in ends[1:]]
     slope = np.polyfit(np.log(factors), np.log(squares) / 2, 1)[0]
@@ -353,7 +353,7 @@ def test_errors():
 
 
 def test_what_cannot_be_coarsened_says_so():
-    transformer = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), 0.1, 1, Noise(0))
+    transformer = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), Softmax(1.0), 0.1, 1, Noise(0))
     with pytest.raises(ValueError, match="RandomTransformer cannot be coarsened"):
         WithMLP(transformer, block("relu"), Noise(0)).coarsen(2)
     with pytest.raises(ValueError, match=r"width must be 0 \(the limit field\) to coarsen a path, got 8"):
@@ -361,7 +361,9 @@ def test_what_cannot_be_coarsened_says_so():
     with pytest.raises(ValueError, match="d must be 2 or 3 to coarsen the path of a limit field, got 4"):
         WithMLP(Still(4, 0.1), block("relu"), Noise(0)).coarsen(2)
     with pytest.raises(ValueError, match="only layers with fixed nodes can be coarsened"):
-        WithMLP(Homogenized(GaussianHeads(3, 0.5, 0.5, 3), 0.1, 1, Noise(0)), block("relu"), Noise(0)).coarsen(2)
+        WithMLP(
+            Homogenized(GaussianHeads(3, 0.5, 0.5, 3), Softmax(1.0), 0.1, 1, Noise(0)), block("relu"), Noise(0)
+        ).coarsen(2)
 
 
 def test_joint_draws_of_too_many_points_are_refused():
@@ -371,7 +373,7 @@ def test_joint_draws_of_too_many_points_are_refused():
     assert WithMLP(Still(4, 0.1), block("relu", 5), Noise(0)).most_points is None
     points = Uniform(4).sample(np.random.default_rng(0), MOST_POINTS + 1)
     with pytest.raises(ValueError, match=r"width must be at least 1 for 2049 points: .* no more than 2048, got 0"):
-        simulate(Tokens(points), law, Softmax(1.0), n_steps=1)
+        simulate(Tokens(points), law, n_steps=1)
 
 
 def test_a_custom_activation_will_do():
@@ -394,7 +396,7 @@ def test_jacobians_of_blocks_are_slopes_along_the_sphere(name, width, d, monkeyp
     x, step = dense.nrm(rng.standard_normal((9, d))), 1e-5
     tangent = rng.standard_normal((9, d))
     tangent = dense.nrm(tangent - np.sum(x * tangent, axis=1, keepdims=True) * x)
-    there, back = (push.velocity.at(np.cos(h) * x + np.sin(h) * tangent) for h in (step, -step))
-    found = np.einsum("nij,nj->ni", push.velocity.jacobian(x), tangent)
+    there, back = (push.field(np.cos(h) * x + np.sin(h) * tangent) for h in (step, -step))
+    found = np.einsum("nij,nj->ni", push.field.jacobian(x), tangent)
     assert np.abs(found - (there - back) / (2 * step)).max() < 1e-7 * max(1, np.abs(found).max())
     assert np.abs(found).max() > 1e-3

@@ -1,5 +1,6 @@
 """Private noise of tokens: decay of the mean, independence, numbers by place, replicas, gradients."""
 
+
 import numpy as np
 import pytest
 from scipy import special
@@ -36,9 +37,9 @@ class Nothing:
         return ()
 
 
-def still(d, dt, sigma_v=0.0):
+def still(d, dt, sigma_v=0.0, beta=1.0):
     """Layers; without values they move nothing."""
-    return Homogenized(GaussianHeads(d, sigma_v, 0.5, d), dt=dt, nodes=1, noise=Noise(3))
+    return Homogenized(GaussianHeads(d, sigma_v, 0.5, d), Softmax(beta), dt=dt, nodes=1, noise=Noise(3))
 
 
 def one_step(retraction, d, strength):
@@ -63,7 +64,7 @@ def test_the_mean_of_tokens_decays(d, retraction):
     pole = np.eye(d)[0]
     tokens = Tokens(np.tile(pole, (n, 1)))
     law = WithPrivateNoise(Nothing(d, dt), nu, Noise(11), retraction=retraction)
-    run = simulate(tokens, law, Softmax(1.0), n_steps=steps, save_every=steps)
+    run = simulate(tokens, law, n_steps=steps, save_every=steps)
     x = run.tokens.values[-1]
     assert np.abs(np.linalg.norm(x, axis=1) - 1).max() < 1e-14
     error = x[:, 0].std() / np.sqrt(n)
@@ -110,7 +111,7 @@ def test_numbers_belong_to_places():
 
 
 def test_replicas_share_common_noise_alone():
-    common, cloud = still(3, 0.05, sigma_v=0.6), VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [4.0])
+    common, cloud = still(3, 0.05, 0.6, 2.0), VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [4.0])
     tokens = Tokens(cloud.sample(np.random.default_rng(0), 400))
     one, two, again = (WithPrivateNoise(common, 0.1, Noise(3), replica) for replica in (0, 1, 0))
     assert np.array_equal(one.layer(4)[0].mixing, two.layer(4)[0].mixing)
@@ -119,20 +120,21 @@ def test_replicas_share_common_noise_alone():
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 4 / np.sqrt(first.size)
     other = WithPrivateNoise(common, 0.1, Noise(3, member=1)).layer(4)[1].increments(tokens.points)
     assert abs(np.corrcoef(first.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(first.size)
-    runs = [simulate(tokens, law, Softmax(2.0), n_steps=5, save_every=5) for law in (one, two)]
+    runs = [simulate(tokens, law, n_steps=5, save_every=5) for law in (one, two)]
     means = [run.mean_token.values[-1] for run in runs]
     law = WithPrivateNoise(Nothing(3, 0.05), 0.1, Noise(3))
-    alone = simulate(tokens, law, Softmax(2.0), n_steps=5, save_every=5).mean_token.values[-1]
+    alone = simulate(tokens, law, n_steps=5, save_every=5).mean_token.values[-1]
     gap, moved = np.linalg.norm(means[0] - means[1]), np.linalg.norm(means[0] - alone)
     assert 0 < gap < 0.1
     assert gap < moved / 3  # the common noise moved both alike
 
 
 def test_no_strength_is_no_noise():
-    common = still(3, 0.05, sigma_v=0.6)
+    common = still(3, 0.05, 0.6, 2.0)
     tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 20))
     one, two = (
-        simulate(tokens, law, Softmax(2.0), n_steps=5) for law in (common, WithPrivateNoise(common, 0.0, Noise(1)))
+        simulate(tokens, law, n_steps=5)
+        for law in (common, WithPrivateNoise(common, 0.0, Noise(1)))
     )
     assert np.array_equal(one.tokens.values, two.tokens.values)
 
@@ -152,7 +154,7 @@ def test_gradients_through_a_private_step(retraction):
 
     h = 1e-3
     slope = (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
-    found = push_vjp(push, Cloud(x, np.full(6, 1 / 6)), Softmax(1.0), p)
+    found = push_vjp(push, Cloud(x, np.full(6, 1 / 6)), p)
     assert abs(np.sum(found * v) - slope) < 1e-9
 
 

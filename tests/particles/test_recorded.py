@@ -24,7 +24,7 @@ from particles.layer_files import read_layers, write_layers
 def test_tokens_of_the_worked_example(data):
     law = read_layers(data / "tokens_layers.nc")
     tokens = Tokens(xr.open_dataset(data / "tokens_tokens.nc").tokens.values)
-    run = simulate(tokens, law, Softmax(law.beta), n_steps=len(law))
+    run = simulate(tokens, law, n_steps=len(law))
     assert np.abs(run.tokens.values[-1] - np.load(data / "tokens_final.npy")).max() < 1e-13
 
 
@@ -54,14 +54,14 @@ def test_tokens_equal_a_dense_computation(weighted):
     x = tokens.points
     for k in range(10):
         x = dense.layer(x, tokens.weights, beta, mixing[k], np.swapaxes(key[k], 1, 2) @ query[k])
-    run = simulate(tokens, RecordedLayers(mixing, query, key, beta), Softmax(beta), n_steps=10, save_every=10)
+    run = simulate(tokens, RecordedLayers(mixing, query, key, Softmax(beta)), n_steps=10, save_every=10)
     assert np.abs(run.tokens.values[-1] - x).max() < 1e-10
     assert np.abs(run.second_moment.values[-1] - (x * tokens.weights[:, None]).T @ x).max() < 1e-12
 
 
 def test_files_round_trip(tmp_path):
-    law = RandomTransformer(GaussianHeads(5, 0.4, 0.4, 2), eta=0.1, n_heads=3, noise=Noise(1))
-    recorded = record(law, 4, beta=2.0)
+    law = RandomTransformer(GaussianHeads(5, 0.4, 0.4, 2), Softmax(2.0), eta=0.1, n_heads=3, noise=Noise(1))
+    recorded = record(law, 4)
     write_layers(recorded, tmp_path / "layers.nc")
     again = read_layers(tmp_path / "layers.nc")
     assert again.beta == 2.0
@@ -73,7 +73,7 @@ def test_files_round_trip(tmp_path):
 
 
 def test_layers_past_the_end_are_refused():
-    law = record(RandomTransformer(GaussianHeads(3, 0.4, 0.4, 2), 0.1, 1, Noise(1)), 2, beta=1.0)
+    law = record(RandomTransformer(GaussianHeads(3, 0.4, 0.4, 2), Softmax(1.0), 0.1, 1, Noise(1)), 2)
     for step in (2, 3, -1):
         with pytest.raises(ValueError, match=f"2 layers are recorded, layer {step}"):
             law.layer(step)

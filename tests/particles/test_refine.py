@@ -33,7 +33,7 @@ MEAN = np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 0.5], [0.3, 0.0, 1.0]])
 def homogenized(fixed=False, mean=None, member=0, **changes):
     heads = GaussianHeads(3, 0.5, 0.7, 3, np.zeros((3, 3)) if mean is None else mean)
     given = {"dt": 0.2, "nodes": 3, "noise_scale": 0.5} | changes
-    return Homogenized(heads, noise=Noise(9, member), fixed=fixed, **given)
+    return Homogenized(heads, Softmax(2.0), noise=Noise(9, member), fixed=fixed, **given)
 
 
 def mixing(law, step):
@@ -127,7 +127,7 @@ def test_a_mean_of_the_values_keeps_mean_and_covariance_of_a_coarse_step():
     steps with the c of their own dt would have too large a variance, which is seen.
     """
     dt, eps, nodes, n, factor = 0.8, 0.5, 2, 2500, 4
-    law = Homogenized(GaussianHeads(2, 0.0, 0.5, 2, np.eye(2)), dt, nodes, Noise(3), eps).refine(factor)
+    law = Homogenized(GaussianHeads(2, 0.0, 0.5, 2, np.eye(2)), Softmax(2.0), dt, nodes, Noise(3), eps).refine(factor)
     rng = np.random.default_rng(0)
     sums = np.array([sum(mixing(law, k)[:, 0, 0] for k in range(s * factor, (s + 1) * factor)) for s in range(n)])
     barycentres = 0.4 + rng.standard_normal((n, nodes))
@@ -143,18 +143,18 @@ def test_a_mean_of_the_values_keeps_mean_and_covariance_of_a_coarse_step():
 @pytest.mark.parametrize("d", [2, 3])
 def test_limit_fields_of_mlp_blocks_are_split(d):
     heads = GaussianHeads(d, 0.5, 0.5, d)
-    law = WithMLP(Homogenized(heads, 0.2, 2, Noise(1)), MLPBlock(ACTIVATIONS["erf"]), Noise(1))
+    law = WithMLP(Homogenized(heads, Softmax(2.0), 0.2, 2, Noise(1)), MLPBlock(ACTIVATIONS["erf"]), Noise(1))
     fine = law.refine(4)
-    parts = np.stack([fine.layer(k)[1].velocity.coefficients for k in range(4 * 100)])
+    parts = np.stack([fine.layer(k)[1].field.coefficients for k in range(4 * 100)])
     for step in (0, 2):
         attention, push = law.layer(step)
-        assert np.abs(parts[4 * step : 4 * step + 4].sum(axis=0) - push.velocity.coefficients).max() < 1e-14
+        assert np.abs(parts[4 * step : 4 * step + 4].sum(axis=0) - push.field.coefficients).max() < 1e-14
         assert np.abs(sum(mixing(fine, k) for k in range(4 * step, 4 * step + 4)) - attention.mixing).max() < 1e-15
-    coarse = np.stack([law.layer(k)[1].velocity.coefficients for k in range(100)])
+    coarse = np.stack([law.layer(k)[1].field.coefficients for k in range(100)])
     ratio = np.mean(np.abs(parts) ** 2) / np.mean(np.abs(coarse) ** 2)
     assert abs(ratio - 0.25) < 0.04
-    assert np.array_equal(law.refine(4).coarsen(4).layer(2)[1].velocity.coefficients, coarse[2])
-    assert np.array_equal(law.refine(8).coarsen(2).layer(9)[1].velocity.coefficients, parts[9])
+    assert np.array_equal(law.refine(4).coarsen(4).layer(2)[1].field.coefficients, coarse[2])
+    assert np.array_equal(law.refine(8).coarsen(2).layer(9)[1].field.coefficients, parts[9])
 
 
 def test_private_increments_are_split_and_those_of_a_token_stay_its_own():
@@ -180,7 +180,10 @@ def test_streams_and_limits_without_noise_have_finer_steps():
     assert stream.gain == 2.0
     assert np.array_equal(stream.layer(3)[0].push.mixing, mixing(homogenized().refine(2), 3))
     heads = GaussianHeads(3, 0.5, 0.5, 3, np.eye(3))
-    for law in (Ballistic(heads, 0.2, 4, Noise(1)), Modified(heads, 0.2, 0.1, 0.0, 4, Noise(1))):
+    for law in (
+        Ballistic(heads, Softmax(2.0), 0.2, 4, Noise(1)),
+        Modified(heads, Softmax(2.0), 0.2, 0.1, 0.0, 4, Noise(1)),
+    ):
         fine = law.refine(4)
         (one,), (two,) = law.layer(0), fine.layer(5)
         assert fine.dt == 0.05
@@ -194,7 +197,7 @@ def start():
 
 
 def end(law, n_steps):
-    return TokenFlow(law, Softmax(2.0)).advance(start(), n_steps).points
+    return TokenFlow(law).advance(start(), n_steps).points
 
 
 def test_fresh_nodes_converge_at_order_one_half():
@@ -212,10 +215,10 @@ def test_fresh_nodes_converge_at_order_one_half():
 
 def test_what_has_no_finer_path_says_so():
     heads, law = GaussianHeads(3, 0.5, 0.5, 3), homogenized()
-    chain = RandomTransformer(heads, 0.1, 2, Noise(0))
-    recorded = record(law, 3, 2.0)
+    chain = RandomTransformer(heads, Softmax(2.0), 0.1, 2, Noise(0))
+    recorded = record(law, 3)
     relu = ACTIVATIONS["relu"]
-    four = Homogenized(GaussianHeads(4, 0.5, 0.5, 4), 0.1, 2, Noise(0))
+    four = Homogenized(GaussianHeads(4, 0.5, 0.5, 4), Softmax(2.0), 0.1, 2, Noise(0))
     cases = [
         (lambda: refine_within(chain, 2), "RandomTransformer cannot be refined: its steps are its layers"),
         (lambda: PreNorm(recorded).refine(2), "RecordedLayers cannot be refined"),
@@ -226,7 +229,7 @@ def test_what_has_no_finer_path_says_so():
         (lambda: law.refine(3), "factor must be a power of two"),
         (lambda: law.refine(0), "factor must be an integer >= 1"),
         (lambda: law.refine(True), "factor must be an integer >= 1"),
-        (lambda: Ballistic(heads, 0.1, 2, Noise(0)).refine(6), "factor must be a power of two"),
+        (lambda: Ballistic(heads, Softmax(2.0), 0.1, 2, Noise(0)).refine(6), "factor must be a power of two"),
         (lambda: law.refine(2).coarsen(4), "only layers with fixed nodes can be coarsened"),
         (lambda: homogenized(splits=3), "splits must be a power of two"),
         (lambda: WithPrivateNoise(law, 0.1, Noise(0), splits=0), "splits must be an integer >= 1"),
@@ -234,6 +237,8 @@ def test_what_has_no_finer_path_says_so():
     for make, text in cases:
         with pytest.raises(ValueError, match=text):
             make()
-    bound = Homogenized(GaussianHeads(3, 0.5, 0.5, 3, np.eye(3)), 0.4, 2, Noise(0), noise_scale=0.2).refine(4)
+    bound = Homogenized(
+        GaussianHeads(3, 0.5, 0.5, 3, np.eye(3)), Softmax(2.0), 0.4, 2, Noise(0), noise_scale=0.2
+    ).refine(4)
     assert isinstance(bound.layer(0)[0], AttentionPush)
     assert bound.retraction is normalize

@@ -1,6 +1,6 @@
 """Residual streams: the plain formula, closed forms without attention, growth of the radius, gradients."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dense
 import numpy as np
@@ -30,6 +30,7 @@ from particles import (
 )
 from particles.adjoint import push_vjp
 from particles.gradients import mean_overlap_gradient, random_cotangent
+from particles.pushes import own_velocity
 from spde import Density, DensityFlow, SpectralField, Sphere
 
 BETA = 1.3
@@ -39,7 +40,11 @@ def made(n=6, d=4, n_layers=5, size=0.6, seed=0):
     rng = np.random.default_rng(seed)
     mixing = size * rng.standard_normal((n_layers, 2, d, d))
     query, key = rng.standard_normal((2, n_layers, 2, 3, d))
-    return Tokens(Uniform(d).sample(rng, n), rng.uniform(0.5, 2, n)), RecordedLayers(mixing, query, key, BETA), rng
+    return (
+        Tokens(Uniform(d).sample(rng, n), rng.uniform(0.5, 2, n)),
+        RecordedLayers(mixing, query, key, Softmax(BETA)),
+        rng,
+    )
 
 
 def stream(x, weights, law, gain, n_layers):
@@ -60,7 +65,7 @@ def points_of(run):
 @pytest.mark.parametrize("gain", [1.0, 2.0])
 def test_layers_are_the_plain_formula(gain):
     tokens, law, _ = made()
-    run = simulate(tokens, PreNorm(law, gain), Softmax(BETA), n_steps=5, radius=1.7)
+    run = simulate(tokens, PreNorm(law, gain), n_steps=5, radius=1.7)
     want = stream(1.7 * tokens.points, tokens.weights, law, gain, 5)
     assert np.abs(points_of(run) - want).max() < 1e-13
     assert np.abs(np.linalg.norm(run.tokens.values, axis=-1) - 1).max() < 1e-15
@@ -68,15 +73,15 @@ def test_layers_are_the_plain_formula(gain):
     assert np.abs(run.mean_token.values - np.einsum("i,lij->lj", tokens.weights, directions)).max() < 1e-14
     second = np.einsum("i,lij,lik->ljk", tokens.weights, directions, directions)
     assert np.abs(run.second_moment.values - second).max() < 1e-14
-    assert "radius" not in simulate(tokens, law, Softmax(BETA), n_steps=1)
+    assert "radius" not in simulate(tokens, law, n_steps=1)
 
 
 def test_one_step_turns_directions_like_a_block_of_strength_one_over_the_radius():
     tokens, law, _ = made(n_layers=1)
     for radius in (0.5, 3.0):
-        run = simulate(tokens, PreNorm(law), Softmax(BETA), n_steps=1, radius=radius)
-        weaker = RecordedLayers(law.mixing / radius, law.query, law.key, BETA, normalize)
-        post = simulate(tokens, weaker, Softmax(BETA), n_steps=1)
+        run = simulate(tokens, PreNorm(law), n_steps=1, radius=radius)
+        weaker = RecordedLayers(law.mixing / radius, law.query, law.key, Softmax(BETA), normalize)
+        post = simulate(tokens, weaker, n_steps=1)
         assert np.abs(run.tokens.values[1] - post.tokens.values[1]).max() < 1e-14
 
 
@@ -86,9 +91,9 @@ def test_rms_is_pre_norm_with_other_beta_and_mixing(attention, power):
     tokens, law, _ = made()
     gain = 4**0.5
     beta = BETA * gain**2 if power == 1 else BETA
-    other = RecordedLayers(gain**power * law.mixing, law.query, law.key, beta)
-    rms = simulate(tokens, PreNorm(law, gain), attention(BETA), n_steps=5)
-    pre = simulate(tokens, PreNorm(other), attention(beta), n_steps=5)
+    other = RecordedLayers(gain**power * law.mixing, law.query, law.key, attention(beta))
+    rms = simulate(tokens, PreNorm(replace(law, kernel=attention(BETA)), gain), n_steps=5)
+    pre = simulate(tokens, PreNorm(other), n_steps=5)
     assert np.abs(points_of(rms) - points_of(pre)).max() < 1e-12 * np.abs(points_of(pre)).max()
 
 
@@ -96,7 +101,7 @@ def test_the_sphere_field_serves_the_stream():
     """A million tokens on S^2 go the same way: the spectral field sees unit vectors for every gain."""
     tokens, law, _ = made(n=600, d=3, n_layers=3, size=0.3)
     runs = [
-        simulate(tokens, PreNorm(law, 3**0.5), Softmax(BETA), n_steps=3, field=field)
+        simulate(tokens, PreNorm(law, 3**0.5), n_steps=3, field=field)
         for field in (DirectField, SpectralField)
     ]
     assert np.abs(points_of(runs[0]) - points_of(runs[1])).max() < 1e-6
@@ -105,8 +110,8 @@ def test_the_sphere_field_serves_the_stream():
 def deterministic(tokens, eta, n_steps, radius):
     """One head V = I without attention: x' = mean direction."""
     eye = np.eye(tokens.d)[None]
-    law = PreNorm(RandomTransformer(FixedHeads(eye, eye, eye), eta, 1, Noise(0)))
-    return simulate(tokens, law, Softmax(0.0), n_steps=n_steps, radius=radius)
+    law = PreNorm(RandomTransformer(FixedHeads(eye, eye, eye), Softmax(0.0), eta, 1, Noise(0)))
+    return simulate(tokens, law, n_steps=n_steps, radius=radius)
 
 
 def test_one_token_goes_straight_on():
@@ -139,8 +144,8 @@ def test_the_mean_square_radius_grows_linearly():
     heads, token = GaussianHeads(d, sigma, 1.0, d), Tokens(Uniform(d).sample(np.random.default_rng(0), 1))
     squares = np.empty((members, depth + 1))
     for member in range(members):
-        law = PreNorm(RandomTransformer(heads, eta, n_heads, Noise(1, member)))
-        squares[member] = np.sum(trajectory(token, law, Softmax(1.0), depth, radius)[:, 0] ** 2, axis=-1)
+        law = PreNorm(RandomTransformer(heads, Softmax(1.0), eta, n_heads, Noise(1, member)))
+        squares[member] = np.sum(trajectory(token, law, depth, radius)[:, 0] ** 2, axis=-1)
     increments = np.diff(squares, axis=1)
     step = eta**2 * sigma**2 * d / n_heads
     error = increments.std(axis=0) / np.sqrt(members)
@@ -159,8 +164,8 @@ def test_the_growth_of_many_tokens_is_that_of_the_mean_direction():
     heads, tokens = GaussianHeads(d, sigma, 1.0, d), Tokens(Uniform(d).sample(np.random.default_rng(2), 5))
     rest = np.empty((members, 2))
     for member in range(members):
-        law = PreNorm(RandomTransformer(heads, eta, 1, Noise(2, member)))
-        x = trajectory(tokens, law, Softmax(0.0), depth)
+        law = PreNorm(RandomTransformer(heads, Softmax(0.0), eta, 1, Noise(2, member)))
+        x = trajectory(tokens, law, depth)
         means = np.mean(dense.nrm(x), axis=1)[:-1]
         grown = np.mean(np.sum(x[-1] ** 2 - x[0] ** 2, axis=-1))
         expected = eta**2 * sigma**2 * d * np.sum(means**2)
@@ -178,8 +183,8 @@ def test_the_stream_slows_down():
     for radius in (20.0, 40.0):
         squares = []
         for member in range(members):
-            law = PreNorm(RandomTransformer(heads, 1.0, 1, Noise(3, member)))
-            run = trajectory(token, law, Softmax(1.0), 1, radius)
+            law = PreNorm(RandomTransformer(heads, Softmax(1.0), 1.0, 1, Noise(3, member)))
+            run = trajectory(token, law, 1, radius)
             squares.append(np.sum((dense.nrm(run[1]) - token.points) ** 2))
         turns.append(np.mean(squares))
     assert turns[0] / turns[1] == pytest.approx(4, rel=0.05)  # on shared noise
@@ -201,7 +206,7 @@ def test_gradients_through_the_stream_are_complex_steps(gain):
         return z + u
 
     push = PreNorm(law, gain).layer(0)[0]
-    found = push_vjp(push, Cloud(x, tokens.weights), Softmax(BETA), p)
+    found = push_vjp(push, Cloud(x, tokens.weights), p)
     want = np.sum(p * moved(x + 1e-30j * v).imag) / 1e-30
     assert abs(np.sum(found * v) - want) < 1e-13 * np.linalg.norm(p) * np.linalg.norm(v)
 
@@ -209,9 +214,9 @@ def test_gradients_through_the_stream_are_complex_steps(gain):
 def test_gradients_of_the_overlap_of_directions():
     """Central differences of the whole map with respect to x in R^d; the last gradient has no radial part."""
     tokens, law, rng = made()
-    pre, attention, radius = PreNorm(law, 2.0), Softmax(BETA), 1.7
-    p = backward(tokens, pre, attention, n_steps=5, gradient=mean_overlap_gradient, radius=radius)
-    x = trajectory(tokens, pre, attention, 5, radius)
+    pre, radius = PreNorm(law, 2.0), 1.7
+    p = backward(tokens, pre, n_steps=5, gradient=mean_overlap_gradient, radius=radius)
+    x = trajectory(tokens, pre, 5, radius)
     assert np.abs(np.sum(p[-1] * x[-1], axis=-1)).max() < 1e-14
 
     def overlap(z):
@@ -222,19 +227,19 @@ def test_gradients_of_the_overlap_of_directions():
         v, h = rng.standard_normal(x[0].shape), 2e-4
         near, far = (overlap(x[0] + s * v) - overlap(x[0] - s * v) for s in (h, 2 * h))
         assert abs(np.sum(p[0] * v) - (8 * near - far) / (12 * h)) < 1e-7 * np.linalg.norm(p[0]) * np.linalg.norm(v)
-    found = gradient_norms(tokens, pre, attention, n_steps=5, radius=radius, rng=rng)
+    found = gradient_norms(tokens, pre, n_steps=5, radius=radius, rng=rng)
     assert np.abs(found.gradient_norm.values - np.linalg.norm(p.reshape(6, -1), axis=1)).max() < 1e-14
     assert np.isfinite(found.layer_growth.values[:-1]).all()
     last = dense.nrm(x[-1])
     assert abs(found.mean_overlap.values[-1] - np.sum((tokens.weights @ last) ** 2)) < 1e-14
-    given = backward(tokens, pre, attention, n_steps=5, gradient=x[-1], radius=radius)
+    given = backward(tokens, pre, n_steps=5, gradient=x[-1], radius=radius)
     assert np.array_equal(given[-1], x[-1])  # an array is the gradient with respect to x, radial part and all
 
 
 def test_a_stream_that_does_nothing_grows_nothing():
     tokens, law, rng = made(size=0.0)
     found = gradient_norms(
-        tokens, PreNorm(law), Softmax(BETA), n_steps=5, gradient=random_cotangent(rng), radius=2.0, rng=rng
+        tokens, PreNorm(law), n_steps=5, gradient=random_cotangent(rng), radius=2.0, rng=rng
     )
     assert np.abs(found.layer_growth.values[:-1] - 1).max() < 1e-14
     assert np.abs(np.diff(found.gradient_norm.values)).max() < 1e-14
@@ -244,7 +249,7 @@ def test_layer_growth_in_a_stream_is_that_of_all_of_the_space():
     """Mean square over 3,000 probes against |J|_F^2/(n d), J by central differences; not that of tangent probes."""
     tokens, law, rng = made(n=2, d=2, n_layers=1)
     pre = PreNorm(law)
-    found = gradient_norms(tokens, pre, Softmax(BETA), n_steps=1, radius=0.6, rng=rng, probes=3000)
+    found = gradient_norms(tokens, pre, n_steps=1, radius=0.6, rng=rng, probes=3000)
     x, h, columns = 0.6 * tokens.points, 1e-5, []
     for k in range(4):
         v = h * np.eye(4)[k].reshape(2, 2)
@@ -293,8 +298,8 @@ def test_other_pushes_give_their_velocity_on_the_unit_sphere():
 def test_riders_are_moved_like_tokens_of_no_weight():
     tokens, law, rng = made()
     x = tokens.points * rng.uniform(0.5, 3, (6, 1))
-    push = ResidualPush(AttentionPush(law.mixing[0], law.query[0], law.key[0]), 2.0)
-    make = lambda one, cloud: DirectField(Softmax(BETA), one, cloud)  # noqa: E731
+    push = ResidualPush(AttentionPush(Softmax(BETA), law.mixing[0], law.query[0], law.key[0]), 2.0)
+    make = own_velocity
     moved, (riders,) = push.move(Cloud(x, tokens.weights), (x[:3].copy(),), make)
     assert np.abs(riders - moved.points[:3]).max() < 1e-15
 
@@ -305,11 +310,11 @@ def test_what_a_stream_refuses():
         with pytest.raises(ValueError, match="gain must be positive and finite"):
             PreNorm(law, gain)
     with pytest.raises(ValueError, match="radius must be 1 unless the layers are PreNorm, got 2"):
-        simulate(tokens, law, Softmax(BETA), n_steps=1, radius=2.0)
+        simulate(tokens, law, n_steps=1, radius=2.0)
     for radius in (0.0, np.nan):
         with pytest.raises(ValueError, match="radius must be positive and finite"):
-            simulate(tokens, PreNorm(law), Softmax(BETA), n_steps=1, radius=radius)
+            simulate(tokens, PreNorm(law), n_steps=1, radius=radius)
     with pytest.raises(ValueError, match="law must be no residual stream: directions alone"):
-        DensityFlow(Density.from_law(Uniform(3), Sphere(7)).sphere, PreNorm(law), Softmax(BETA))
+        DensityFlow(Density.from_law(Uniform(3), Sphere(7)).sphere, PreNorm(law))
     with pytest.raises(ValueError, match=r"layer 0 is \(ResidualPush\)"):
-        record(PreNorm(law), 2, BETA)
+        record(PreNorm(law), 2)

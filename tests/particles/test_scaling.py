@@ -72,7 +72,7 @@ def test_regimes_and_the_layers_they_recommend(sizes, mean, regime, law):
         s = Scaling(*sizes, 3, mean_v=mean, continuous_below=0.5)
     assert s.regime == regime
     heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3, mean)
-    made = s.law(heads, Noise(1))
+    made = s.law(heads, Softmax(1.0), Noise(1))
     assert type(made) is law
     assert made.dt == s.eta
     if regime != "ballistic":
@@ -80,9 +80,9 @@ def test_regimes_and_the_layers_they_recommend(sizes, mean, regime, law):
     if regime == "modified":
         assert made.eta == s.eta
     if law is not RandomTransformer:
-        assert s.law(heads, Noise(1), dt=s.eta / 2, nodes=64).nodes == 64
+        assert s.law(heads, Softmax(1.0), Noise(1), dt=s.eta / 2, nodes=64).nodes == 64
     tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 3))
-    assert np.isfinite(simulate(tokens, made, Softmax(1.0), n_steps=2).tokens.values).all()
+    assert np.isfinite(simulate(tokens, made, n_steps=2).tokens.values).all()
     text = s.explain()
     assert f"regime: {regime}" in text
     assert type(made).__name__ in text
@@ -99,24 +99,27 @@ def test_thresholds_decide():
     assert "alpha t_L = 0.00521 is at most 0.1" in Scaling(*sizes, mean_v=EYE).explain()
     assert "eta t_L = 0.2 is above 0.1" in Scaling(*sizes, mean_v=EYE).explain()
     assert "eta^2 t_L = 0.02 is at most 0.1" in Scaling(*sizes, mean_v=EYE).explain()
-    assert Scaling.of(RandomTransformer(HEADS, 0.1, 64, Noise(0)), 20).explain() == Scaling(
+    assert Scaling.of(RandomTransformer(HEADS, Softmax(1.0), 0.1, 64, Noise(0)), 20).explain() == Scaling(
         *sizes, mean_v=EYE).explain()  # fmt: skip
 
 
 def test_what_is_recommended_is_close_to_the_transformer():
     """Modified regime, 40 members: nearer to the mean of the transformers than the ballistic limit is."""
-    chain = RandomTransformer(GaussianHeads(3, 0.1, 0.0, 3, EYE, 2 * EYE), 0.1, 64, Noise(1))
+    chain = RandomTransformer(GaussianHeads(3, 0.1, 0.0, 3, EYE, 2 * EYE), Softmax(1.0), 0.1, 64, Noise(1))
     s = Scaling.of(chain, 10)
     s = Scaling(s.eta, s.heads, s.depth, s.d, s.sigma_v, s.mean_v, ballistic_below=0.05)
     tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 6))
 
     def end(law):
-        return simulate(tokens, law, Softmax(1.0), n_steps=10, save_every=10).tokens.values[-1]
+        return simulate(tokens, law, n_steps=10, save_every=10).tokens.values[-1]
 
     mean = np.mean(
-        [end(RandomTransformer(chain.heads, 0.1, 64, Noise(1, k))) for k in range(40)], axis=0
+        [end(RandomTransformer(chain.heads, Softmax(1.0), 0.1, 64, Noise(1, k))) for k in range(40)], axis=0
     )
-    modified, ballistic = s.law(chain.heads, Noise(1)), Ballistic(chain.heads, 0.1, 16, Noise(1))
+    modified, ballistic = (
+        s.law(chain.heads, Softmax(1.0), Noise(1)),
+        Ballistic(chain.heads, Softmax(1.0), 0.1, 16, Noise(1)),
+    )
     assert isinstance(modified, Modified)
     assert np.abs(end(modified) - mean).max() < 0.3 * np.abs(end(ballistic) - mean).max()
 
@@ -130,11 +133,11 @@ def test_bad_scalings_are_refused():
         (lambda: Scaling(0.1, 1, 1, 3, sigma_v=np.nan), "sigma_v must be finite and >= 0, got nan"),
         (lambda: Scaling(0.1, 1, 1, 3, mean_v=np.eye(2)), r"mean_v must have shape \(3, 3\), got \(2, 2\)"),
         (lambda: Scaling(0.1, 1, 1, 3, noise_below=0.0), "noise_below must be positive"),
-        (lambda: Scaling(0.1, 1, 1, 4).law(HEADS, Noise(0)), "heads have dimension 3, the scaling 4"),
+        (lambda: Scaling(0.1, 1, 1, 4).law(HEADS, Softmax(1.0), Noise(0)), "heads have dimension 3, the scaling 4"),
     ]
     for make, text in cases:
         with pytest.raises(ValueError, match=text):
             make()
     fixed = FixedHeads(EYE[None], EYE[None], EYE[None])
     with pytest.raises(TypeError, match="a scaling needs values independent of A; FixedHeads has not"):
-        Scaling.of(RandomTransformer(fixed, 0.1, 1, Noise(0)), 3)
+        Scaling.of(RandomTransformer(fixed, Softmax(1.0), 0.1, 1, Noise(0)), 3)

@@ -25,7 +25,7 @@ def tokens(n=5):
 
 def end(law, t_end=1.0):
     n_steps = round(t_end / law.dt)
-    return simulate(tokens(), law, Softmax(1.5), n_steps=n_steps, save_every=n_steps).tokens.values[-1]
+    return simulate(tokens(), law, n_steps=n_steps, save_every=n_steps).tokens.values[-1]
 
 
 def z_of_mean(samples, mean):
@@ -61,33 +61,45 @@ def test_means_are_added_exactly():
 
 def test_layers_follow_the_same_curves_whatever_their_number():
     heads = SmoothHeads(3, 0.5, 0.6, 2, MEAN)
-    law = SmoothTransformer(heads, 0.1, 3, Noise(4, 1))
-    fine, few = SmoothTransformer(heads, 0.025, 3, Noise(4, 1)), SmoothTransformer(heads, 0.1, 2, Noise(4, 1))
+    law = SmoothTransformer(heads, Softmax(1.5), 0.1, 3, Noise(4, 1))
+    fine, few = (
+        SmoothTransformer(heads, Softmax(1.5), 0.025, 3, Noise(4, 1)),
+        SmoothTransformer(heads, Softmax(1.5), 0.1, 2, Noise(4, 1)),
+    )
     late = law.layer(6)[0]
     assert np.abs(late.mixing - 4 * fine.layer(24)[0].mixing).max() < 1e-15
     assert np.abs(late.query - fine.layer(24)[0].query).max() < 1e-15
     assert np.abs(late.mixing[:2] / 2 - few.layer(6)[0].mixing / 3).max() < 1e-15
     assert np.abs(law.layer(0)[0].mixing - late.mixing).min() > 0
-    assert np.abs(SmoothTransformer(heads, 0.1, 3, Noise(4, 2)).layer(6)[0].mixing - late.mixing).min() > 0
+    assert (
+        np.abs(SmoothTransformer(heads, Softmax(1.5), 0.1, 3, Noise(4, 2)).layer(6)[0].mixing - late.mixing).min() > 0
+    )
     assert law.dt == 0.1
     assert law.noise_scale is None
 
 
 def test_coupled_transformers_converge_to_first_order_in_depth():
     heads = SmoothHeads(3, 0.5, 0.6, 2, MEAN)
-    want = end(SmoothTransformer(heads, 2.0**-11, 4, Noise(3)))
+    want = end(SmoothTransformer(heads, Softmax(1.5), 2.0**-11, 4, Noise(3)))
     etas = 2.0 ** -np.arange(3, 8)
-    errors = [np.abs(end(SmoothTransformer(heads, eta, 4, Noise(3))) - want).max() for eta in etas]
+    errors = [np.abs(end(SmoothTransformer(heads, Softmax(1.5), eta, 4, Noise(3))) - want).max() for eta in etas]
     assert abs(np.polyfit(np.log(etas), np.log(errors), 1)[0] - 1) < 0.15, errors
 
 
 def test_many_heads_come_close_to_the_ballistic_limit_like_the_root_of_their_number():
     """RMS distance to the limit with 1,000 nodes, over 32 realizations, at eta = 1/8 by Euler on both sides."""
     heads = SmoothHeads(3, 0.5, 0.6, 2, MEAN)
-    want = end(Ballistic(heads, 0.125, 1000, Noise(0), Euler()))
+    want = end(Ballistic(heads, Softmax(1.5), 0.125, 1000, Noise(0), Euler()))
     counts = 2 ** np.arange(2, 7)
     rms = [
-        np.sqrt(np.mean([(end(SmoothTransformer(heads, 0.125, int(h), Noise(1, k))) - want) ** 2 for k in range(32)]))
+        np.sqrt(
+            np.mean(
+                [
+                    (end(SmoothTransformer(heads, Softmax(1.5), 0.125, int(h), Noise(1, k))) - want) ** 2
+                    for k in range(32)
+                ]
+            )
+        )
         for h in counts
     ]
     assert abs(np.polyfit(np.log(counts), np.log(rms), 1)[0] + 0.5) < 0.15, rms
@@ -98,6 +110,6 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="modes must be an integer >= 1, got 0"):
         SmoothHeads(3, 0.5, 0.5, 2, modes=0)
     with pytest.raises(TypeError, match="a smooth transformer needs smooth heads, got GaussianHeads"):
-        SmoothTransformer(GaussianHeads(3, 0.5, 0.5, 2), 0.1, 2, Noise(0))
+        SmoothTransformer(GaussianHeads(3, 0.5, 0.5, 2), Softmax(1.5), 0.1, 2, Noise(0))
     with pytest.raises(ValueError, match="eta must be positive"):
-        SmoothTransformer(SmoothHeads(3, 0.5, 0.5, 2), 0.0, 2, Noise(0))
+        SmoothTransformer(SmoothHeads(3, 0.5, 0.5, 2), Softmax(1.5), 0.0, 2, Noise(0))

@@ -1,6 +1,7 @@
 """Fields by torch against direct sums; skipped where torch is missing, but for what is said then."""
 
 import sys
+from dataclasses import replace
 
 import dense
 import numpy as np
@@ -37,8 +38,8 @@ def cloud(n, d, equal=False):
 def push_of(d, head_dim, factored=True):
     heads = LowRankHeads(d, 0.7, 0.9, head_dim).sample(np.random.default_rng(1), 3)
     if factored:
-        return AttentionPush(heads.out, heads.query, heads.key, inner=heads.inner)
-    return AttentionPush(heads.value, heads.query, heads.key)
+        return AttentionPush(Softmax(3.0), heads.out, heads.query, heads.key, inner=heads.inner)
+    return AttentionPush(Softmax(3.0), heads.value, heads.query, heads.key)
 
 
 @pytest.mark.parametrize("factored", [True, False])
@@ -47,9 +48,9 @@ def push_of(d, head_dim, factored=True):
 def test_fields_equal_direct_ones(torch, d, head_dim, n, equal, factored):
     measure, push = cloud(n, d, equal), push_of(d, head_dim, factored)
     points = Uniform(d).sample(np.random.default_rng(5), 40)
-    want = DirectField(Softmax(3.0), push, measure).at(points)
-    double = torch_field("cpu", np.float64)(Softmax(3.0), push, measure, 40).at(points)
-    single = torch_field("cpu")(Softmax(3.0), push, measure, 40).at(points)
+    want = DirectField(push, measure)(points)
+    double = torch_field("cpu", np.float64)(push, measure, 40)(points)
+    single = torch_field("cpu")(push, measure, 40)(points)
     assert double.dtype == single.dtype == np.float64
     assert np.abs(double - want).max() < 1e-13 * max(1, np.abs(want).max())
     assert 1e-10 < np.abs(single - want).max() < 1e-5 * max(1, np.abs(want).max())
@@ -59,16 +60,16 @@ def test_fields_equal_direct_ones(torch, d, head_dim, n, equal, factored):
 def test_any_temperature_and_queries_some_at_a_time(torch, monkeypatch, beta):
     monkeypatch.setattr("particles.torch_sdpa.SCORES", 3 * 80 * 16)
     measure, push = cloud(80, 6), push_of(6, 4)
-    found = TorchField(Softmax(beta), push, measure, precision=np.float64).at(measure.points)
+    found = TorchField(replace(push, kernel=Softmax(beta)), measure, precision=np.float64)(measure.points)
     forms = np.swapaxes(push.key, 1, 2) @ push.query
     want = dense.velocity(measure.points, *measure, beta, push.mixing, forms)
     assert np.abs(found - want).max() < 1e-13 * (10 + beta)
 
 
 def test_tokens_move_as_they_do_without_it(torch):
-    law = RandomTransformer(LowRankHeads(16, 1.0, 1.0, 4), 0.3, 4, Noise(1))
+    law = RandomTransformer(LowRankHeads(16, 1.0, 1.0, 4), Softmax(2.0), 0.3, 4, Noise(1))
     tokens = Tokens(Uniform(16).sample(np.random.default_rng(0), 50))
-    runs = [simulate(tokens, law, Softmax(2.0), n_steps=4, field=field).tokens.values[-1]
+    runs = [simulate(tokens, law, n_steps=4, field=field).tokens.values[-1]
             for field in (DirectField, torch_field("cpu", np.float64), torch_field("cpu"))]  # fmt: skip
     assert np.abs(runs[0] - runs[1]).max() < 1e-13
     assert 0 < np.abs(runs[0] - runs[2]).max() < 1e-5
@@ -86,7 +87,7 @@ def test_unknown_devices_are_refused(torch):
 
 def test_other_kernels_and_precisions_are_refused():
     with pytest.raises(TypeError, match="torch knows softmax attention, got L2"):
-        TorchField(L2(1.0), push_of(4, 2), cloud(5, 4))
+        TorchField(replace(push_of(4, 2), kernel=L2(1.0)), cloud(5, 4))
     with pytest.raises(ValueError, match=r"precision must be numpy.float64 or numpy.float32, got <class 'int'>"):
         torch_field("cpu", int)
 

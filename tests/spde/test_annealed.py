@@ -8,7 +8,7 @@ import pytest
 from scipy import special
 from scipy.integrate import solve_ivp
 
-from particles import Cloud, Noise, Softmax, Uniform, VonMisesFisherMixture, WithPrivateNoise, flow
+from particles import Cloud, Noise, Uniform, VonMisesFisherMixture, WithPrivateNoise, flow
 from particles.harmonics import adjoint_at, n_modes
 from spde import Density, DensityFlow, DensityState, Sphere, anneal, solve, two_point
 from spde.annealed import average
@@ -40,7 +40,7 @@ class Shift:
 
 def bias_runs(start, rate, members, dt, n_steps):
     return [
-        solve(start, Bias(rate, seed, dt), Softmax(0.0), n_steps=n_steps, save_every=n_steps, remap_every=0)
+        solve(start, Bias(rate, seed, dt), n_steps=n_steps, save_every=n_steps, remap_every=0)
         for seed in range(members)
     ]
 
@@ -49,7 +49,7 @@ def bias_members(start, rate, members, dt, n_steps):
     """Coefficients (members, modes) after the last step, without files."""
     ends = []
     for seed in range(members):
-        path = DensityFlow(start.sphere, Bias(rate, seed, dt), Softmax(0.0), remap_every=0)
+        path = DensityFlow(start.sphere, Bias(rate, seed, dt), remap_every=0)
         state = DensityState(0, start.coefficients, start.nodes, np.zeros((0, 3)))
         ends.append(path.density(path.advance(state, n_steps)).coefficients)
     return np.array(ends)
@@ -136,11 +136,10 @@ def test_common_and_private_noise_with_one_annealed_density():
     start = Density.from_law(law, Sphere(15))
     common = anneal(bias_runs(start, rate, 60, dt, steps)).isel(depth_time=-1)
     private = anneal([
-        solve(start, WithPrivateNoise(Bias(0.0, 0, dt), rate / 2, Noise(1, member)), Softmax(0.0),
-              n_steps=steps, save_every=steps)
+        solve(start, WithPrivateNoise(Bias(0.0, 0, dt), rate / 2, Noise(1, member)), n_steps=steps, save_every=steps)
         for member in range(3)
     ]).isel(depth_time=-1)  # fmt: skip
-    first = solve(start, Bias(0.0, 0, dt), Softmax(0.0), n_steps=0).coefficients.values[0]
+    first = solve(start, Bias(0.0, 0, dt), n_steps=0).coefficients.values[0]
     degree = private.sh_degree.values
     decay = np.exp(-rate * dt * steps / 2 * degree * (degree + 1))[:, None]
     assert np.abs(private.coefficients.values - decay * first).max() < 1e-12

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from spde.state import NodesTooFew, density_state
 
 CLUSTER = VonMisesFisherMixture([1.0], [[0.3, 0.1, 1.0]], [55.0])
 FORM = np.array([[3.0, 0.6, 0.0], [-0.3, 2.7, 0.9], [0.0, -0.6, 3.3]])
-REPEL = RecordedLayers.from_query_key(np.tile(-0.1 * np.eye(3), (30, 1, 1, 1)), np.tile(FORM, (30, 1, 1, 1)), 5.0)
+REPEL = RecordedLayers.from_query_key(
+    np.tile(-0.1 * np.eye(3), (30, 1, 1, 1)), np.tile(FORM, (30, 1, 1, 1)), Softmax(3.0)
+)
 
 
 def moments_of(run):
@@ -27,7 +30,9 @@ def moments_of(run):
 
 
 def repelled(carried):
-    return solve(Density.from_law(CLUSTER, Sphere(63), carried), REPEL, Softmax(5.0), n_steps=30, save_every=5)
+    return solve(
+        Density.from_law(CLUSTER, Sphere(63), carried), replace(REPEL, kernel=Softmax(5.0)), n_steps=30, save_every=5
+    )
 
 
 def said_by(run):
@@ -145,7 +150,7 @@ def test_a_grid_of_fewer_nodes_is_never_the_same():
 
 def kneading(kappa=3.0):
     forms = np.random.default_rng(0).standard_normal((12, 1, 3, 3))
-    law = RecordedLayers.from_query_key(np.tile(0.3 * np.diag([1.0, 1.0, -1.0]), (12, 1, 1, 1)), forms, 3.0)
+    law = RecordedLayers.from_query_key(np.tile(0.3 * np.diag([1.0, 1.0, -1.0]), (12, 1, 1, 1)), forms, Softmax(3.0))
     return VonMisesFisherMixture([1.0], [[0.3, 0.1, 1.0]], [kappa]), law
 
 
@@ -153,7 +158,7 @@ def test_a_run_begins_again_with_finer_nodes_and_says_so_once(caplog):
     start, law = kneading()
     density = Density.from_law(start, Sphere(31))
     with caplog.at_level(logging.WARNING):
-        run = solve(density, law, Softmax(3.0), n_steps=6, moment_tol=1e-12)
+        run = solve(density, law, n_steps=6, moment_tol=1e-12)
     assert len([text for text in caplog.messages if "begins again" in text]) == 1
     assert run.attrs["carried_nodes"].startswith("auto, level ")
     assert "level 0" not in run.attrs["carried_nodes"]
@@ -167,7 +172,7 @@ def test_the_largest_number_of_nodes_is_told(monkeypatch):
     monkeypatch.setattr("spde.carried.MOST_IN_PANELS", 5600)
     start, law = kneading()
     with pytest.warns(RuntimeWarning, match="no finer nodes are chosen: give carried_nodes, or raise moment_tol"):
-        run = solve(Density.from_law(start, Sphere(31)), law, Softmax(3.0), n_steps=6, moment_tol=1e-14)
+        run = solve(Density.from_law(start, Sphere(31)), law, n_steps=6, moment_tol=1e-14)
     assert run.moment_error.values.max() > 1e-14
     assert run.attrs["carried_nodes"].endswith("224 panels of 5 x 5")
     assert MOST_IN_PANELS > 5600
@@ -176,7 +181,7 @@ def test_the_largest_number_of_nodes_is_told(monkeypatch):
 def test_a_flow_ends_where_its_nodes_are_too_few_if_it_is_to():
     start, law = kneading()
     density = Density.from_law(start, Sphere(31))
-    flow = DensityFlow(density.sphere, law, Softmax(3.0), moment_tol=1e-14, refine=True)
+    flow = DensityFlow(density.sphere, law, moment_tol=1e-14, refine=True)
     state = flow.advance(flow.start(density), 3)
     with pytest.raises(NodesTooFew, match=r"2048 carried nodes leave an error of about .* begins again") as caught:
         flow.record(state)
@@ -193,12 +198,23 @@ def observed(flow, state, steps):
 def test_a_flow_that_is_used_twice_warns_twice():
     start, law = kneading()
     density = Density.from_law(start, Sphere(7), (24, 48))
-    flow = DensityFlow(density.sphere, law, Softmax(3.0))
+    flow = DensityFlow(density.sphere, law)
     begin = flow.start(density)
     for state in (begin, begin, flow.start(density)):
         with pytest.warns(RuntimeWarning, match="the pointwise density is not resolved") as caught:
             observed(flow, state, (3, 6, 9))
         assert len([one for one in caught if "not resolved" in str(one.message)]) == 1
+
+
+def test_a_run_from_a_state_that_was_used_warns_again():
+    """Of what is wrong at depth 0 already, too."""
+    law = kneading()[1]
+    density = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [200.0]), Sphere(7))
+    flow = DensityFlow(density.sphere, law)
+    begin = flow.start(density)
+    for _ in range(2):
+        with pytest.warns(RuntimeWarning, match="the pointwise density is not resolved at depth time 0:"):
+            flow.run(begin, [0, 1])
 
 
 def test_what_is_said_is_said_once():
@@ -215,7 +231,7 @@ def test_what_is_said_is_said_once():
 def test_the_second_set_goes_on_with_a_state():
     start, law = kneading()
     density = Density.from_law(start, Sphere(15))
-    flow = DensityFlow(density.sphere, law, Softmax(3.0))
+    flow = DensityFlow(density.sphere, law)
     half = flow.advance(flow.start(density), 5)
     again = flow.advance(density_state({name: array.copy() for name, array in half.arrays().items()}), 9)
     whole = flow.advance(half, 9)
@@ -289,7 +305,7 @@ def test_panels_go_on_with_a_state():
     """A resumed run makes the same nodes from the boxes, and splits them the same."""
     start, law = kneading()
     density = Density.from_law(start, Sphere(15)).at_level(2)
-    flow = DensityFlow(density.sphere, law, Softmax(3.0), moment_tol=1e-18, refine=True)
+    flow = DensityFlow(density.sphere, law, moment_tol=1e-18, refine=True)
     for _ in range(2):
         state = flow.advance(flow.start(density), 3)
         with pytest.raises(NodesTooFew) as caught:
@@ -309,8 +325,8 @@ def test_files_know_their_areas_and_depths():
     density = Density.from_law(start, Sphere(15))
     from particles import GaussianHeads, Homogenized
 
-    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), dt=0.1, nodes=2, noise=Noise(1))
-    run = solve(density, law, Softmax(1.0), n_steps=8)
+    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), Softmax(1.0), dt=0.1, nodes=2, noise=Noise(1))
+    run = solve(density, law, n_steps=8)
     assert float(run.sel(depth_time=0.7).step) == 7
     assert 7 * 0.1 != 0.7
     assert run.area.dims == ("lat", "lon")

@@ -1,5 +1,7 @@
 """Characteristics of a density run: exact densities where lmax is lost, entropy, areas, folds, resuming."""
 
+from dataclasses import replace
+
 import dense
 import numpy as np
 import pytest
@@ -32,12 +34,12 @@ unresolved = pytest.mark.filterwarnings(
 
 
 def homogenized(nodes=4, dt=0.02):
-    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt, nodes, Noise(6))
+    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), Softmax(2.0), dt, nodes, Noise(6))
 
 
 def recorded(mixing, forms, retraction=None):
-    law = RecordedLayers.from_query_key(mixing, forms, 1.0)
-    return law if retraction is None else RecordedLayers.from_query_key(mixing, forms, 1.0, retraction)
+    law = RecordedLayers.from_query_key(mixing, forms, Softmax(2.0))
+    return law if retraction is None else RecordedLayers.from_query_key(mixing, forms, Softmax(2.0), retraction)
 
 
 @unresolved
@@ -46,7 +48,7 @@ def test_conformal_density_where_lmax_63_is_lost():
     mixing = np.broadcast_to(0.3 * np.eye(3), (30, 1, 3, 3))
     law = recorded(mixing, np.zeros_like(mixing), flow)
     start = Density.from_law(Conformal(np.array([0.3, -0.1, 0.2])), Sphere(63), (24, 48))
-    run = solve(start, law, Softmax(0.0), n_steps=30, characteristics=True)
+    run = solve(start, replace(law, kernel=Softmax(0.0)), n_steps=30, characteristics=True)
     a = np.array([0.3, -0.1, 0.2])
     for step in range(30):
         a = conformal_step(a, 0.3 * run.mean_token.values[step])
@@ -67,7 +69,7 @@ def test_angular_gaussian_where_lmax_63_is_lost():
     mixing = np.diag([0.15, 0, -0.1]) + 0.03 * rng.standard_normal((60, 2, 3, 3))
     forms = np.eye(3) + 0.3 * rng.standard_normal((60, 2, 3, 3))
     start = Density.from_law(Uniform(3), Sphere(63), (24, 48))
-    run = solve(start, recorded(mixing, forms), Linear(), n_steps=60, characteristics=True)
+    run = solve(start, replace(recorded(mixing, forms), kernel=Linear()), n_steps=60, characteristics=True)
     g = np.eye(3)
     for step in range(60):
         sigma = run.second_moment.values[step]
@@ -82,7 +84,7 @@ def test_angular_gaussian_where_lmax_63_is_lost():
 def test_nodes_and_coefficients_give_one_density():
     """Softmax layers while lmax resolves: the nodes' log density is that of the coefficients."""
     start = Density.from_law(QUICK, Sphere(95))
-    run = solve(start, homogenized(), Softmax(2.0), n_steps=20, save_every=20, characteristics=True)
+    run = solve(start, homogenized(), n_steps=20, save_every=20, characteristics=True)
     last = run.isel(depth_time=-1)
     coefficients = start.sphere.analysis(last.density.values)
     values = synthesis_at(coefficients, last.node.values)
@@ -93,8 +95,13 @@ def test_nodes_and_coefficients_give_one_density():
 
 def test_areas_sum_to_the_sphere():
     """sum_j w_j / rho(x_j) = int dx = 4 pi, whatever the layers do."""
-    run = solve(Density.from_law(QUICK, Sphere(31), carried=(48, 96)), homogenized(), Softmax(2.0),
-                n_steps=20, save_every=10, characteristics=True)  # fmt: skip
+    run = solve(
+        Density.from_law(QUICK, Sphere(31), carried=(48, 96)),
+        homogenized(),
+        n_steps=20,
+        save_every=10,
+        characteristics=True,
+    )
     areas = (run.node_weight * np.exp(-run.node_log_density)).sum("node").values / (4 * np.pi) - 1
     assert np.abs(areas).max() < 1e-7
     assert np.abs(run.area_defect.values - np.abs(areas)).max() < 1e-14
@@ -106,7 +113,7 @@ def test_entropy_of_the_angular_gaussian_by_quadrature():
     rng = np.random.default_rng(3)
     mixing, forms = 0.15 * rng.standard_normal((6, 1, 3, 3)), rng.standard_normal((6, 1, 3, 3))
     start = Density.from_law(Uniform(3), Sphere(31), carried=(48, 96))
-    run = solve(start, recorded(mixing, forms), Linear(), n_steps=6, characteristics=True)
+    run = solve(start, replace(recorded(mixing, forms), kernel=Linear()), n_steps=6, characteristics=True)
     points, area = dense.gauss_nodes(128, 256)
     g = np.eye(3)
     for step in range(6):
@@ -123,7 +130,7 @@ def test_exponents_of_a_run_are_growth_over_depth_time():
     rates = np.diag([0.3, 0.1, -0.1])
     law = recorded(np.broadcast_to(rates, (60, 1, 3, 3)), np.broadcast_to(np.eye(3), (60, 1, 3, 3)))
     start = Density.from_law(Uniform(3), Sphere(15), (24, 48))
-    run = solve(start, law, Linear(), n_steps=60, characteristics=True)
+    run = solve(start, replace(law, kernel=Linear()), n_steps=60, characteristics=True)
     assert np.isnan(run.lyapunov.values[0]).all()
     assert run.lyapunov.values[-1].tolist() == sorted(run.lyapunov.values[-1], reverse=True)
     depth = run.depth_time.values
@@ -135,21 +142,21 @@ def test_direct_and_spectral_jacobians_agree_to_the_tolerance():
     """Errors of derivatives are at most degree times those of values."""
     rng = np.random.default_rng(0)
     mixing, query, key = rng.standard_normal((3, 6, 3, 3))
-    push = AttentionPush(mixing, query * np.linspace(0.1, 1, 6)[:, None, None], key)
+    push = AttentionPush(Softmax(2.0), mixing, query * np.linspace(0.1, 1, 6)[:, None, None], key)
     nodes = Density.from_law(QUICK, Sphere(15)).nodes
     points = dense.nrm(rng.standard_normal((200, 3)))
     tangent = np.eye(3) - points[:, :, None] * points[:, None, :]
-    exact = DirectField(Softmax(2.0), push, nodes).jacobian(points) @ tangent
+    exact = DirectField(push, nodes).jacobian(points) @ tangent
     size = np.linalg.norm(push.mixing, ord=2, axis=(1, 2)).sum()
     errors = []
     for tol in (1e-3, 1e-6, 1e-9):
-        field = SpectralField(Softmax(2.0), push, nodes, 10**6, tol)
+        field = SpectralField(push, nodes, 10**6, tol)
         assert (field.degrees > 0).all()
         errors.append(np.abs(field.jacobian(points) @ tangent - exact).max())
         assert errors[-1] < tol * size * field.degree
     assert errors[0] > 30 * errors[1] > 900 * errors[2]
     for n_targets, least, most in ((1000, 1, 5), (1, 6, 6)):  # some, and all, are summed directly
-        some = SpectralField(Softmax(2.0), push, nodes, n_targets, 1e-9)
+        some = SpectralField(push, nodes, n_targets, 1e-9)
         assert least <= (some.degrees == 0).sum() <= most
         assert np.abs(some.jacobian(points) @ tangent - exact).max() < 1e-9 * size * field.degree
 
@@ -157,7 +164,7 @@ def test_direct_and_spectral_jacobians_agree_to_the_tolerance():
 def test_characteristics_leave_the_density_as_it_is():
     start = Density.from_law(QUICK, Sphere(15))
     plain, more = (
-        solve(start, homogenized(), Softmax(2.0), n_steps=6, save_every=3, characteristics=on, passive=np.eye(3))
+        solve(start, homogenized(), n_steps=6, save_every=3, characteristics=on, passive=np.eye(3))
         for on in (False, True)
     )
     for name in plain.variables:
@@ -172,7 +179,7 @@ def test_resuming_is_bitwise(remap_every):
     """40 steps equal 17 then 23: nodes and characteristics (direct sums, whose bits do not depend on memory)."""
     density = Density.from_law(QUICK, Sphere(15), carried=(12, 24))
     flow_ = DensityFlow(
-        density.sphere, homogenized(2), Softmax(2.0), DirectField, remap_every, characteristics=True
+        density.sphere, homogenized(2), DirectField, remap_every, characteristics=True
     )  # fmt: skip
     whole = flow_.advance(flow_.start(density), 40)
     half = flow_.advance(flow_.start(density), 17)
@@ -193,7 +200,7 @@ def test_folds_are_counted_and_told_once():
     law = recorded(mixing, np.broadcast_to(np.eye(3), mixing.shape))
     start = Density.from_law(Uniform(3), Sphere(15), carried=(12, 24))
     with pytest.warns(RuntimeWarning) as caught:
-        run = solve(start, law, Linear(), n_steps=3, characteristics=True)
+        run = solve(start, replace(law, kernel=Linear()), n_steps=3, characteristics=True)
     said = [str(one.message) for one in caught if "folds" in str(one.message)]
     assert said == [
         "layer 0 folds the sphere at 288 carried nodes (det DT <= 0): the density there is a sum over branches, "
@@ -212,14 +219,12 @@ def test_densities_from_coefficients_have_characteristics():
 def test_densities_that_have_none_are_refused():
     density = Density.from_tokens(Tokens(np.eye(3)), Sphere(15))
     with pytest.raises(ValueError, match="characteristics must be False where tokens are the initial density"):
-        solve(density, homogenized(), Softmax(2.0), n_steps=1, characteristics=True)
+        solve(density, homogenized(), n_steps=1, characteristics=True)
 
 
 def test_derivatives_that_are_not_finite_stop_the_run():
     class Broken:
-        degree = 0
-
-        def at(self, points):
+        def __call__(self, points):
             return 0 * points
 
         def jacobian(self, points):
@@ -227,4 +232,10 @@ def test_derivatives_that_are_not_finite_stop_the_run():
 
     start = Density.from_law(QUICK, Sphere(15))
     with pytest.raises(SolverError, match="no longer finite"):
-        solve(start, homogenized(), Softmax(1.0), n_steps=1, field=lambda *_: Broken(), characteristics=True)
+        solve(
+            start,
+            replace(homogenized(), kernel=Softmax(1.0)),
+            n_steps=1,
+            field=lambda *_: Broken(),
+            characteristics=True,
+        )

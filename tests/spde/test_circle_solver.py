@@ -85,9 +85,9 @@ def test_conformal_family_in_the_plane():
 
 def test_conformal_family_is_kept_exactly_by_the_flow():
     """E1: the mean of rho_a on the circle is a itself, so the parameter moves by h = (sum C_m) a."""
-    law = Homogenized(heads(), dt=0.05, nodes=1, noise=Noise(3), retraction=flow)
+    law = Homogenized(heads(), Softmax(0.0), dt=0.05, nodes=1, noise=Noise(3), retraction=flow)
     start = Density.from_law(Conformal(START), Circle(127))
-    run = solve(start, law, Softmax(0.0), n_steps=40, save_every=8)
+    run = solve(start, law, n_steps=40, save_every=8)
     a = START
     for step in range(40):
         (push,) = law.layer(step)
@@ -104,9 +104,9 @@ def test_linear_attention_gives_the_angular_central_gaussian():
     rng = np.random.default_rng(0)
     mixing = 0.12 * rng.standard_normal((12, 2, 2, 2))
     forms = rng.standard_normal((12, 2, 2, 2))
-    law = RecordedLayers.from_query_key(mixing, forms, 1.0)
+    law = RecordedLayers.from_query_key(mixing, forms, Linear())
     start = Density.from_law(Uniform(2), Circle(127))
-    run = solve(start, law, Linear(), n_steps=12)
+    run = solve(start, law, n_steps=12)
     g, x = np.eye(2), start.sphere.points
     fine = ring(2000)
     for step in range(12):
@@ -122,8 +122,8 @@ def test_linear_attention_gives_the_angular_central_gaussian():
 def test_moments_equal_dense_nodes():
     rng = np.random.default_rng(0)
     mixing, forms = 0.1 * rng.standard_normal((12, 3, 2, 2)), rng.standard_normal((12, 3, 2, 2))
-    law = RecordedLayers.from_query_key(mixing, forms, 2.0)
-    run = solve(Density.from_law(TWO, Circle(95)), law, Softmax(2.0), n_steps=12)
+    law = RecordedLayers.from_query_key(mixing, forms, Softmax(2.0))
+    run = solve(Density.from_law(TWO, Circle(95)), law, n_steps=12)
     want = dense_moments(law, 2.0, TWO, 700, 12)
     assert np.abs(moments_of(run) - want).max() < 1e-7
     assert run.moment_defect.values.max() < 1e-7
@@ -131,15 +131,15 @@ def test_moments_equal_dense_nodes():
 
 
 def test_mass_over_five_hundred_steps():
-    law = Homogenized(heads(), 0.002, 2, Noise(0))
-    run = solve(Density.from_law(TWO, Circle(31), (8, 16)), law, Softmax(1.0), n_steps=500, save_every=50)
+    law = Homogenized(heads(), Softmax(1.0), 0.002, 2, Noise(0))
+    run = solve(Density.from_law(TWO, Circle(31), (8, 16)), law, n_steps=500, save_every=50)
     assert np.abs(run.mass.values - 1).max() < 1e-12
 
 
 def test_direct_sums_give_the_same_run():
-    law = Homogenized(heads(), 0.02, 8, Noise(5))
+    law = Homogenized(heads(), Softmax(2.0), 0.02, 8, Noise(5))
     one, two = (
-        solve(Density.from_law(TWO, kind(63)), law, Softmax(2.0), n_steps=20, save_every=20)
+        solve(Density.from_law(TWO, kind(63)), law, n_steps=20, save_every=20)
         for kind in (Circle, SummedCircle)
     )
     assert np.abs(one.density.values - two.density.values).max() < 1e-10
@@ -147,9 +147,9 @@ def test_direct_sums_give_the_same_run():
 
 
 def test_spectral_and_direct_fields_give_the_same_run():
-    law, density = Homogenized(heads(), 0.02, 4, Noise(6)), Density.from_law(TWO, Circle(31), (12, 16))
-    one = solve(density, law, Softmax(2.0), n_steps=10, save_every=10)
-    two = solve(density, law, Softmax(2.0), n_steps=10, save_every=10, field=DirectField)
+    law, density = Homogenized(heads(), Softmax(2.0), 0.02, 4, Noise(6)), Density.from_law(TWO, Circle(31), (12, 16))
+    one = solve(density, law, n_steps=10, save_every=10)
+    two = solve(density, law, n_steps=10, save_every=10, field=DirectField)
     assert 0 < np.abs(moments_of(one) - moments_of(two)).max() < 1e-7
 
 
@@ -157,7 +157,7 @@ def test_spectral_and_direct_fields_give_the_same_run():
 def test_resumed_runs_are_bitwise_equal(remap_every):
     """40 steps equal 17 then 23, the state through its arrays."""
     density = Density.from_law(TWO, Circle(47))
-    made = DensityFlow(density.sphere, Homogenized(heads(), 0.02, 4, Noise(5)), Softmax(2.0), remap_every=remap_every)
+    made = DensityFlow(density.sphere, Homogenized(heads(), Softmax(2.0), 0.02, 4, Noise(5)), remap_every=remap_every)
     start = DensityState(0, density.coefficients, density.nodes, Uniform(2).sample(np.random.default_rng(0), 10))
     whole = made.advance(start, 40)
     half = density_state({name: array.copy() for name, array in made.advance(start, 17).arrays().items()})
@@ -168,9 +168,9 @@ def test_resumed_runs_are_bitwise_equal(remap_every):
 
 
 def test_remapping_less_often_gives_the_same_density():
-    law, density = Homogenized(heads(), 0.01, 4, Noise(6)), Density.from_law(TWO, Circle(127))
+    law, density = Homogenized(heads(), Softmax(2.0), 0.01, 4, Noise(6)), Density.from_law(TWO, Circle(127))
     runs = [
-        solve(density, law, Softmax(2.0), n_steps=12, save_every=12, remap_every=every).density.values[-1]
+        solve(density, law, n_steps=12, save_every=12, remap_every=every).density.values[-1]
         for every in (1, 3, 12)
     ]
     assert np.abs(runs[0] - runs[1]).max() < 1e-8
@@ -185,9 +185,9 @@ def test_rotating_everything_rotates_the_density(attention):
     means = np.array([[0, 1.0], [1, 0.2]])
     runs = []
     for turn in (np.eye(2), rotation):
-        law = RecordedLayers.from_query_key(turn @ mixing @ turn.T, turn @ forms @ turn.T, 3.0)
+        law = RecordedLayers.from_query_key(turn @ mixing @ turn.T, turn @ forms @ turn.T, attention)
         start = Density.from_law(VonMisesFisherMixture([1.0, 0.5], means @ turn.T, [2.0, 3.0]), Circle(63))
-        runs.append(solve(start, law, attention, n_steps=5, save_every=5))
+        runs.append(solve(start, law, n_steps=5, save_every=5))
     points = dense.nrm(rng.standard_normal((100, 2)))
     values = [
         start.sphere.synthesis_at(start.sphere.analysis(run.density.values[-1]), where)
@@ -208,8 +208,8 @@ def test_tokens_come_together_or_face_each_other_by_their_angle():
     pair = Tokens([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
     arcs = np.empty(n)
     for member in range(n):
-        law = RandomTransformer(heads(), 1.0, 1, Noise(1, member), flow)
-        end = TokenFlow(law, Softmax(0.0)).advance(TokenState(0, pair.points, pair.weights), n_steps)
+        law = RandomTransformer(heads(), Softmax(0.0), 1.0, 1, Noise(1, member), flow)
+        end = TokenFlow(law).advance(TokenState(0, pair.points, pair.weights), n_steps)
         first, second = np.arctan2(end.points[:, 1], end.points[:, 0])
         arcs[member] = (second - first) % (2 * np.pi)
     assert np.mean(np.abs(np.cos(arcs)) > 0.99) > 0.85
@@ -219,17 +219,22 @@ def test_tokens_come_together_or_face_each_other_by_their_angle():
 
 def test_mean_field_error_falls_like_the_root_of_n():
     """Slope -1/2 within 0.15 of the tokens' distance to their twins, n = 64 ... 1,024."""
-    law, rng, sizes, replicas = Homogenized(heads(), 0.05, 4, Noise(1)), np.random.default_rng(0), (64, 256, 1024), 12
+    law, rng, sizes, replicas = (
+        Homogenized(heads(), Softmax(2.0), 0.05, 4, Noise(1)),
+        np.random.default_rng(0),
+        (64, 256, 1024),
+        12,
+    )
     density = Density.from_law(TWO, Circle(7))
     samples = [[Tokens(TWO.sample(rng, n)) for _ in range(replicas)] for n in sizes]
-    made = DensityFlow(density.sphere, law, Softmax(2.0), remap_every=0)
+    made = DensityFlow(density.sphere, law, remap_every=0)
     twins = np.concatenate([tokens.points for group in samples for tokens in group])
     moved = made.advance(DensityState(0, density.coefficients, density.nodes, twins), 6).passive
     begin, rms = 0, []
     for group in samples:
         square = 0.0
         for tokens in group:
-            run = simulate(tokens, law, Softmax(2.0), n_steps=6, save_every=6)
+            run = simulate(tokens, law, n_steps=6, save_every=6)
             square += np.mean(np.sum((run.tokens.values[-1] - moved[begin : begin + len(tokens)]) ** 2, axis=1))
             begin += len(tokens)
         rms.append(np.sqrt(square / replicas))
@@ -251,9 +256,9 @@ def test_distances_on_the_circle():
 def test_density_files_are_read_back(tmp_path):
     """The modes of a file tell the circle from the sphere; sampling follows the density."""
     density = Density.from_law(TWO, Circle(31))
-    law = Homogenized(heads(), 0.02, 2, Noise(0))
+    law = Homogenized(heads(), Softmax(1.0), 0.02, 2, Noise(0))
     recorder = Recorder(tmp_path / "d.nc")
-    run = solve(density, law, Softmax(1.0), n_steps=4, save_every=4, checkpoint=recorder)
+    run = solve(density, law, n_steps=4, save_every=4, checkpoint=recorder)
     assert run.density.dims == ("depth_time", "lon")
     assert run.sh_degree.values.tolist() == run.sh_order.values.tolist() == list(range(32))
     assert np.abs(run.lon.values - 360 * np.arange(96) / 96).max() < 1e-12
@@ -275,8 +280,8 @@ def test_density_files_are_read_back(tmp_path):
 
 def _on_the_sphere(path):
     sphere = Density.from_law(Uniform(3), Sphere(15))
-    law = Homogenized(GaussianHeads(3, 1.0, 1.0, 3), 0.02, 1, Noise(0))
-    solve(sphere, law, Softmax(1.0), n_steps=1, checkpoint=Recorder(path)).close()
+    law = Homogenized(GaussianHeads(3, 1.0, 1.0, 3), Softmax(1.0), 0.02, 1, Noise(0))
+    solve(sphere, law, n_steps=1, checkpoint=Recorder(path)).close()
     return path
 
 
@@ -306,9 +311,9 @@ def test_bad_densities_are_refused():
         Density.from_coefficients(wave, circle, (4, 10))
     assert abs(SeriesLaw(wave, circle).pdf(ring(42)).mean() * 2 * np.pi - 1) < 1e-12
     for d in (3, 4):
-        law = Homogenized(GaussianHeads(d, 1.0, 1.0, d), 0.02, 1, Noise(0))
+        law = Homogenized(GaussianHeads(d, 1.0, 1.0, d), Softmax(1.0), 0.02, 1, Noise(0))
         with pytest.raises(ValueError, match=rf"S\^1 \(d = 2\) and S\^2 \(d = 3\); .* d = 2, the layers have d = {d}"):
-            DensityFlow(circle, law, Softmax(1.0))
+            DensityFlow(circle, law)
     with pytest.raises(ValueError, match=r"passive must have shape \(any, 2\)"):
-        solve(Density.from_law(TWO, circle), Homogenized(heads(), 0.02, 1, Noise(0)), Softmax(1.0), n_steps=1,
+        solve(Density.from_law(TWO, circle), Homogenized(heads(), Softmax(1.0), 0.02, 1, Noise(0)), n_steps=1,
               passive=np.eye(3))  # fmt: skip

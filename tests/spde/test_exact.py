@@ -35,7 +35,7 @@ def conformal_path(law, n_steps):
 
 def gaussian(seed, dt, **more):
     heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)
-    return Homogenized(heads, dt=dt, nodes=1, noise=Noise(seed), fixed=True, **more)
+    return Homogenized(heads, Softmax(0.0), dt=dt, nodes=1, noise=Noise(seed), fixed=True, **more)
 
 
 def test_conformal_mean_is_the_mean():
@@ -48,7 +48,7 @@ def test_conformal_mean_is_the_mean():
 def test_conformal_family_is_kept_exactly_by_the_flow():
     law = gaussian(3, 0.05, retraction=flow)
     start = Density.from_law(Conformal(START), Sphere(63))
-    run = solve(start, law, Softmax(0.0), n_steps=20, save_every=20)
+    run = solve(start, law, n_steps=20, save_every=20)
     a = conformal_path(law, 20)
     assert np.linalg.norm(a - START) > 0.1
     want = Conformal(a).pdf(start.sphere.points)
@@ -70,7 +70,7 @@ def test_normalized_steps_converge_at_order_one_half():
         for k, factor in enumerate(factors):
             coarse = fine.coarsen(16 * factor)
             steps = int(0.5 / (finest * factor))
-            run = solve(start, coarse, Softmax(0.0), n_steps=steps, save_every=steps)
+            run = solve(start, coarse, n_steps=steps, save_every=steps)
             found = sphere.analysis(run.density.values[-1])
             squares[k] += power(found - want).sum()
     rms = np.sqrt(squares / n_paths)
@@ -84,9 +84,9 @@ def test_linear_attention_gives_the_angular_central_gaussian():
     n_steps = 12
     mixing = 0.12 * rng.standard_normal((n_steps, 2, 3, 3))
     forms = rng.standard_normal((n_steps, 2, 3, 3))
-    law = RecordedLayers.from_query_key(mixing, forms, 1.0)
+    law = RecordedLayers.from_query_key(mixing, forms, Linear())
     start = Density.from_law(Uniform(3), Sphere(127), carried=(48, 96))
-    run = solve(start, law, Linear(), n_steps=n_steps)
+    run = solve(start, law, n_steps=n_steps)
     g, points = np.eye(3), start.sphere.points
     for step in range(n_steps):
         sigma = run.second_moment.values[step]
@@ -102,8 +102,8 @@ def test_linear_attention_moments_are_those_of_the_exact_density():
     """The second moment that drives E2 itself, against quadrature of the exact density."""
     rng = np.random.default_rng(1)
     mixing, forms = 0.15 * rng.standard_normal((8, 1, 3, 3)), rng.standard_normal((8, 1, 3, 3))
-    law = RecordedLayers.from_query_key(mixing, forms, 1.0)
-    run = solve(Density.from_law(Uniform(3), Sphere(63)), law, Linear(), n_steps=8)
+    law = RecordedLayers.from_query_key(mixing, forms, Linear())
+    run = solve(Density.from_law(Uniform(3), Sphere(63)), law, n_steps=8)
     points, area = dense.gauss_nodes(128, 256)
     g = np.eye(3)
     for step in range(8):
@@ -124,8 +124,8 @@ def test_rotating_everything_rotates_the_density(attention):
     runs = []
     for m, f, centres in ((mixing, forms, means), (turn(mixing), turn(forms), means @ rotation.T)):
         start = Density.from_law(VonMisesFisherMixture([1.0, 0.5], centres, kappas), Sphere(47))
-        law = RecordedLayers.from_query_key(m, f, 3.0)
-        run = solve(start, law, attention, n_steps=5, save_every=5)
+        law = RecordedLayers.from_query_key(m, f, attention)
+        run = solve(start, law, n_steps=5, save_every=5)
         runs.append((run, start.sphere))
     points = dense.nrm(rng.standard_normal((200, 3)))
     values = []
@@ -139,7 +139,7 @@ def test_rotating_everything_rotates_the_density(attention):
 def test_mass_over_five_hundred_steps():
     heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)
     start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [2.0]), Sphere(15))
-    run = solve(start, Homogenized(heads, 0.002, 2, Noise(0)), Softmax(1.0), n_steps=500, save_every=50)
+    run = solve(start, Homogenized(heads, Softmax(1.0), 0.002, 2, Noise(0)), n_steps=500, save_every=50)
     assert np.abs(run.mass.values - 1).max() < 1e-12
 
 
@@ -156,9 +156,9 @@ def test_push_with_two_parts_is_applied_in_order():
             return self.pushes[step]
 
     rng = np.random.default_rng(3)
-    first, second = (AttentionPush(*0.3 * rng.standard_normal((3, 1, 3, 3))) for _ in range(2))
+    first, second = (AttentionPush(Softmax(1.0), *0.3 * rng.standard_normal((3, 1, 3, 3))) for _ in range(2))
     start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [2.0]), Sphere(31))
-    together = solve(start, Two([(first, second)]), Softmax(2.0), n_steps=1)
-    apart = solve(start, Two([(first,), (second,)]), Softmax(2.0), n_steps=2, remap_every=2)
+    together = solve(start, Two([(first, second)]), n_steps=1)
+    apart = solve(start, Two([(first,), (second,)]), n_steps=2, remap_every=2)
     assert np.abs(together.density.values[-1] - apart.density.values[-1]).max() < 1e-12
     assert np.abs(together.mean_token.values[-1] - apart.mean_token.values[-1]).max() < 1e-13

@@ -1,5 +1,7 @@
 """SpectralField against direct sums: spread, collapsed and adversarial measures."""
 
+from dataclasses import replace
+
 import dense
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ MEASURES = {
 
 def push_of(form, mixing=None):
     mixing = np.eye(3) if mixing is None else mixing
-    return AttentionPush(mixing[None], form[None], np.eye(3)[None])
+    return AttentionPush(Softmax(1.0), mixing[None], form[None], np.eye(3)[None])
 
 
 def random_form(rng, size):
@@ -45,8 +47,8 @@ def test_equals_direct_sums(name, strength):
     rng, measure = np.random.default_rng(int(10 * strength)), MEASURES[name]
     forms = [random_form(rng, strength), random_form(rng, strength), strength * np.eye(3), -strength * np.eye(3)]
     for form in forms:
-        field = SpectralField(Softmax(1.0), push_of(form), measure, 20_000)
-        error = np.abs(field.at(TARGETS) - DirectField(Softmax(1.0), push_of(form), measure).at(TARGETS)).max()
+        field = SpectralField(push_of(form), measure, 20_000)
+        error = np.abs(field(TARGETS) - DirectField(push_of(form), measure)(TARGETS)).max()
         assert error < TOL, (error, field.degree)
 
 
@@ -54,7 +56,7 @@ def test_the_degrees_are_those_heads_need():
     """Spectral, not direct, up to beta |A| = 10 on spread measures, and small where little is needed."""
     rng = np.random.default_rng(1)
     for strength, least, most in [(1.0, 7, 15), (3.0, 13, 25), (10.0, 35, 75)]:
-        field = SpectralField(Softmax(1.0), push_of(random_form(rng, strength)), MEASURES["spread"], 20_000)
+        field = SpectralField(push_of(random_form(rng, strength)), MEASURES["spread"], 20_000)
         assert least <= field.degree <= most
 
 
@@ -63,8 +65,8 @@ def test_the_tolerance_is_kept_and_not_wasted(tol):
     rng = np.random.default_rng(2)
     for _ in range(6):
         push = push_of(random_form(rng, 4.0))
-        field = SpectralField(Softmax(1.0), push, MEASURES["spread"], 20_000, tol=tol)
-        error = np.abs(field.at(TARGETS) - DirectField(Softmax(1.0), push, MEASURES["spread"]).at(TARGETS)).max()
+        field = SpectralField(push, MEASURES["spread"], 20_000, tol=tol)
+        error = np.abs(field(TARGETS) - DirectField(push, MEASURES["spread"])(TARGETS)).max()
         assert 1e-5 * tol < error < tol
 
 
@@ -98,9 +100,9 @@ ADVERSARIES = {
 def test_never_a_wrong_number(name, beta, n_targets):
     measure, form = ADVERSARIES[name]
     push = push_of(form)
-    field = SpectralField(Softmax(beta), push, measure, n_targets)
+    field = SpectralField(replace(push, kernel=Softmax(beta)), measure, n_targets)
     points = np.concatenate([TARGETS, measure.points[:200], -measure.points[:200]])
-    error = np.abs(field.at(points) - DirectField(Softmax(beta), push, measure).at(points)).max()
+    error = np.abs(field(points) - DirectField(replace(push, kernel=Softmax(beta)), measure)(points)).max()
     assert error < TOL
 
 
@@ -114,31 +116,31 @@ def test_a_large_cloud_costs_no_more_than_a_small_one_and_is_right():
     rng = np.random.default_rng(6)
     cloud = Tokens(VonMisesFisherMixture([1.0], [[0, 1.0, 1.0]], [1.0]).sample(rng, 40_000))
     heads = GaussianHeads(3, 0.5, 3**-0.5, 3).sample(rng, 3)
-    push = AttentionPush(heads.value, heads.query, heads.key)
-    field = SpectralField(Softmax(2.0), push, cloud, len(cloud))
+    push = AttentionPush(Softmax(2.0), heads.value, heads.query, heads.key)
+    field = SpectralField(push, cloud, len(cloud))
     assert (field.degrees > 0).all()
     some = cloud.points[:300]
-    assert np.abs(field.at(some) - DirectField(Softmax(2.0), push, cloud).at(some)).max() < TOL
+    assert np.abs(field(some) - DirectField(push, cloud)(some)).max() < TOL
 
 
 def test_the_grid_gets_the_same_field():
     rng, sphere = np.random.default_rng(7), Sphere(31)
     heads = GaussianHeads(3, 0.5, 3**-0.5, 3).sample(rng, 4)
     for beta in (2.0, 12.0, 60.0):  # all spectral, degrees beyond the grid's, some direct
-        push = AttentionPush(heads.value, heads.query, heads.key)
-        field = SpectralField(Softmax(beta), push, MEASURES["spread"], 6000)
-        assert np.abs(field.on_grid(sphere) - field.at(sphere.points)).max() < 1e-10
+        push = AttentionPush(Softmax(beta), heads.value, heads.query, heads.key)
+        field = SpectralField(push, MEASURES["spread"], 6000)
+        assert np.abs(field.on_grid(sphere) - field(sphere.points)).max() < 1e-10
 
 
 def test_wrong_use_is_refused():
     measure = MEASURES["spread"]
     with pytest.raises(TypeError, match="softmax"):
-        SpectralField(Linear(), push_of(np.eye(3)), measure, 10)
+        SpectralField(replace(push_of(np.eye(3)), kernel=Linear()), measure, 10)
     with pytest.raises(ValueError, match="tol must lie"):
-        SpectralField(Softmax(1.0), push_of(np.eye(3)), measure, 10, tol=float("nan"))
-    push = AttentionPush(np.eye(4)[None], np.eye(4)[None], np.eye(4)[None])
+        SpectralField(push_of(np.eye(3)), measure, 10, tol=float("nan"))
+    push = AttentionPush(Softmax(1.0), np.eye(4)[None], np.eye(4)[None], np.eye(4)[None])
     with pytest.raises(ValueError, match="d = 3"):
-        SpectralField(Softmax(1.0), push, Tokens(np.eye(4)), 10)
+        SpectralField(push, Tokens(np.eye(4)), 10)
 
 
 @pytest.mark.parametrize("degree", [9, 63, 64, 81])

@@ -18,8 +18,8 @@ def run(request):
     d = request.param
     sphere, carried = SPHERES[d]
     start = Density.from_law(VonMisesFisherMixture([1.0], [DIRECTION[d]], [3.0]), sphere(21), carried)
-    law = Homogenized(GaussianHeads(d, 0.5, 0.5, d), dt=0.05, nodes=3, noise=Noise(2))
-    return solve(start, law, Softmax(1.0), n_steps=4, save_every=2), d
+    law = Homogenized(GaussianHeads(d, 0.5, 0.5, d), Softmax(1.0), dt=0.05, nodes=3, noise=Noise(2))
+    return solve(start, law, n_steps=4, save_every=2), d
 
 
 def test_integrals_are_the_recorded_moments(run):

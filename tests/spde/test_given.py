@@ -26,7 +26,7 @@ from validation import PairFlow
 SPHERE = Sphere(15)
 LAW = VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [2.0])
 NOISE = Noise(7)
-LAYERS = Homogenized(GaussianHeads(3), dt=0.05, nodes=2, noise=NOISE)
+LAYERS = Homogenized(GaussianHeads(3), Softmax(2.0), dt=0.05, nodes=2, noise=NOISE)
 
 
 @dataclass
@@ -154,15 +154,15 @@ def test_a_kernel_is_refused_for_what_it_is(name):
     kernel.change = change
     text = "fails for points (5, 3) and a measure of " if name == "failing" else text
     for work in (
-        lambda: solve(Density.from_law(LAW, SPHERE), LAYERS, kernel, n_steps=1, field=DirectField),
-        lambda: simulate(Tokens(np.eye(3)), LAYERS, kernel, n_steps=1),
+        lambda: solve(Density.from_law(LAW, SPHERE), replace(LAYERS, kernel=kernel), n_steps=1, field=DirectField),
+        lambda: simulate(Tokens(np.eye(3)), replace(LAYERS, kernel=kernel), n_steps=1),
     ):
         with pytest.raises(kind, match=r"^Mean\.barycenter\(points, measure, query, key\) " + re.escape(text)):
             work()
 
 
 def test_a_kernel_that_is_right_is_taken():
-    run = solve(Density.from_law(LAW, SPHERE), LAYERS, Mean(), n_steps=2, field=DirectField)
+    run = solve(Density.from_law(LAW, SPHERE), replace(LAYERS, kernel=Mean()), n_steps=2, field=DirectField)
     assert np.isfinite(run.mean_token).all()
 
 
@@ -198,21 +198,21 @@ HEADS = {
 def test_heads_are_refused_for_what_they_are(name):
     change, kind, text = HEADS[name]
     with pytest.raises(kind, match=re.escape(text)):
-        RandomTransformer(Own(change), eta=0.1, n_heads=4, noise=NOISE)
+        RandomTransformer(Own(change), Softmax(2.0), eta=0.1, n_heads=4, noise=NOISE)
 
 
 def test_heads_must_be_drawn_from_the_generator_that_is_given():
     with pytest.raises(ValueError, match=r"Own\.sample gives other heads for an equal generator: draw from"):
-        RandomTransformer(Own(rng=np.random.default_rng(1)), eta=0.1, n_heads=4, noise=NOISE)
-    law = RandomTransformer(Own(), eta=0.1, n_heads=4, noise=NOISE)
+        RandomTransformer(Own(rng=np.random.default_rng(1)), Softmax(2.0), eta=0.1, n_heads=4, noise=NOISE)
+    law = RandomTransformer(Own(), Softmax(2.0), eta=0.1, n_heads=4, noise=NOISE)
     assert np.array_equal(law.layer(3)[0].query, law.layer(3)[0].query)
 
 
 def test_what_a_law_lacks_is_named():
     with pytest.raises(TypeError, match="Own has not: it lacks sigma_v, mean_value, sample_query_key"):
-        Homogenized(Own(), dt=0.05, nodes=2, noise=NOISE)
+        Homogenized(Own(), Softmax(2.0), dt=0.05, nodes=2, noise=NOISE)
     with pytest.raises(TypeError, match="a law of heads needs d; object has not"):
-        RandomTransformer(object(), eta=0.1, n_heads=4, noise=NOISE)
+        RandomTransformer(object(), Softmax(2.0), eta=0.1, n_heads=4, noise=NOISE)
 
 
 @dataclass(frozen=True)
@@ -235,9 +235,9 @@ class Apart(Own):
 )
 def test_values_apart_are_refused_for_what_they_are(settings, text):
     law = Apart(mean_value=np.zeros((3, 3)))
-    assert Homogenized(law, dt=0.05, nodes=2, noise=NOISE).layer(0)
+    assert Homogenized(law, Softmax(2.0), dt=0.05, nodes=2, noise=NOISE).layer(0)
     with pytest.raises(ValueError, match=re.escape(text)):
-        Homogenized(replace(law, **settings), dt=0.05, nodes=2, noise=NOISE)
+        Homogenized(replace(law, **settings), Softmax(2.0), dt=0.05, nodes=2, noise=NOISE)
 
 
 # --- tokens, points and numbers
@@ -248,12 +248,12 @@ def test_passive_points_off_the_sphere_are_refused(factor):
     """In `solve`, in a flow, and in a comparison, with the worst one named."""
     points = unit(np.random.default_rng(0).standard_normal((5, 3)))
     points[3] *= factor
-    start, flow = Density.from_law(LAW, SPHERE), DensityFlow(SPHERE, LAYERS, Softmax(2.0))
+    start, flow = Density.from_law(LAW, SPHERE), DensityFlow(SPHERE, LAYERS)
     text = f"points must be unit vectors; [a-z]+ point 3 has length {factor:g}"
     if factor == np.inf:
         text = "must be finite"
     for work in (
-        lambda: solve(start, LAYERS, Softmax(2.0), n_steps=1, passive=points),
+        lambda: solve(start, LAYERS, n_steps=1, passive=points),
         lambda: flow.start(start, points),
         lambda: flow.start(start, points.tolist()),
     ):
@@ -267,17 +267,17 @@ def test_passive_points_off_the_sphere_are_refused(factor):
 
 def test_passive_points_are_taken_as_they_are():
     points = unit(np.random.default_rng(0).standard_normal((5, 3))) * (1 + 1e-7)
-    run = solve(Density.from_law(LAW, SPHERE), LAYERS, Softmax(2.0), n_steps=1, passive=points)
+    run = solve(Density.from_law(LAW, SPHERE), LAYERS, n_steps=1, passive=points)
     assert np.array_equal(run.passive.values[0], points)
     with pytest.raises(TypeError, match=r"passive points have no weights: give their positions, passive = "):
-        solve(Density.from_law(LAW, SPHERE), LAYERS, Softmax(2.0), n_steps=1, passive=Tokens(points))
+        solve(Density.from_law(LAW, SPHERE), LAYERS, n_steps=1, passive=Tokens(points))
 
 
 def test_arrays_are_no_tokens_and_numbers_no_counts():
     with pytest.raises(TypeError, match=r"tokens must be Tokens\(points\), or EuclideanTokens in R\^d, got ndarray"):
-        simulate(np.eye(3), LAYERS, Softmax(1.0), n_steps=1)
+        simulate(np.eye(3), replace(LAYERS, kernel=Softmax(1.0)), n_steps=1)
     for settings in ({"n_steps": 4.0}, {"n_steps": True}, {"n_steps": 4, "save_every": 2.0}):
         with pytest.raises(ValueError, match=r"must be an integer >= [01], got (4\.0|True|2\.0)"):
-            simulate(Tokens(np.eye(3)), LAYERS, Softmax(1.0), **settings)
+            simulate(Tokens(np.eye(3)), replace(LAYERS, kernel=Softmax(1.0)), **settings)
     tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 4))
-    assert simulate(tokens, LAYERS, Softmax(1.0), n_steps=np.int64(1)).sizes["depth_time"] == 2
+    assert simulate(tokens, replace(LAYERS, kernel=Softmax(1.0)), n_steps=np.int64(1)).sizes["depth_time"] == 2

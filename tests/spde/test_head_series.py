@@ -22,13 +22,13 @@ def push(n_heads, strengths, rng=RNG):
     heads = GaussianHeads(3, 1.0, 1.0, 3).sample(rng, n_heads)
     norms = np.linalg.norm(np.swapaxes(heads.key, 1, 2) @ heads.query, 2, axis=(1, 2))
     query = heads.query * (np.broadcast_to(strengths, n_heads) / norms)[:, None, None]
-    return AttentionPush(heads.value / n_heads, query, heads.key)
+    return AttentionPush(Softmax(1.0), heads.value / n_heads, query, heads.key)
 
 
 def error(of_push, measure, **options):
-    field = SpectralField(Softmax(1.0), of_push, measure, 20_000, **options)
-    wanted = DirectField(Softmax(1.0), of_push, measure).at(POINTS)
-    return field, np.abs(field.at(POINTS) - wanted).max() / np.linalg.norm(of_push.mixing, 2, axis=(1, 2)).sum()
+    field = SpectralField(of_push, measure, 20_000, **options)
+    wanted = DirectField(of_push, measure)(POINTS)
+    return field, np.abs(field(POINTS) - wanted).max() / np.linalg.norm(of_push.mixing, 2, axis=(1, 2)).sum()
 
 
 @pytest.mark.parametrize("n_heads", [1, 5, 40])
@@ -56,9 +56,9 @@ def test_weak_heads_share_and_strong_ones_do_not(monkeypatch):
 
 def test_the_company_of_a_head_changes_nothing_beyond_the_tolerance():
     measure, both = cloud(), push(2, [3.0, 2.8])
-    alone = [AttentionPush(both.mixing[[m]], both.query[[m]], both.key[[m]]) for m in (0, 1)]
-    together = SpectralField(Softmax(1.0), both, measure, 20_000).at(POINTS)
-    apart = sum(SpectralField(Softmax(1.0), one, measure, 20_000).at(POINTS) for one in alone)
+    alone = [AttentionPush(Softmax(1.0), both.mixing[[m]], both.query[[m]], both.key[[m]]) for m in (0, 1)]
+    together = SpectralField(both, measure, 20_000)(POINTS)
+    apart = sum(SpectralField(one, measure, 20_000)(POINTS) for one in alone)
     assert 0 < np.abs(together - apart).max() < TOL
 
 

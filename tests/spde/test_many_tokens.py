@@ -1,5 +1,6 @@
 """Large clouds on S^2: chunks, threads, tokens moved by one transform, and the choice of the faster field."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import dense
@@ -50,7 +51,7 @@ def push_of(retraction=normalize, step=0.5, n_heads=8, strongest=5.0, seed=1):
     heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3).sample(np.random.default_rng(seed), n_heads)
     norms = np.linalg.norm(np.swapaxes(heads.key, 1, 2) @ heads.query, 2, axis=(1, 2))
     scale = np.sqrt(np.linspace(1.0, strongest, n_heads) / norms)[:, None, None]
-    return AttentionPush(step / n_heads * heads.value, scale * heads.query, scale * heads.key, retraction)
+    return AttentionPush(Softmax(1.0), step / n_heads * heads.value, scale * heads.query, scale * heads.key, retraction)
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +63,16 @@ def many():
 def test_a_layer_of_many_tokens_is_that_of_direct_sums(many, retraction):
     """T(x) to 1e-8 at tokens of a large cloud, eight heads with beta |A| up to 5, whole moves of up to a third."""
     push, attention = push_of(retraction, step=1.0), Softmax(1.0)
-    spectral = SpectralField(attention, push, many, MANY, tol=1e-7)
+    spectral = SpectralField(replace(push, kernel=attention), many, MANY, tol=1e-7)
     some = np.concatenate([np.arange(len(POLES)), np.random.default_rng(2).choice(MANY, 30, replace=False)])
-    velocity = DirectField(attention, push, many).at(many.points[some])
+    velocity = DirectField(replace(push, kernel=attention), many)(many.points[some])
     want = retraction(many.points[some], velocity)
     moved = spectral.moved(many.points, retraction)
     assert np.linalg.norm(velocity, axis=1).max() > 0.1  # otherwise nothing is tested
     assert tangent_series(spectral._coefficients, retraction, 1e-7) is not None  # the fast way was gone
     assert np.abs(moved[some] - want).max() < 1e-8
     assert np.abs(np.linalg.norm(moved, axis=1) - 1).max() < 1e-15
-    assert np.abs(spectral.at(many.points[some]) - velocity).max() < 1e-8
+    assert np.abs(spectral(many.points[some]) - velocity).max() < 1e-8
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.4, 0.9])
@@ -82,11 +83,11 @@ def test_moved_is_the_retraction_of_the_velocity(retraction, strength, monkeypat
     monkeypatch.setattr(field, "CHUNK", 500)
     one = cloud(2000, seed=3)
     push = push_of(retraction, n_heads=1, strongest=1.0)
-    push = AttentionPush(strength * np.eye(3)[None] / 0.25, push.query, push.key, retraction)
-    spectral = SpectralField(Softmax(1.0), push, one, 2000, tol=1e-10)
+    push = AttentionPush(Softmax(1.0), strength * np.eye(3)[None] / 0.25, push.query, push.key, retraction)
+    spectral = SpectralField(push, one, 2000, tol=1e-10)
     series = tangent_series(spectral._coefficients, retraction, 1e-10)
     assert (series is None) == (retraction is flow or strength > 0.1)
-    want = retraction(one.points, spectral.at(one.points))
+    want = retraction(one.points, spectral(one.points))
     assert np.abs(want - one.points).max() > 0.05
     assert np.abs(spectral.moved(one.points, retraction) - want).max() < 2e-10  # with the angles of the constructor
     assert np.abs(spectral.moved(one.points[::-1], retraction) - want[::-1]).max() < 2e-10  # with their own
@@ -114,7 +115,7 @@ def test_a_series_is_refused_where_it_would_take_too_many_degrees():
 def everything(measure, push, coefficients):
     """All that is done in chunks, as one list of arrays."""
     points, weights = measure
-    spectral = SpectralField(Softmax(1.0), push, measure, len(points))
+    spectral = SpectralField(push, measure, len(points))
     return [
         angles(points),
         synthesis_at(coefficients, points),
@@ -122,7 +123,7 @@ def everything(measure, push, coefficients):
         adjoint_at(np.stack([weights, points[:, 0]]), points, 12),
         adjoint_at(weights, points, 31, angles(points)),
         second_moment(measure),
-        spectral.at(points),
+        spectral(points),
         spectral.moved(points, normalize),
         spectral.moved(points, geodesic),
         spectral.moved(points, flow),
@@ -141,14 +142,14 @@ def test_threads_do_not_change_a_bit(many, monkeypatch):
 
 def test_layers_of_many_tokens_do_not_depend_on_threads_or_interruptions(many, monkeypatch):
     """Two layers at once on one thread; one layer, then another, on two."""
-    law = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), eta=0.2, n_heads=2, noise=Noise(3))
-    options = {"law": law, "attention": Softmax(2.0), "field": spectral_field(1e-6)}
+    law = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), Softmax(2.0), eta=0.2, n_heads=2, noise=Noise(3))
+    through = TokenFlow(law, spectral_field(1e-6))
     start = TokenState(0, many.points, many.weights)
-    once = TokenFlow(**options).advance(start, 2)
+    once = through.advance(start, 2)
     monkeypatch.setenv(parallel.VARIABLE, "2")
-    first = TokenFlow(**options).advance(start, 1)
+    first = through.advance(start, 1)
     first = TokenState(first.step, first.points.copy(), first.weights.copy())
-    assert np.array_equal(TokenFlow(**options).advance(first, 2).points, once.points)
+    assert np.array_equal(through.advance(first, 2).points, once.points)
 
 
 def test_chunks_give_the_numbers_of_one_piece(monkeypatch):
@@ -227,11 +228,11 @@ def test_records_are_not_overwritten_by_later_layers(monkeypatch):
     for module in (parallel, field, sources):
         monkeypatch.setattr(module, "CHUNK", 300)
     start = Tokens(*cloud(1000, seed=12))
-    law = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), eta=0.5, n_heads=2, noise=Noise(13))
+    law = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), Softmax(2.0), eta=0.5, n_heads=2, noise=Noise(13))
 
     def records():
-        run = simulate(start, law, Softmax(2.0), n_steps=6, save_every=1, field=spectral_field(1e-6))
-        sparse = simulate(start, law, Softmax(2.0), n_steps=6, save_every=3, field=spectral_field(1e-6))
+        run = simulate(start, law, n_steps=6, save_every=1, field=spectral_field(1e-6))
+        sparse = simulate(start, law, n_steps=6, save_every=3, field=spectral_field(1e-6))
         return run.tokens.values, sparse.tokens.values
 
     plain = records()
@@ -260,17 +261,17 @@ def test_threads_are_one_unless_asked_for(monkeypatch):
 def test_l2_heads_of_many_tokens(many):
     """Each head has a measure of its own, at the same points."""
     push = push_of(n_heads=2, strongest=2.0)
-    spectral = SpectralField(L2(0.5), push, many, MANY, tol=1e-7)
+    spectral = SpectralField(replace(push, kernel=L2(0.5)), many, MANY, tol=1e-7)
     some = np.arange(40)
-    want = normalize(many.points[some], DirectField(L2(0.5), push, many).at(many.points[some]))
+    want = normalize(many.points[some], DirectField(replace(push, kernel=L2(0.5)), many)(many.points[some]))
     assert np.abs(spectral.moved(many.points, normalize)[some] - want).max() < 1e-8
 
 
 def test_records_of_many_tokens_have_their_moments():
     """The record of a run in memory: moments as numpy's, and the first state untouched by the layers."""
     start = Tokens(*cloud(MANY, seed=8))
-    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), dt=0.05, nodes=2, noise=Noise(9))
-    run = simulate(start, law, Softmax(1.0), n_steps=1, field=spectral_field(1e-6))
+    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), Softmax(1.0), dt=0.05, nodes=2, noise=Noise(9))
+    run = simulate(start, law, n_steps=1, field=spectral_field(1e-6))
     assert np.array_equal(run.tokens.values[0], start.points)
     last = run.tokens.values[-1]
     assert np.abs(run.second_moment.values[-1] - np.einsum("n,ni,nj", start.weights, last, last)).max() < 1e-14
@@ -279,11 +280,11 @@ def test_records_of_many_tokens_have_their_moments():
 
 def test_strengths_are_those_of_the_softmax_heads():
     push = push_of(n_heads=3, strongest=5.0)
-    assert np.allclose(strengths(Softmax(2.0), push), [2.0, 6.0, 10.0], rtol=1e-12)
-    assert np.allclose(strengths(L2(2.0), push), [4.0, 12.0, 20.0], rtol=1e-12)
-    endless = AttentionPush(push.mixing, 1e200 * push.query, 1e200 * push.key)
+    assert np.allclose(strengths(replace(push, kernel=Softmax(2.0))), [2.0, 6.0, 10.0], rtol=1e-12)
+    assert np.allclose(strengths(replace(push, kernel=L2(2.0))), [4.0, 12.0, 20.0], rtol=1e-12)
+    endless = AttentionPush(Softmax(1.0), push.mixing, 1e200 * push.query, 1e200 * push.key)
     with np.errstate(over="ignore", invalid="ignore"):
-        assert np.isinf(strengths(Softmax(1.0), endless)).all()
+        assert np.isinf(strengths(endless)).all()
 
 
 @pytest.mark.parametrize("d", [2, 3])
@@ -292,12 +293,12 @@ def test_auto_takes_the_cheaper_field_of_its_model(d):
     rng = np.random.default_rng(10)
     kind = {2: CircleField, 3: SpectralField}[d]
     heads = GaussianHeads(d, 0.5, d**-0.5, d).sample(rng, 4)
-    push = AttentionPush(0.1 * heads.value, heads.query, heads.key)
+    push = AttentionPush(Softmax(1.0), 0.1 * heads.value, heads.query, heads.key)
     x = dense.nrm(rng.standard_normal((6000, d)))
     for n, want in [(8, DirectField), (60, DirectField), (6000, kind)]:
         few = Cloud(x[:n], np.full(n, 1 / n))
-        assert type(auto_field(1e-6)(Softmax(1.0), push, few, n)) is want
-    assert type(auto_field(1e-6)(Linear(), push, few, n)) is DirectField
+        assert type(auto_field(1e-6)(push, few, n)) is want
+    assert type(auto_field(1e-6)(replace(push, kernel=Linear()), few, n)) is DirectField
     for overlap in (0.0, 0.5):
         first = [
             next(n for n in range(1, 10**5) if direct_time(4, n, n) > series_time(strength, n, n, overlap, d, 1e-6))
@@ -323,10 +324,10 @@ def test_the_cost_model_knows_what_makes_a_series_dear():
 
 @pytest.mark.parametrize("d", [2, 3])
 def test_auto_sums_directly_where_scores_have_no_number(d):
-    push = AttentionPush(np.eye(d)[None], np.full((1, d, d), 1e200), np.full((1, d, d), 1e200))
+    push = AttentionPush(Softmax(1.0), np.eye(d)[None], np.full((1, d, d), 1e200), np.full((1, d, d), 1e200))
     x = dense.nrm(np.random.default_rng(11).standard_normal((300, d)))
     with np.errstate(over="ignore", invalid="ignore"):
-        assert type(auto_field(1e-6)(Softmax(1.0), push, Cloud(x, np.full(300, 1 / 300)), 300)) is DirectField
+        assert type(auto_field(1e-6)(push, Cloud(x, np.full(300, 1 / 300)), 300)) is DirectField
 
 
 def test_auto_follows_the_model(monkeypatch):
@@ -334,10 +335,10 @@ def test_auto_follows_the_model(monkeypatch):
     push, few = push_of(n_heads=2), cloud(300)
     for cost, want in [(0.0, SpectralField), (1e9, DirectField)]:
         monkeypatch.setitem(costs.COSTS, 3, costs.SeriesCost(cost, 0.0, 0.0, 0.0, 0.75))
-        assert type(auto_field(1e-6)(Softmax(1.0), push, few, 300)) is want
+        assert type(auto_field(1e-6)(push, few, 300)) is want
 
 
 def test_auto_is_direct_in_other_dimensions():
-    push = AttentionPush(np.eye(4)[None], np.eye(4)[None], np.eye(4)[None])
+    push = AttentionPush(Softmax(1.0), np.eye(4)[None], np.eye(4)[None], np.eye(4)[None])
     tokens = Tokens(dense.nrm(np.random.default_rng(11).standard_normal((5000, 4))))
-    assert type(auto_field(1e-6)(Softmax(1.0), push, tokens, 5000)) is DirectField
+    assert type(auto_field(1e-6)(push, tokens, 5000)) is DirectField

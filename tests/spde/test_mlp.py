@@ -15,7 +15,6 @@ from particles import (
     GaussianHeads,
     HarmonicField,
     Homogenized,
-    Linear,
     MLPBlock,
     Noise,
     RandomTransformer,
@@ -28,6 +27,7 @@ from particles import (
 )
 from particles.harmonics import adjoint_at, mode_numbers, power
 from particles.kernels import ACTIVATIONS, Activation
+from particles.pushes import own_velocity
 from spde import Density, DensityFlow, DensityState, Sphere, solve
 
 CLOUDS = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1, 0.2, 0]], [2.0, 3.0])
@@ -51,10 +51,10 @@ def test_linear_blocks_give_the_angular_central_gaussian(width):
     law = WithMLP(Still(3, dt), block("linear", width, 0.0, 0.0), Noise(3))
     unit = WithMLP(Still(3, 1.0), block("linear", width, 0.0, 0.0), Noise(3))  # its field is G x itself
     start = Density.from_law(Uniform(3), Sphere(127), carried=(48, 96))
-    run = solve(start, law, Linear(), n_steps=n_steps)
+    run = solve(start, law, n_steps=n_steps)
     g = np.eye(3)
     for step in range(n_steps):
-        g = (np.eye(3) + np.sqrt(dt) * unit.layer(step)[0].velocity.at(np.eye(3)).T) @ g
+        g = (np.eye(3) + np.sqrt(dt) * unit.layer(step)[0].field(np.eye(3)).T) @ g
         assert run["spectral_tail"].values[step + 1] < 1e-10
         exact = angular_gaussian(start.sphere.points, g @ g.T)
         assert np.abs(run.density.values[step + 1].ravel() - exact).max() < 1e-8
@@ -83,7 +83,7 @@ def test_bias_noise_follows_the_hierarchy():
     def correlations(law):
         cloud = Cloud(points, weights)
         for step in range(round(0.4 / law.dt)):
-            cloud, _ = law.layer(step)[0].move(cloud, (), lambda push, _: push.velocity)
+            cloud, _ = law.layer(step)[0].move(cloud, (), own_velocity)
         return (factors * power(adjoint_at(cloud.weights, cloud.points, 3)))[1:]
 
     found = []
@@ -117,7 +117,7 @@ def test_the_mean_density_diffuses():
     shares = []
     for member in range(members):
         law = WithMLP(Still(3, dt), wide, Noise(2, member))
-        end = DensityFlow(sphere, law, Linear()).advance(begin, n_steps)
+        end = DensityFlow(sphere, law).advance(begin, n_steps)
         product = weight * (end.coefficients * start.coefficients.conj()).real
         shares.append([product[degrees == degree].sum() / power(start.coefficients)[degree] for degree in degrees_seen])
     mean, error = np.mean(shares, axis=0), np.std(shares, axis=0) / np.sqrt(members)
@@ -137,10 +137,10 @@ def test_the_mean_density_diffuses():
 def test_tokens_and_density_see_the_same_field(name, width):
     """Tokens that ride on the density's flow move as in their own simulation (values 0: only the block moves)."""
     still = FixedHeads(np.zeros((1, 3, 3)), np.eye(3)[None], np.eye(3)[None])
-    law = WithMLP(RandomTransformer(still, 0.05, 1, Noise(5)), block(name, width), Noise(5))
+    law = WithMLP(RandomTransformer(still, Softmax(1.0), 0.05, 1, Noise(5)), block(name, width), Noise(5))
     points = CLOUDS.sample(np.random.default_rng(0), 40)
-    run = solve(Density.from_law(CLOUDS, Sphere(31)), law, Softmax(1.0), n_steps=4, passive=points)
-    alone = simulate(Tokens(points), law, Softmax(1.0), n_steps=4)
+    run = solve(Density.from_law(CLOUDS, Sphere(31)), law, n_steps=4, passive=points)
+    alone = simulate(Tokens(points), law, n_steps=4)
     assert np.abs(run.passive.values - alone.tokens.values).max() < 1e-10
     assert np.abs(run.passive.values[-1] - points).max() > 0.05
     assert np.abs(run.mass.values - 1).max() < 1e-12
@@ -150,28 +150,29 @@ def test_tokens_and_density_see_the_same_field(name, width):
 def test_the_grid_takes_the_structured_transform(monkeypatch):
     """Also where the field has more degrees than the grid resolves; the same values, and the solver asks for it."""
     sphere = Sphere(15)
-    field = WithMLP(Still(3, 0.1), block("relu"), Noise(1)).layer(0)[0].velocity
+    field = WithMLP(Still(3, 0.1), block("relu"), Noise(1)).layer(0)[0].field
     assert field.degree > sphere.nlat
-    values = field.at(sphere.points)
+    values = field(sphere.points)
     assert np.abs(field.on_grid(sphere) - values).max() < 1e-12 * np.abs(values).max()
-    asked, slow = [], HarmonicField.at
-    monkeypatch.setattr(HarmonicField, "at", lambda self, points: asked.append(len(points)) or slow(self, points))
+    asked, slow = [], HarmonicField.__call__
+    counted = lambda self, points: asked.append(len(points)) or slow(self, points)  # noqa: E731
+    monkeypatch.setattr(HarmonicField, "__call__", counted)
     law = WithMLP(Still(3, 0.01), block("erf"), Noise(1))
-    run = solve(Density.from_law(CLOUDS, sphere, (24, 48)), law, Linear(), n_steps=2, save_every=2)
+    run = solve(Density.from_law(CLOUDS, sphere, (24, 48)), law, n_steps=2, save_every=2)
     others = 22 * 44  # the second set: two copies with the first, and in the first layer on its own
     assert asked == [24 * 48, 2 * others, others, 24 * 48, 2 * others]
-    assert run.field_degree.values[-1] == law.layer(1)[0].velocity.degree
+    assert run.field_degree.values[-1] == law.layer(1)[0].field.degree
 
 
 def test_attention_comes_first():
     """A layer of both is the attention's map and then the block's."""
     heads = GaussianHeads(3, 0.6, 0.6, 3)
-    law = Homogenized(heads, 0.05, 2, Noise(7))
+    law = Homogenized(heads, Softmax(2.0), 0.05, 2, Noise(7))
     points = CLOUDS.sample(np.random.default_rng(1), 12)
     both = WithMLP(law, block("tanh"), Noise(7))
-    found = simulate(Tokens(points), both, Softmax(2.0), n_steps=1).tokens.values[-1]
-    first = simulate(Tokens(points), law, Softmax(2.0), n_steps=1).tokens.values[-1]
-    second = dense.nrm(first + both.layer(0)[1].velocity.at(first))
+    found = simulate(Tokens(points), both, n_steps=1).tokens.values[-1]
+    first = simulate(Tokens(points), law, n_steps=1).tokens.values[-1]
+    second = dense.nrm(first + both.layer(0)[1].field(first))
     assert np.abs(found - second).max() < 1e-13
 
 
@@ -180,4 +181,4 @@ def test_attention_comes_first():
 def test_long_moves_of_a_block_warn():
     law = WithMLP(Still(3, 1.0), block("relu", 4, 0.0, 5.0), Noise(1))
     with pytest.warns(RuntimeWarning, match=r"layer 0 moves points by more than 1 \(\|U\| > 1\)"):
-        solve(Density.from_law(CLOUDS, Sphere(15)), law, Linear(), n_steps=1)
+        solve(Density.from_law(CLOUDS, Sphere(15)), law, n_steps=1)

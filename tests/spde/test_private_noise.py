@@ -1,5 +1,6 @@
 """Private noise of a density: heat kernel, twins of tokens, resuming, loss of positivity."""
 
+
 import dense
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ START = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0]
 
 
 def common(sigma_v=3**-0.5, dt=0.05, nodes=4, seed=0):
-    return Homogenized(GaussianHeads(3, sigma_v, 3**-0.5, 3), dt=dt, nodes=nodes, noise=Noise(seed))
+    return Homogenized(GaussianHeads(3, sigma_v, 3**-0.5, 3), Softmax(2.0), dt=dt, nodes=nodes, noise=Noise(seed))
 
 
 def private(law, nu, replica=0):
@@ -36,12 +37,12 @@ def private(law, nu, replica=0):
 def test_without_values_the_density_follows_the_heat_kernel():
     """Every coefficient decays as exp(-nu l(l+1) t), to 1e-12; so do the moments, which come from the nodes."""
     nu, start = 0.13, Density.from_law(START, Sphere(31))
-    flow = DensityFlow(start.sphere, private(common(0.0), nu), Softmax(2.0))
+    flow = DensityFlow(start.sphere, private(common(0.0), nu))
     end = flow.advance(DensityState(0, start.coefficients, start.nodes, np.zeros((0, 3))), 20)
     degree, _ = mode_numbers(31)
     want = start.coefficients * np.exp(-nu * degree * (degree + 1) * 20 * 0.05)
     assert np.abs(end.coefficients - want).max() < 1e-12
-    run = solve(start, private(common(0.0), nu), Softmax(2.0), n_steps=20, save_every=20)
+    run = solve(start, private(common(0.0), nu), n_steps=20, save_every=20)
     decay = np.exp(-np.array([2, 6]) * nu)
     assert np.abs(run.mean_token.values[-1] - decay[0] * start.mean).max() < 1e-10
     traceless = start.second_moment - np.eye(3) / 3
@@ -54,10 +55,10 @@ def test_without_values_the_density_follows_the_heat_kernel():
 def test_solve_makes_as_many_nodes_as_it_is_told():
     law, density = private(common(), 0.2), Density.from_law(START, Sphere(15))
     runs = [
-        solve(density, law, Softmax(2.0), n_steps=3, save_every=3, **carried)
+        solve(density, law, n_steps=3, save_every=3, **carried)
         for carried in ({"carried": (8, 18)}, {"carried": (32, 64)}, {})
     ]
-    flow = DensityFlow(density.sphere, law, Softmax(2.0), carried=(8, 18))
+    flow = DensityFlow(density.sphere, law, carried=(8, 18))
     end = flow.advance(flow.start(density), 3)
     coarse, fine, default = (run.second_moment.values[-1] for run in runs)
     assert np.array_equal(coarse, flow.density(end).second_moment)
@@ -69,7 +70,7 @@ def test_solve_makes_as_many_nodes_as_it_is_told():
 def test_attention_first_then_the_heat_kernel():
     """One layer of order one: the moments of dense nodes after the layer, times the decay of their degree."""
     nu, law = 0.3, common(dt=0.2)
-    run = solve(Density.from_law(START, Sphere(47)), private(law, nu), Softmax(2.0), n_steps=1, carried=(32, 64))
+    run = solve(Density.from_law(START, Sphere(47)), private(law, nu), n_steps=1, carried=(32, 64))
     x, area = dense.gauss_nodes(40, 80)
     w = area * START.pdf(x)
     (push,) = law.layer(0)
@@ -91,12 +92,12 @@ def test_coupled_rms_falls_like_the_root_of_n(nu):
         for replica in range(replicas):
             law = private(common(), nu, replica)
             tokens = Tokens(START.sample(np.random.default_rng((n, replica)), n))
-            flow = DensityFlow(density.sphere, law, Softmax(2.0))
+            flow = DensityFlow(density.sphere, law)
             passive = np.concatenate([tokens.points, Uniform(3).sample(np.random.default_rng(0), 10)])
             twins = flow.advance(DensityState(0, density.coefficients, density.nodes, passive), n_steps).passive[:n]
             state = TokenState(0, tokens.points, tokens.weights)
             field = DirectField if n < 512 else SpectralField
-            moved = TokenFlow(law, Softmax(2.0), field).advance(state, n_steps).points
+            moved = TokenFlow(law, field).advance(state, n_steps).points
             squares[k, replica] = np.mean(np.sum((moved - twins) ** 2, axis=1))
     rms = np.sqrt(squares.mean(axis=1))
     slope = np.polyfit(np.log(sizes), np.log(rms), 1)[0]
@@ -106,7 +107,7 @@ def test_coupled_rms_falls_like_the_root_of_n(nu):
 
 def test_resumed_runs_are_bitwise_equal():
     density = Density.from_law(START, Sphere(15))
-    flow = DensityFlow(density.sphere, private(common(dt=0.02), 0.1), Softmax(2.0), carried=(16, 32))
+    flow = DensityFlow(density.sphere, private(common(dt=0.02), 0.1), carried=(16, 32))
     passive = Uniform(3).sample(np.random.default_rng(0), 10)
     start = DensityState(0, density.coefficients, density.nodes, passive)
     whole = flow.advance(start, 20)
@@ -122,7 +123,7 @@ def test_private_noise_does_not_depend_on_numbers_of_tokens():
     density = Density.from_law(START, Sphere(15))
     passive = Uniform(3).sample(np.random.default_rng(0), 10)
     ends = [
-        DensityFlow(density.sphere, private(common(), 0.1, replica), Softmax(2.0)).advance(
+        DensityFlow(density.sphere, private(common(), 0.1, replica)).advance(
             DensityState(0, density.coefficients, density.nodes, passive), 3
         )
         for replica in (0, 1)
@@ -135,8 +136,8 @@ def test_smoothing_keeps_the_density_resolved():
     """On layers where the pointwise density is lost without private noise."""
     start, law = Density.from_law(START, Sphere(15)), common(dt=0.05, seed=3)
     with pytest.warns(RuntimeWarning, match="not resolved"):
-        lost = solve(start, law, Softmax(2.0), n_steps=40, save_every=40)
-    kept = solve(start, private(law, 0.3), Softmax(2.0), n_steps=40, save_every=40)
+        lost = solve(start, law, n_steps=40, save_every=40)
+    kept = solve(start, private(law, 0.3), n_steps=40, save_every=40)
     assert (lost.unresolved.values[-1], kept.unresolved.values[-1]) == (1, 0)
 
 
@@ -146,12 +147,12 @@ def test_a_negative_density_is_told_or_stops_the_run():
     narrow = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [30.0]), Sphere(7), (48, 96))
     law = private(common(), 0.01)
     with pytest.warns(RuntimeWarning, match="not resolved .* cut too early") as told:
-        run = solve(narrow, law, Softmax(2.0), n_steps=3)
+        run = solve(narrow, law, n_steps=3)
     assert not any("stay right" in str(one.message) for one in told)
     assert run.negative_mass.values.min() > 0.01
     assert (run.moment_error.values > run.negative_mass.values).all()
     with pytest.raises(SolverError, match=r"no longer resolved.*step 0") as caught:
-        solve(narrow, law, Softmax(2.0), n_steps=3, on_unresolved="stop")
+        solve(narrow, law, n_steps=3, on_unresolved="stop")
     assert caught.value.state.step == 0
 
 
@@ -159,7 +160,7 @@ def test_a_little_negative_mass_is_no_reason_to_stop():
     """kappa = 25 at lmax 31: the series rings at 1e-9 to 1e-6 of its maximum; the run goes on, and says how much."""
     start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [25.0]), Sphere(31))
     assert -1e-6 < start.minimum / start.maximum < -1e-9
-    run = solve(start, private(common(dt=0.02), 0.02), Softmax(2.0), n_steps=3, on_unresolved="stop")
+    run = solve(start, private(common(dt=0.02), 0.02), n_steps=3, on_unresolved="stop")
     assert 1e-9 < run.negative_mass.values.max() < 1e-5
     assert not run.unresolved.values.any()
 
@@ -178,8 +179,8 @@ def test_what_a_density_refuses():
     law = private(common(), 0.1)
     for remap_every in (0, 2):
         with pytest.raises(ValueError, match="remap_every must be 1 with private noise, got"):
-            DensityFlow(Sphere(7), law, Softmax(1.0), remap_every=remap_every)
-    DensityFlow(Sphere(7), private(common(), 0.0), Softmax(1.0), remap_every=0)
+            DensityFlow(Sphere(7), law, remap_every=remap_every)
+    DensityFlow(Sphere(7), private(common(), 0.0), remap_every=0)
 
     class Behind:
         dt, d, noise_scale = 0.05, 3, None
@@ -188,4 +189,4 @@ def test_what_a_density_refuses():
             return tuple(reversed(law.layer(step)))
 
     with pytest.raises(ValueError, match="private step must be the last push"):
-        solve(Density.from_law(START, Sphere(7)), Behind(), Softmax(1.0), n_steps=1)
+        solve(Density.from_law(START, Sphere(7)), Behind(), n_steps=1)

@@ -15,7 +15,7 @@ START = {
 
 
 def layers(d=3, seed=7):
-    return Homogenized(GaussianHeads(d, d**-0.5, d**-0.5, d), dt=0.02, nodes=8, noise=Noise(seed))
+    return Homogenized(GaussianHeads(d, d**-0.5, d**-0.5, d), Softmax(2.0), dt=0.02, nodes=8, noise=Noise(seed))
 
 
 def moments(run):
@@ -26,7 +26,7 @@ def solved(tol, d=3, n_steps=10, **more):
     sphere = Sphere(15) if d == 3 else Circle(15)
     start = Density.from_law(START[d], sphere, carried=(16, 32))
     field = DirectField if tol is None else spectral_field(tol)
-    return solve(start, layers(d), Softmax(2.0), n_steps=n_steps, save_every=n_steps, field=field, **more)
+    return solve(start, layers(d), n_steps=n_steps, save_every=n_steps, field=field, **more)
 
 
 @pytest.mark.filterwarnings("ignore:the field loses digits")
@@ -69,7 +69,7 @@ def test_looking_changes_nothing(monkeypatch):
 
 def test_the_estimate_goes_on_with_a_state():
     start = Density.from_law(START[3], Sphere(15), carried=(16, 32))
-    flow = DensityFlow(start.sphere, layers(), Softmax(2.0), spectral_field(1e-2))
+    flow = DensityFlow(start.sphere, layers(), spectral_field(1e-2))
     half = flow.advance(flow.start(start), 5)
     assert half.field_error.total > 0
     assert flow.advance(density_state(half.arrays()), 9).field_error == flow.advance(half, 9).field_error

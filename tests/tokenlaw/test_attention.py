@@ -74,11 +74,11 @@ def written(tmp_path, text):
 )
 def test_names_choose_kernels(name, kernel):
     experiment = build(load_text(TRANSFORMER, [f"model.attention={name}"]))
-    assert experiment.attention == kernel
+    assert experiment.law.kernel == kernel
     assert (experiment.token_field() is DirectField) == (name not in ("softmax", "l2"))
     if name != "sinkhorn":
         masked = build(load_text(TRANSFORMER, [f"model.attention={name}", "model.causal=true"]))
-        assert masked.attention == Causal(kernel)
+        assert masked.law.kernel == Causal(kernel)
         assert masked.token_field() is DirectField
 
 
@@ -116,7 +116,7 @@ def test_a_causal_run_is_what_its_layers_say(tmp_path):
         moved = np.empty_like(x)
         for i in range(len(x)):  # token i and those before it are a measure of their own
             part = Cloud(x[: i + 1], weights[: i + 1])
-            moved[i] = x[i] + DirectField(Softmax(2.0), push, part).at(x[i : i + 1])[0]
+            moved[i] = x[i] + DirectField(push, part)(x[i : i + 1])[0]
         x = moved / np.linalg.norm(moved, axis=1)[:, None]
     assert np.abs(points[-1] - x).max() < 1e-12
 

@@ -96,11 +96,11 @@ def test_tokens_by_quadrature_and_their_field():
     assert (len(tokens), notes) == (37, ())
     assert np.abs(tokens.mean - experiment.density().mean).max() < 1e-12
     (push,) = experiment.law.layer(0)
-    field = experiment.token_field()(experiment.attention, push, tokens, 37)
+    field = experiment.token_field()(push, tokens, 37)
     assert isinstance(field, CircleField)
     choose = build(load_text(CIRCLE)).token_field()  # "auto"
-    assert isinstance(choose(experiment.attention, push, tokens, 37), DirectField)
-    assert isinstance(choose(experiment.attention, push, Tokens(experiment.sample(0, 1500)), 1500), CircleField)
+    assert isinstance(choose(push, tokens, 37), DirectField)
+    assert isinstance(choose(push, Tokens(experiment.sample(0, 1500)), 1500), CircleField)
 
 
 @pytest.mark.parametrize(

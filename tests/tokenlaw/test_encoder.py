@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from particles import RecordedLayers, Softmax, Tokens, simulate
+from particles import Tokens, read_checkpoint, simulate
 from tests.particles.test_checkpoint import D, L, save, tensors
 from tests.tokenlaw.commands import call
 
@@ -29,11 +29,11 @@ def test_an_encoder_in_a_configuration(tmp_path, capsys):
     path = save(tmp_path, tensors())
     (tmp_path / "c.toml").write_text(TEXT.format(d=D, beta=1.0, path=path))
     assert call("simulate", tmp_path / "c.toml", "--out", tmp_path / "t.nc", "--quiet") == 0
-    law = RecordedLayers.from_checkpoint(path)
+    law = read_checkpoint(path).layers()
     with xr.open_dataset(tmp_path / "t.nc") as file:
         start, end = file.tokens.values[0], file.tokens.values[-1]
         assert file.depth_time.values[-1] == L
-    run = simulate(Tokens(start), law, Softmax(1.0), n_steps=L)
+    run = simulate(Tokens(start), law, n_steps=L)
     assert np.abs(run.tokens.values[-1] - end).max() < 1e-14
     assert capsys.readouterr().err == ""
 
@@ -68,7 +68,7 @@ def test_the_example(tmp_path):
     spec = importlib.util.spec_from_file_location("real_weights", SCRIPT)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    path, law = save(tmp_path, tensors()), RecordedLayers.from_checkpoint(tmp_path / "model.safetensors")
+    path, law = save(tmp_path, tensors()), read_checkpoint(tmp_path / "model.safetensors").layers()
     example.read_embedded = lambda path, ids: Tokens(np.eye(D)[:6])  # twenty words are fewer than the example names
     found = example.compare(path, n=6, twins=3)
     real, twins = found["words as they are embedded"]
@@ -76,7 +76,7 @@ def test_the_example(tmp_path):
     assert twins.shape == (3, L + 1)
     assert abs(real[0]) < 1e-15
     assert np.array_equal(real[0], twins[0, 0])
-    final = simulate(Tokens(np.eye(D)[:6]), law, Softmax(1.0), n_steps=L).tokens.values[-1]
+    final = simulate(Tokens(np.eye(D)[:6]), law, n_steps=L).tokens.values[-1]
     gram = final @ final.T
     assert abs(real[-1] - gram[~np.eye(6, dtype=bool)].mean()) < 1e-14
     example.draw(found, tmp_path / "o.png")

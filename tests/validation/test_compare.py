@@ -22,7 +22,7 @@ START = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0]
 
 
 def law(seed=0, nodes=4):
-    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.05, nodes=nodes, noise=Noise(seed))
+    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), Softmax(2.0), dt=0.05, nodes=nodes, noise=Noise(seed))
 
 
 def test_coupled_rms_falls_like_the_root_of_n():
@@ -33,14 +33,14 @@ def test_coupled_rms_falls_like_the_root_of_n():
         layers, rng = law(seed), np.random.default_rng(seed)
         samples = [[Tokens(START.sample(rng, n)) for _ in range(replicas)] for n in sizes]
         density = Density.from_law(START, Sphere(7))
-        flow = DensityFlow(density.sphere, layers, Softmax(2.0), remap_every=0)
+        flow = DensityFlow(density.sphere, layers, remap_every=0)
         twins = np.concatenate([tokens.points for group in samples for tokens in group])
         moved = flow.advance(DensityState(0, density.coefficients, density.nodes, twins), n_steps).passive
         begin = 0
         for k, group in enumerate(samples):
             for r, tokens in enumerate(group):
                 field = DirectField if len(tokens) < 512 else SpectralField
-                run = simulate(tokens, layers, Softmax(2.0), n_steps=n_steps, save_every=n_steps, field=field)
+                run = simulate(tokens, layers, n_steps=n_steps, save_every=n_steps, field=field)
                 gap = run.tokens.values[-1] - moved[begin : begin + len(tokens)]
                 squares[k, seed, r] = np.mean(np.sum(gap**2, axis=1))
                 begin += len(tokens)
@@ -52,7 +52,7 @@ def test_coupled_rms_falls_like_the_root_of_n():
 
 def comparison(n=200, seed=0, distance=frozenset({0, 6})):
     density = Density.from_law(START, Sphere(15))
-    flow = DensityFlow(density.sphere, law(seed), Softmax(2.0))
+    flow = DensityFlow(density.sphere, law(seed))
     rng = np.random.default_rng(seed)
     tokens = Tokens(START.sample(rng, n))
     made = PairFlow(flow, DirectField, distance)
@@ -85,7 +85,7 @@ def test_tokens_and_density_see_the_same_noise():
     made, start = comparison(n=600)
     together = made.advance(start, 6)
     alone = simulate(
-        Tokens(start.tokens.points), law(seed=1), Softmax(2.0), n_steps=6, save_every=6
+        Tokens(start.tokens.points), law(seed=1), n_steps=6, save_every=6
     ).tokens.values[-1]
     n = 600
     gap = np.sqrt(np.mean(np.sum((together.tokens.points - together.density.passive[:n]) ** 2, axis=1)))
@@ -104,7 +104,7 @@ def test_resumed_comparison_is_bitwise_equal():
 
 def test_weighted_tokens_keep_their_weights():
     density = Density.from_law(START, Sphere(15))
-    flow = DensityFlow(density.sphere, law(), Softmax(2.0))
+    flow = DensityFlow(density.sphere, law())
     tokens = Tokens(density.nodes.points, density.nodes.weights)
     rng = np.random.default_rng(0)
     made = PairFlow(flow, SpectralField, frozenset())

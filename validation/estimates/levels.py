@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from particles import Attention, Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise, Stream
+from particles import Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise, Stream
 from particles.arrays import Array, check_count
 from particles.simulate import TokenFlow, TokenState
 from validation.estimates.multilevel import MOST_LEVELS
@@ -24,13 +24,12 @@ class TokenLevels:
 
     Parameters
     ----------
-    law : the coarsest layers; its seed is that of all samples.   attention : kernel.   initial : law of a token.
+    law : the coarsest layers; its seed is that of all samples.   initial : law of a token.
     observable : function of the cloud at depth time t_end.   t_end : a whole number of coarsest steps.
     tokens : n at level 0, of equal weight.   finer_steps, more_tokens : what is refined.   factory : of the field.
     """
 
     law: Homogenized
-    attention: Attention
     initial: InitialLaw
     observable: Callable[[Cloud], float]
     t_end: float
@@ -83,5 +82,5 @@ class TokenLevels:
 
     def _end(self, law: Homogenized, points: Array, steps: int) -> float:
         state = TokenState(0, points, np.full(len(points), 1 / len(points)))
-        end = TokenFlow(law, self.attention, self.factory).advance(state, steps)
+        end = TokenFlow(law, self.factory).advance(state, steps)
         return float(self.observable(Cloud(end.points, end.weights)))

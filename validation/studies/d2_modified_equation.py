@@ -39,7 +39,7 @@ CORRECTORS = {"full": 1.0, "short": 0.0}  # all of (3), or -(eta/2) nabla_b b al
 
 def course(law: RandomTransformer | Modified, steps: int) -> Array:
     """Tokens after 0, 1, ..., `steps` layers (steps + 1, n, d)."""
-    found: Array = simulate(Tokens(HANDFUL), law, Softmax(1.5), n_steps=steps, save_every=1).tokens.values
+    found: Array = simulate(Tokens(HANDFUL), law, n_steps=steps, save_every=1).tokens.values
     return found
 
 
@@ -49,8 +49,8 @@ def errors(heads: FixedHeads, eta: float, corrector: Retraction) -> tuple[float,
     corrector : `normalize` for all of (3), `geodesic` for -(eta/2) nabla_b b alone.
     """
     layers = round(1 / eta)
-    chain = course(RandomTransformer(heads, eta, len(heads.value), Noise(0)), layers)
-    law = Modified(heads, eta, eta, 0.0, 1, Noise(0), retraction=corrector)
+    chain = course(RandomTransformer(heads, Softmax(1.5), eta, len(heads.value), Noise(0)), layers)
+    law = Modified(heads, Softmax(1.5), eta, eta, 0.0, 1, Noise(0), retraction=corrector)
     flow = course(law, layers)
     at_grid = np.linalg.norm(chain - flow, axis=2).max()
     before = np.linalg.norm(chain[:-1] - flow[1:], axis=2).max()  # the chain's value holds until the next layer

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from particles import Ballistic, FixedHeads, Noise, RandomTransformer
+from particles import Ballistic, FixedHeads, Noise, RandomTransformer, Softmax
 from particles.arrays import Array
 from validation.estimates import Estimate, Slope, columns, control_mean, slope
 from validation.studies.shared.chains import HANDFUL, end, fixed_heads, mean_overlap
@@ -33,8 +33,8 @@ HORIZON = 0.5
 
 def distances(heads: FixedHeads, etas: Array, start: Array = HANDFUL) -> Array:
     """Largest distance of the deterministic chain to the ballistic limit at depth time 1, one for each eta."""
-    limit = end(Ballistic(heads, 1 / 32, 1, Noise(0)), start, 1.5)
-    ends = (end(RandomTransformer(heads, eta, len(heads.value), Noise(0)), start, 1.5) for eta in etas)
+    limit = end(Ballistic(heads, Softmax(1.5), 1 / 32, 1, Noise(0)), start)
+    ends = (end(RandomTransformer(heads, Softmax(1.5), eta, len(heads.value), Noise(0)), start) for eta in etas)
     return np.array([np.linalg.norm(tokens - limit, axis=1).max() for tokens in ends])
 
 
@@ -42,8 +42,8 @@ def limit_overlap(case: TwoForms) -> float:
     """w of the ballistic limit at the horizon; the two forms with Vbar are its fixed heads."""
     values = np.broadcast_to(case.mean_v, (2, 3, 3)) if case.mean_v is not None else np.zeros((2, 3, 3))
     heads = FixedHeads(np.ascontiguousarray(values), FORMS, np.broadcast_to(np.eye(3), (2, 3, 3)).copy())
-    law = Ballistic(heads, 1 / 32, 1, Noise(0))
-    found = end(law, case.start, case.beta, case.horizon)
+    law = Ballistic(heads, Softmax(case.beta), 1 / 32, 1, Noise(0))
+    found = end(law, case.start, case.horizon)
     return float(mean_overlap(found[None])[0])
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from particles import FixedHeads, Modified, Noise, RandomTransformer, geodesic, normalize
+from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, geodesic, normalize
 from particles.arrays import Array
 from particles.retraction import Retraction
 from validation.estimates import Estimate, Line, columns, control_mean
@@ -42,12 +42,15 @@ def ratio(case: TwoForms, rng: np.random.Generator, replicas: int, batch: int = 
     return Estimate(float(value), float(error))
 
 
+KERNEL = Softmax(1.5)
+
+
 def corrector_share(heads: FixedHeads, eta: float, start: Array, taken: Retraction = normalize) -> float:
     """Share of -eta <x, u> b in the deterministic chain; `taken` is the retraction of the chain, for tests."""
     noise, flow_step = Noise(0), 1 / 16
-    chain = end(RandomTransformer(heads, eta, len(heads.value), noise, taken), start, 1.5)
+    chain = end(RandomTransformer(heads, KERNEL, eta, len(heads.value), noise, taken), start)
     without, full = (
-        end(Modified(heads, flow_step, eta, 0.0, 1, noise, retraction=kind), start, 1.5)
+        end(Modified(heads, KERNEL, flow_step, eta, 0.0, 1, noise, retraction=kind), start)
         for kind in (geodesic, normalize)
     )  # the corrector of a geodesic chain is -(eta/2) nabla_b b alone
     return float(np.vdot(chain - without, full - without) / np.vdot(full - without, full - without))

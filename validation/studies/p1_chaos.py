@@ -66,7 +66,7 @@ FULL = Size(
 
 def law(seed: int) -> Homogenized:
     """Gaussian heads, the usual normalisation, dt = 0.02."""
-    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=8, noise=Noise(seed))
+    return Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), ATTENTION, dt=0.02, nodes=8, noise=Noise(seed))
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Limit:
     def of(cls, seed: int, steps: tuple[int, ...]) -> "Limit":
         """Limit law of one realization."""
         density = Density.from_law(START, Sphere(LMAX), CARRIED)
-        flow = DensityFlow(density.sphere, law(seed), ATTENTION)
+        flow = DensityFlow(density.sphere, law(seed))
         return cls(flow, steps, DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3))))
 
     def carry(self, points: Array) -> tuple[list[Array], list[Coefficients]]:
@@ -100,7 +100,7 @@ def push(tokens: Tokens, seed: int, steps: tuple[int, ...]) -> list[Array]:
     """Tokens on the same layers, at each of the steps."""
     state, found = TokenState(0, tokens.points, tokens.weights), []
     field: FieldFactory = SpectralField if len(tokens) >= 512 else DirectField
-    flow = TokenFlow(law(seed), ATTENTION, field)
+    flow = TokenFlow(law(seed), field)
     for step in steps:
         state = flow.advance(state, step)
         found.append(state.points)

@@ -41,9 +41,10 @@ def rms(tokens: Tokens, gap: Array) -> float:
 def distances(tokens: Tokens, betas: Array) -> Array:
     """Distance to the flow of beta = infinity at TIME, one for each beta; an upper bound of W_2."""
     eye = np.eye(2)[None]
-    law = Ballistic(FixedHeads(VALUE[None], eye, eye), STEP, 1, Noise(0))
     steps, target = round(TIME / STEP), zero_temperature_flow(tokens.points, VALUE, TIME)
-    runs = (simulate(tokens, law, Softmax(beta), n_steps=steps, save_every=steps) for beta in betas)
+    heads, noise = FixedHeads(VALUE[None], eye, eye), Noise(0)
+    laws = (Ballistic(heads, Softmax(beta), STEP, 1, noise) for beta in betas)
+    runs = (simulate(tokens, law, n_steps=steps, save_every=steps) for law in laws)
     return np.array([rms(tokens, run.tokens.values[-1] - target) for run in runs])
 
 

@@ -44,7 +44,7 @@ START = Tokens(Uniform(D).sample(np.random.default_rng(1), 5))
 
 def end(law: LayerLaw, layers: int) -> Array:
     """Tokens at depth time 1."""
-    found: Array = simulate(START, law, Softmax(BETA), n_steps=layers, save_every=layers).tokens.values[-1]
+    found: Array = simulate(START, law, n_steps=layers, save_every=layers).tokens.values[-1]
     return found
 
 
@@ -54,9 +54,9 @@ def depth_error(layers: Array, fine: int, replicas: int, seed: int) -> Array:
     found = np.empty((replicas, len(layers)))
     for replica, row in enumerate(found):
         noise = Noise(seed, replica)
-        target = end(SmoothTransformer(heads, 1 / fine, 4, noise), fine)
+        target = end(SmoothTransformer(heads, Softmax(BETA), 1 / fine, 4, noise), fine)
         for place, count in enumerate(layers):
-            gap = end(SmoothTransformer(heads, 1 / count, 4, noise), int(count)) - target
+            gap = end(SmoothTransformer(heads, Softmax(BETA), 1 / count, 4, noise), int(count)) - target
             row[place] = np.sqrt(np.mean(np.sum(gap**2, axis=1)))
     return found
 
@@ -67,12 +67,13 @@ def head_error(layers: int, n_heads: int, replicas: int, seed: int, curves: bool
     Values are random and A is given, so that E V m_A = Vbar m_A.  Heads are drawn anew in each layer, or follow curves.
     """
     fresh, smooth = GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), SmoothHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM)
-    target = end(Ballistic(smooth if curves else fresh, 1 / layers, 1, Noise(0), scheme=Euler()), layers)
+    heads = smooth if curves else fresh
+    target = end(Ballistic(heads, Softmax(BETA), 1 / layers, 1, Noise(0), scheme=Euler()), layers)
 
     def chain(noise: Noise) -> LayerLaw:
         if curves:
-            return SmoothTransformer(smooth, 1 / layers, n_heads, noise)
-        return RandomTransformer(fresh, 1 / layers, n_heads, noise)
+            return SmoothTransformer(smooth, Softmax(BETA), 1 / layers, n_heads, noise)
+        return RandomTransformer(fresh, Softmax(BETA), 1 / layers, n_heads, noise)
 
     ends = (end(chain(Noise(seed, k)), layers) for k in range(replicas))
     return root_mean([float(np.mean(np.sum((tokens - target) ** 2, axis=1))) for tokens in ends])

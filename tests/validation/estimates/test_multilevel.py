@@ -200,7 +200,7 @@ def test_costs_beside_plain_monte_carlo():
 
 
 HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)
-LAW = Homogenized(HEADS, dt=0.5, nodes=2, noise=Noise(3), fixed=True)
+LAW = Homogenized(HEADS, Softmax(2.0), dt=0.5, nodes=2, noise=Noise(3), fixed=True)
 POLE = VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [1e8])
 
 
@@ -222,7 +222,7 @@ def step_factor(dt):
 
 def test_one_token_is_brownian():
     """A token alone attends to itself: E <x_t, x_0> = exp(-t/3), and every level's mean is known exactly."""
-    levels = TokenLevels(LAW, Softmax(2.0), POLE, height, t_end=1.0, tokens=1)
+    levels = TokenLevels(LAW, POLE, height, t_end=1.0, tokens=1)
     exact = [step_factor(0.5 / 2**level) ** (2 * 2**level) for level in range(4)]
     assert abs(exact[3] - np.exp(-1 / 3)) < 0.02
     for level in range(3):
@@ -246,7 +246,7 @@ def test_halves_of_the_tokens():
         mean = cloud.weights @ cloud.points
         return float(mean @ mean)
 
-    levels = TokenLevels(LAW, Softmax(2.0), start, overlap, 0.0, 4, finer_steps=False, more_tokens=True)
+    levels = TokenLevels(LAW, start, overlap, 0.0, 4, finer_steps=False, more_tokens=True)
     for level, n in enumerate((4, 8, 16)):
         fine, coarse = levels.pairs(level, range(800)).T
         gap = fine - coarse
@@ -256,7 +256,7 @@ def test_halves_of_the_tokens():
 
 
 def test_levels_share_their_path_and_samples_nothing():
-    levels = TokenLevels(LAW, Softmax(2.0), Uniform(3), height, 1.0, 4, more_tokens=True)
+    levels = TokenLevels(LAW, Uniform(3), height, 1.0, 4, more_tokens=True)
     again = levels.pairs(2, range(6))
     np.testing.assert_array_equal(again[3:], levels.pairs(2, range(3, 6)))
     assert len({*again.ravel(), *levels.pairs(1, range(6)).ravel()}) == 24
@@ -302,7 +302,7 @@ def test_the_example():
     ],
 )
 def test_levels_that_cannot_be(change, text):
-    given = {"law": LAW, "attention": Softmax(2.0), "initial": POLE, "observable": height, "t_end": 1.0, "tokens": 2}
+    given = {"law": LAW, "initial": POLE, "observable": height, "t_end": 1.0, "tokens": 2}
     with pytest.raises(ValueError, match=text):
         TokenLevels(**(given | change))
 

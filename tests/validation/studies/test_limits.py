@@ -115,8 +115,8 @@ def test_corrector_of_the_means_is_that_of_the_modified_law(name, retraction):
     dt, eta = 1e-3, 0.25
 
     def velocity(eta):
-        law = Modified(forms, dt, eta, 0.0, 1, Noise(0), retraction=retraction)
-        moved = simulate(Tokens(two_forms.CASE.start), law, Softmax(two_forms.CASE.beta), n_steps=1).tokens.values
+        law = Modified(forms, Softmax(two_forms.CASE.beta), dt, eta, 0.0, 1, Noise(0), retraction=retraction)
+        moved = simulate(Tokens(two_forms.CASE.start), law, n_steps=1).tokens.values
         return (moved[1] - moved[0]) / dt
 
     state = two_forms.CASE.start[None]
@@ -273,7 +273,8 @@ def test_limit_overlap_is_that_of_many_small_layers():
     heads = FixedHeads(
         np.stack([d3.CASE.mean_v] * 2), two_forms.FORMS, np.stack([np.eye(3)] * 2)
     )
-    fine = chains.end(Ballistic(heads, 1 / 2048, 1, Noise(0), scheme=Euler()), d3.CASE.start, 1.0, 0.5)
+    law = Ballistic(heads, Softmax(0.5), 1 / 2048, 1, Noise(0), scheme=Euler())
+    fine = chains.end(law, d3.CASE.start, 1.0)
     w = float(np.sum(fine.mean(axis=0) ** 2))
     assert abs(d3.limit_overlap(d3.CASE) - w) < 2e-3
     assert Softmax(1.0).beta == d3.CASE.beta

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles import FixedHeads, LayerLaw, Softmax, Tokens, simulate
+from particles import FixedHeads, LayerLaw, Tokens, simulate
 from particles.arrays import Array, unit
 
 HANDFUL = unit(np.random.default_rng(5).standard_normal((5, 3)))  # tokens
@@ -94,10 +94,10 @@ def equiangular(n: int, d: int, overlap: float) -> Array:
     return points
 
 
-def end(law: LayerLaw, start: Array, beta: float, time: float = 1.0) -> Array:
+def end(law: LayerLaw, start: Array, time: float = 1.0) -> Array:
     """Tokens at a depth time."""
     n = round(time / law.dt)
-    found: Array = simulate(Tokens(start), law, Softmax(beta), n_steps=n, save_every=n).tokens.values[-1]
+    found: Array = simulate(Tokens(start), law, n_steps=n, save_every=n).tokens.values[-1]
     return found
 
 

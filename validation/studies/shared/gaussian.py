@@ -34,8 +34,8 @@ def course(
     attention: ClosedAttention, tokens: EuclideanTokens, heads: FixedHeads, step: float, steps: int, every: int
 ) -> Array:
     """Tokens (T, n, d) moved by the mean of the heads in fourth-order steps, every so many of them."""
-    law = Ballistic(heads, step, 1, Noise(0), retraction=translate)
-    found: Array = simulate(tokens, law, attention, n_steps=steps, save_every=every).tokens.values
+    law = Ballistic(heads, attention, step, 1, Noise(0), retraction=translate)
+    found: Array = simulate(tokens, law, n_steps=steps, save_every=every).tokens.values
     return found
 
 
