@@ -272,9 +272,8 @@ def test_limit_overlap_is_that_of_many_small_layers():
     heads = FixedHeads(
         np.stack([d3.CASE.mean_v] * 2), d4.FORMS, np.stack([np.eye(3)] * 2)
     )
-    fine = d4.end(
-        Ballistic(heads, Softmax(d4.CASE.beta), 1 / 2048, 1, Noise(0), scheme=Euler()), d3.CASE.start, 1.0, 0.5
-    )
+    law = Ballistic(heads, Softmax(d3.CASE.beta), 1 / 2048, 1, Noise(0), scheme=Euler())
+    fine = d4.end(law, d3.CASE.start, 0.5)
     w = float(np.sum(fine.mean(axis=0) ** 2))
     assert abs(d3.limit_overlap(d3.CASE) - w) < 2e-3
-    assert Softmax(1.0).beta == d3.CASE.beta
+    assert d3.CASE.beta == 1.0
