@@ -64,7 +64,7 @@ from particles.residual import PreNorm, ResidualPush
 from particles.retraction import Retraction, flow, geodesic, normalize, translate
 from particles.scaling import Scaling
 from particles.schemes import Euler, RungeKutta4, Scheme
-from particles.simulate import simulate
+from particles.simulate import Flow, TokenFlow, TokenState, simulate
 from particles.sinkhorn import Sinkhorn
 from particles.smooth import SmoothHeads, SmoothTransformer
 from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
@@ -97,6 +97,7 @@ __all__ = [
     "FieldFactory",
     "FieldPush",
     "FixedHeads",
+    "Flow",
     "FourierField",
     "Gaussian",
     "GaussianClosure",
@@ -141,6 +142,8 @@ __all__ = [
     "Softmax",
     "SolverError",
     "Stream",
+    "TokenFlow",
+    "TokenState",
     "Tokens",
     "TorchField",
     "Uniform",
