@@ -26,11 +26,11 @@ def shown(name, work):
 def tokens_through(law, points, layers, field):
     """Profile layers of a law after a first one, which fills the tables."""
     from particles import Softmax
-    from particles.simulate import TokenState, advance_tokens
+    from particles.simulate import TokenFlow, TokenState
 
     start = TokenState(0, points, np.full(len(points), 1 / len(points)))
-    start = advance_tokens(start, 1, law=law, attention=Softmax(2.0), field=field)
-    return lambda: advance_tokens(start, 1 + layers, law=law, attention=Softmax(2.0), field=field)
+    start = TokenFlow(law, Softmax(2.0), field).advance(start, 1)
+    return lambda: TokenFlow(law, Softmax(2.0), field).advance(start, 1 + layers)
 
 
 def density():

@@ -29,7 +29,7 @@ from particles.adjoint import push_vjp  # noqa: E402
 from particles.gradients import mean_overlap_gradient  # noqa: E402
 from particles.harmonics import mode_numbers  # noqa: E402
 from particles.retraction import translate  # noqa: E402
-from particles.simulate import TokenState, advance_tokens  # noqa: E402
+from particles.simulate import TokenFlow, TokenState  # noqa: E402
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere  # noqa: E402
 from spde.annealed import average  # noqa: E402
 from tests.particles import test_adjoint, test_private  # noqa: E402
@@ -80,7 +80,7 @@ def twins():
             carried = DensityFlow(density.sphere, law, Softmax(2.0)).advance(begin, 5).passive
             field = DirectField if n < 512 else SpectralField
             state = TokenState(0, tokens.points, tokens.weights)
-            moved = advance_tokens(state, 5, law=law, attention=Softmax(2.0), field=field).points
+            moved = TokenFlow(law, Softmax(2.0), field).advance(state, 5).points
             squares.append(np.mean(np.sum((moved - carried) ** 2, axis=1)))
         rms.append(np.sqrt(np.mean(squares)))
     print("coupled rms", np.round(rms, 4), "slope", round(np.polyfit(np.log(sizes), np.log(rms), 1)[0], 3))

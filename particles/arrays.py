@@ -19,8 +19,12 @@ def rebuilt(kind: type[BaseException], args: tuple[Any, ...], attributes: dict[s
     return error
 
 
-class SolverError(RuntimeError):
-    """A run that stopped on its own.
+class RunError(RuntimeError):
+    """A run, or a computation in it, that stopped on its own."""
+
+
+class SolverError(RunError):
+    """A run whose state is no longer good.
 
     Attributes
     ----------

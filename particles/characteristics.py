@@ -123,6 +123,10 @@ class Characteristics:
             growth = self.growth + np.log(np.abs(stretch))
         return Characteristics(self.log_start, frame, growth, self.folds + (turned | (stretch == 0).any(axis=1)))
 
+    def folded_since(self, before: "Characteristics | None") -> int:
+        """Number of points at which a layer has folded since."""
+        return 0 if before is None else int((self.folds > before.folds).sum())
+
     def arrays(self) -> dict[str, Any]:
         """The state by name."""
         return {

@@ -7,6 +7,7 @@ For small layers p_l tends to the adjoint equation p' = -(Db)^T p, b the velocit
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,8 @@ from particles.adjoint import dot, layer_vjp, moved_by, unit_vjp
 from particles.arrays import Array, unit
 from particles.attention import Attention
 from particles.layers import Layer, LayerLaw
-from particles.residual import PreNorm, ResidualPush, start_points
+from particles.residual import PreNorm, ResidualPush
+from particles.simulate import TokenFlow
 from particles.tokens import Cloud, Tokens, mean_token
 
 if TYPE_CHECKING:
@@ -30,13 +32,9 @@ ObservableGradient = Callable[[Array, Array], Array]
 
 def trajectory(tokens: Tokens, law: LayerLaw, attention: Attention, n_steps: int, radius: float = 1.0) -> Array:
     """Tokens after 0, 1, ..., n_steps layers, shape (n_steps + 1, n, d); radius as in `simulate`."""
-    cloud = Cloud(start_points(tokens, law, radius), tokens.weights)
-    states = [cloud.points]
-    for step in range(n_steps):
-        for push in law.layer(step):
-            cloud = moved_by(push, cloud, attention)
-        states.append(cloud.points)
-    return np.stack(states)
+    flow = TokenFlow(law, attention)
+    states = accumulate(range(1, n_steps + 1), flow.advance, initial=flow.start(tokens, radius))
+    return np.stack([state.points for state in states])
 
 
 def backward(

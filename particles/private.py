@@ -59,6 +59,16 @@ class Diffusion:
         return Cloud(moved[0], measure.weights), tuple(moved[1:])
 
 
+def parted(layer: Layer) -> tuple[Layer, Diffusion | None]:
+    """The pushes of a layer and the private step behind them; ValueError where it is not the last."""
+    last = layer[-1] if layer else None
+    diffusion = last if isinstance(last, Diffusion) else None
+    pushes = tuple(layer if diffusion is None else layer[:-1])
+    if any(isinstance(push, Diffusion) for push in pushes):
+        raise ValueError("the private step must be the last push of a layer that moves a density")
+    return pushes, diffusion
+
+
 @dataclass(frozen=True, eq=False)
 class WithPrivateNoise(Around):
     """The layers of a law with a private Brownian step of variance 2 nu dt per tangent direction behind each.

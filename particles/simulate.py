@@ -1,9 +1,12 @@
-"""The time loop of tokens, and the record loop that every run shares."""
+"""Flows: how a state goes through the layers of a law, in the only loop there is; that of tokens among them."""
 
 from __future__ import annotations
 
+import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 else:
     from particles import late_xarray as xr
 
+LOG = logging.getLogger(__name__)  # a run that begins again says so: it is no warning about its numbers
 Progress = Callable[[int], None]
 LARGEST = 1e150  # a coordinate whose square, in the moments, is still a number
 
@@ -44,6 +48,110 @@ class State(Protocol):
 S = TypeVar("S", bound=State)
 
 
+class BeginAgain(Exception):
+    """A record shows that the run is to begin again; `Flow.again` knows how."""
+
+
+class Flow(ABC, Generic[S]):
+    """How a state goes through the layers of a law, and what a file says of it.
+
+    `advance` is the only loop over layers, `run` the only one over records.
+    """
+
+    @abstractmethod
+    def start(self, *args: Any, **kwargs: Any) -> S:
+        """State at depth 0."""
+
+    @abstractmethod
+    def step(self, state: S) -> S:
+        """The state behind one more layer; SolverError, with the last good state, where there is none."""
+
+    @abstractmethod
+    def record(self, state: S) -> xr.Dataset:
+        """What a file says of a state; BeginAgain where the run is to begin again."""
+
+    @abstractmethod
+    def static(self, start: S) -> xr.Dataset:
+        """What a file says once, given the state at depth 0; its attributes are those of the file."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, Array]) -> S:
+        """Inverse of `State.arrays`."""
+
+    def again(self, start: S, why: BeginAgain) -> tuple[Flow[S], S]:
+        """How to begin again a run that began at `start`."""
+        raise why
+
+    @reused()
+    def advance(self, state: S, until: int, progress: Progress | None = None) -> S:
+        """Apply the layers state.step ... until - 1; progress is called with the number of layers applied."""
+        while state.step < until:
+            state = self.step(state)
+            if progress is not None:
+                progress(state.step)
+        return state
+
+    @one_blas_thread()
+    def run(
+        self,
+        state: S,
+        save_steps: Sequence[int],
+        recorder: output.Recorder | None = None,
+        progress: Progress | None = None,
+        *,
+        start: S | None = None,
+        tell: Callable[[str], None] = LOG.warning,
+    ) -> output.Recorder:
+        """Advance from record to record.
+
+        A run that stops on its own leaves its last good state as the last record before the error goes on.
+
+        Parameters
+        ----------
+        state : where to go on from, with a record of it unless `start` is given.
+        save_steps : steps to be recorded.   recorder : for the records; by default one in memory, which is returned.
+        start : state at depth 0 of a run that is resumed.   tell : called once, where the run begins again.
+        """
+        recorder = output.Recorder() if recorder is None else recorder
+        flow: Flow[S] = self
+        begun, resumed, told = (state, False, False) if start is None else (start, True, False)
+        while True:
+            if not resumed:
+                recorder.begin_again(flow.static(begun))
+            try:
+                flow._from_record_to_record(state, save_steps, recorder, progress, resumed)
+                return recorder
+            except BeginAgain as why:
+                if not told:
+                    tell(str(why))
+                flow, begun = flow.again(begun, why)
+                state, resumed, told = begun, False, True
+
+    def _from_record_to_record(
+        self, state: S, save_steps: Sequence[int], recorder: output.Recorder, progress: Progress | None, resumed: bool
+    ) -> None:
+        if not resumed:
+            recorder.append(self.record(state), state.arrays())
+        try:
+            for target in save_steps:
+                if target > state.step:
+                    state = self.advance(state, target, progress)
+                    recorder.append(self.record(state), state.arrays())
+        except SolverError as error:
+            if isinstance(error.state, type(state)) and error.state.step > state.step:
+                recorder.append(self.record(error.state), error.state.arrays())
+            raise
+        finally:
+            recorder.flush()
+
+
+def schedule(n_steps: int, save_every: int) -> list[int]:
+    """Steps to save: every `save_every`-th, the first and the last."""
+    check_count(n_steps, "n_steps", least=0)
+    check_count(save_every, "save_every")
+    return sorted({*range(0, n_steps + 1, save_every), n_steps})
+
+
 class TokenState(NamedTuple):
     """Tokens after `step` layers."""
 
@@ -56,84 +164,64 @@ class TokenState(NamedTuple):
         return {"step": np.asarray(self.step), "tokens": self.points, "token_weight": self.weights}
 
 
-def token_state(arrays: dict[str, Array]) -> TokenState:
-    """Inverse of `TokenState.arrays`."""
-    return TokenState(int(arrays["step"]), arrays["tokens"], arrays["token_weight"])
+@dataclass(frozen=True, eq=False)
+class TokenFlow(Flow[TokenState]):
+    """Tokens that go through the layers of a law.
 
-
-def schedule(n_steps: int, save_every: int) -> list[int]:
-    """Steps to save: every `save_every`-th, the first and the last."""
-    check_count(n_steps, "n_steps", least=0)
-    check_count(save_every, "save_every")
-    return sorted({*range(0, n_steps + 1, save_every), n_steps})
-
-
-@one_blas_thread()
-def run(
-    state: S,
-    *,
-    advance: Callable[[S, int], S],
-    observe: Callable[[S], xr.Dataset],
-    save_steps: Sequence[int],
-    recorder: output.Recorder,
-    resumed: bool = False,
-) -> S:
-    """Advance from record to record.
-
-    A run that stops on its own leaves its last good state as the last record before the error goes on.
+    Parameters
+    ----------
+    law : law of the layers.   attention : kernel of the heads.   field : factory of the velocity field.
     """
-    if not resumed:
-        recorder.append(observe(state), state.arrays())
-    try:
-        for target in save_steps:
-            if target > state.step:
-                state = advance(state, target)
-                recorder.append(observe(state), state.arrays())
-    except SolverError as error:
-        if isinstance(error.state, type(state)) and error.state.step > state.step:
-            recorder.append(observe(error.state), error.state.arrays())
-        raise
-    finally:
-        recorder.flush()
-    return state
 
+    law: LayerLaw
+    attention: Attention
+    field: FieldFactory = DirectField
 
-def push_tokens(
-    cloud: Cloud, law: LayerLaw, step: int, attention: Attention, field: FieldFactory
-) -> Cloud:
-    """Push a cloud through layer number `step`."""
+    def start(self, tokens: AnyTokens, radius: float = 1.0) -> TokenState:
+        """State at depth 0; radius: length of the tokens in a residual stream."""
+        if not isinstance(tokens, WeightedPoints):
+            raise TypeError(f"tokens must be Tokens(points), or EuclideanTokens in R^d, got {type(tokens).__name__}")
+        if tokens.d != self.law.d:
+            raise ValueError(f"tokens have dimension {tokens.d}, the layers {self.law.d}")
+        check_kernel(self.attention, self.law.d, itself=True)
+        return TokenState(0, start_points(tokens, self.law, radius), tokens.weights)
 
-    def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
-        return field_of(field, attention, push, measure, len(measure.points))
+    def step(self, state: TokenState) -> TokenState:
+        """Tokens behind one more layer; SolverError when they stop being finite."""
+        cloud = Cloud(state.points, state.weights)
 
-    for push in law.layer(step):
-        cloud, _ = push.move(cloud, (), make)
-    return cloud
+        def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
+            return field_of(self.field, self.attention, push, measure, len(measure.points))
 
-
-@reused()
-def advance_tokens(
-    state: TokenState,
-    until: int,
-    *,
-    law: LayerLaw,
-    attention: Attention,
-    field: FieldFactory = DirectField,
-    progress: Progress | None = None,
-) -> TokenState:
-    """Apply the layers state.step ... until - 1 to the tokens; SolverError when they stop being finite."""
-    for step in range(state.step, until):
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # tokens in R^d may leave the range of numbers: below
-                cloud = push_tokens(Cloud(state.points, state.weights), law, step, attention, field)
+                for push in self.law.layer(state.step):
+                    cloud, _ = push.move(cloud, (), make)
         except (ArithmeticError, np.linalg.LinAlgError) as error:
-            raise SolverError(str(error), step=step, depth_time=step * law.dt, state=state) from None
+            raise self._end(str(error), state) from None
         if not max(cloud.points.max(), -cloud.points.min()) <= LARGEST:  # without an array of their absolute values
-            raise SolverError("the tokens are no longer finite", step=step, depth_time=step * law.dt, state=state)
-        state = TokenState(step + 1, cloud.points, cloud.weights)
-        if progress is not None:
-            progress(step + 1)
-    return state
+            raise self._end("the tokens are no longer finite", state)
+        return TokenState(state.step + 1, cloud.points, cloud.weights)
+
+    def _end(self, why: str, state: TokenState) -> SolverError:
+        return SolverError(why, step=state.step, depth_time=state.step * self.law.dt, state=state)
+
+    def record(self, state: TokenState) -> xr.Dataset:
+        """Tokens and their moments; in a residual stream their directions, with the radius beside them."""
+        if not isinstance(self.law, PreNorm):
+            return output.record(state.step, self.law, token_variables(Cloud(state.points, state.weights)))
+        radius = np.sqrt(np.einsum("ij,ij->i", state.points, state.points))
+        found = token_variables(Cloud(unit(state.points), state.weights))
+        found["radius"] = (("token",), radius, "length of the tokens in the residual stream")
+        return output.record(state.step, self.law, found)
+
+    def static(self, start: TokenState) -> xr.Dataset:
+        """The weights."""
+        return xr.Dataset({"weight": ("token", start.weights, {"long_name": "weight of a token", "units": "1"})})
+
+    def restore(self, arrays: dict[str, Array]) -> TokenState:
+        """Inverse of `TokenState.arrays`."""
+        return TokenState(int(arrays["step"]), arrays["tokens"], arrays["token_weight"])
 
 
 def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str, ...], Array, str]]:
@@ -146,22 +234,6 @@ def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str
         f"{prefix}mean_overlap": ((), mean @ mean, "squared length of the mean token"),
         f"{prefix}second_moment": (("component", "component2"), second_moment(cloud), "second moment of the tokens"),
     }
-
-
-def token_record(law: LayerLaw, state: TokenState) -> xr.Dataset:
-    """The record of tokens; in a residual stream their directions, with the radius beside them."""
-    if not isinstance(law, PreNorm):
-        return output.record(state.step, law, token_variables(Cloud(state.points, state.weights)))
-    radius = np.sqrt(np.einsum("ij,ij->i", state.points, state.points))
-    variables = token_variables(Cloud(unit(state.points), state.weights))
-    return output.record(
-        state.step, law, {**variables, "radius": (("token",), radius, "length of the tokens in the residual stream")}
-    )
-
-
-def token_static(weights: Array) -> xr.Dataset:
-    """Variables of a token file that do not change."""
-    return xr.Dataset({"weight": ("token", weights, {"long_name": "weight of a token", "units": "1"})})
 
 
 def simulate(
@@ -203,19 +275,5 @@ def simulate(
     >>> simulate(tokens, law, Softmax(2.0), n_steps=10, save_every=5).sizes["depth_time"]
     3
     """
-    if not isinstance(tokens, WeightedPoints):
-        raise TypeError(f"tokens must be Tokens(points), or EuclideanTokens in R^d, got {type(tokens).__name__}")
-    if tokens.d != law.d:
-        raise ValueError(f"tokens have dimension {tokens.d}, the layers {law.d}")
-    check_kernel(attention, law.d, itself=True)
-    recorder = checkpoint if checkpoint is not None else output.Recorder(static=token_static(tokens.weights))
-    run(
-        TokenState(0, start_points(tokens, law, radius), tokens.weights),
-        advance=lambda state, until: advance_tokens(
-            state, until, law=law, attention=attention, field=field, progress=progress
-        ),
-        observe=lambda state: token_record(law, state),
-        save_steps=schedule(n_steps, save_every),
-        recorder=recorder,
-    )
-    return recorder.result()
+    flow = TokenFlow(law, attention, field)
+    return flow.run(flow.start(tokens, radius), schedule(n_steps, save_every), checkpoint, progress).result()

@@ -16,11 +16,10 @@ from particles.harmonics import Coefficients
 from particles.pushes import AttentionPush
 from particles.tokens import Cloud, Measure
 from spde.circle import ROOT, equispaced, resize, synthesis_at
+from spde.cost import GUARD, grid_pays
 from spde.domain import Domain
 
-GUARD = 0.25  # share of the tolerance given to the coefficients that are left out
 SEEN = 0.75  # share of the measured degrees within which the coefficients must have fallen below the tolerance
-ANTIPODE_COST = 0.6  # a point whose exponentials are shared with its antipode, against one of its own
 
 
 class CircleField:
@@ -105,7 +104,7 @@ class CircleField:
             return None  # direct sums carry the NaN on to where the run is stopped
         strength = float(np.linalg.norm(form, 2))
         half = int(np.ceil(4.0 * strength + 12))
-        while strength <= PLAIN_LIMIT and ANTIPODE_COST * 2 * half < n_targets:
+        while strength <= PLAIN_LIMIT and grid_pays(2, 2 * half, n_targets):
             spectrum = np.fft.rfft(self._around(form, table, half), axis=0).T[:, :-1] / (2 * half)
             size = 2 * np.sqrt(np.sum(spectrum.real**2 + spectrum.imag**2, axis=0))
             beyond = np.cumsum(size[::-1])[::-1]  # bound of the sup norm of degrees k, k + 1, ...

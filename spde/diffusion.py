@@ -11,7 +11,10 @@ import numpy as np
 from particles.arrays import Array
 from particles.harmonics import Coefficients
 from particles.tokens import Cloud
+from spde.carried import coarser
+from spde.density import Density
 from spde.domain import Domain
+from spde.second import SecondNodes
 
 FLOOR = 1e-14  # share of the largest value that every node has at least, so that every weight is positive
 
@@ -33,3 +36,28 @@ def weighted(sphere: Domain, carried: tuple[int, int], pdf: Callable[[Array], Ar
     values = pdf(points)
     weights = area * np.maximum(values, FLOOR * values.max())
     return Cloud(points, weights / weights.sum())
+
+
+def first_nodes(density: Density, carried: tuple[int, int]) -> tuple[Cloud, SecondNodes | None]:
+    """Both sets of nodes at depth 0: they stand on grids from the start, where they stay."""
+    carrying = density.carrying
+    if carrying is None:
+        return density.nodes, None
+    sphere, pdf = density.sphere, carrying.law.pdf
+    same = carrying.sizes == [carried] and density.level is None
+    nodes = density.nodes if same else weighted(sphere, carried, pdf)
+    return nodes, SecondNodes.start(weighted(sphere, coarser(carried), pdf), np.zeros_like(density.coefficients))
+
+
+def smoothed(
+    sphere: Domain, coefficients: Coefficients, strength: float, carried: tuple[int, int], second: SecondNodes | None
+) -> tuple[Coefficients, Cloud, SecondNodes | None]:
+    """Coefficients behind the heat kernel, and both sets of nodes made anew from them."""
+
+    def smooth(rough: Coefficients) -> Coefficients:
+        return heat(sphere, rough, strength)
+
+    warmed = smooth(coefficients)
+    if second is not None:
+        second = second.anew(coefficients, sphere, nodes_anew(sphere, warmed, coarser(carried)), smooth)
+    return warmed, nodes_anew(sphere, warmed, carried), second

@@ -21,12 +21,11 @@ from particles.parallel import CHUNK, by_chunks
 from particles.pushes import AttentionPush
 from particles.retraction import Retraction
 from particles.tokens import Cloud, Measure
+from spde.cost import GUARD
 from spde.head_series import Head, head_of, mixed_series
 from spde.moves import move, tangent_series
 from spde.sources import SourceChoice
 from spde.sphere import Sphere
-
-GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre
 
 
 class SpectralField:

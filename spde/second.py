@@ -17,7 +17,6 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients
-from particles.private import Diffusion
 from particles.pushes import MakeField, Push
 from particles.tokens import Cloud, mean_token, second_moment
 from spde.domain import Domain
@@ -51,15 +50,14 @@ class SecondNodes:
         """The points that ride on the flow of the first set, (2 n, d): both copies at once."""
         return np.concatenate([self.own.points, self.ridden])
 
-    def after(self, riders: Array, layer: tuple[Push, ...], make: MakeField, step: int) -> "SecondNodes":
-        """After a layer, with what became of `riders` in it; `make` makes the field of a measure."""
+    def after(self, riders: Array, pushes: tuple[Push, ...], make: MakeField, step: int) -> "SecondNodes":
+        """After the pushes of a layer, with what became of `riders` in it; `make` makes the field of a measure."""
         n = len(self.ridden)
         own = Cloud(riders[:n], self.own.weights)
         if step % STRIDE == 0:
             alone = self.own
-            for push in layer:
-                if not isinstance(push, Diffusion):
-                    alone, _ = push.move(alone, (), make)
+            for push in pushes:
+                alone, _ = push.move(alone, (), make)
             kicked = own.points + STRIDE * (alone.points - own.points)
             own = Cloud(kicked / np.linalg.norm(kicked, axis=1)[:, None], own.weights)
         return replace(self, own=own, ridden=riders[n:])

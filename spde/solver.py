@@ -4,10 +4,7 @@
     -> adjoint non-uniform transform of w_g rho(x_g) at T(x_g) -> coefficients
 """
 
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -19,55 +16,30 @@ from particles.attention import Attention, FieldFactory, field_of
 from particles.characteristics import Characteristics, tangent_move
 from particles.errors import ArgumentError
 from particles.given import check_kernel
-from particles.harmonics import Coefficients
-from particles.layers import LayerLaw
-from particles.private import Diffusion, WithPrivateNoise
-from particles.pushes import AttentionPush, Field, FieldPush, MakeField
+from particles.layers import Layer, LayerLaw
+from particles.private import Diffusion, WithPrivateNoise, parted
+from particles.pushes import AttentionPush, Field, FieldPush, MakeField, Riders
 from particles.residual import PreNorm
-from particles.simulate import Progress, run, schedule
+from particles.simulate import BeginAgain, Flow, Progress, schedule
 from particles.tokens import Cloud, WeightedPoints, unit_lengths
-from spde.carried import GRIDS, auto_size, coarser
+from spde.carried import auto_size
+from spde.choose import SPHERES
 from spde.density import FIRST_SIZE, Density
-from spde.diffusion import heat, nodes_anew, weighted
-from spde.domain import SPHERES, Domain
+from spde.diffusion import first_nodes, smoothed
+from spde.domain import Domain
 from spde.field_choice import default_field
 from spde.records import record_of, static_of
 from spde.resolution import Resolution
-from spde.said import Said
 from spde.second import SecondNodes
-from spde.state import DensityState
+from spde.state import DensityState, NodesTooFew, density_state
 from spde.watch import WatchedField, must_be_finite, stopping, watched
 from spde.words import of_a_layer, of_a_record
 
-LOG = logging.getLogger(__name__)  # a run that begins again says so: it is no warning about its numbers
 MOMENT_TOL = 1e-6
-JUMP = 30  # error in moment_tol above which a run begins again two levels higher
-
-
-class NodesTooFew(Exception):
-    """Chosen nodes do not keep the low moments to moment_tol: the run is to begin again with finer ones."""
-
-    def __init__(self, state: DensityState, error: float, depth_time: float, moment_tol: float) -> None:
-        super().__init__(
-            f"{len(state.nodes.points)} carried nodes leave an error of about {error:.1e} in mean and second moment at "
-            f"depth time {depth_time:g} (moment_tol {moment_tol:.0e}); the run begins again with finer ones"
-        )
-        self.levels = 1 if error <= JUMP * moment_tol else 2
-        self.said = state.said
-        self.state = state
-
-    def finer(self, density: Density) -> Density:
-        """The density to begin again with: on finer grids, beyond GRIDS levels without private noise in panels."""
-        second, level = self.state.second, self.state.level or 0
-        anew = second is None or second.drift is not None
-        finer = density.finer(self.levels) or density.finer() if anew or level < GRIDS else None
-        if finer is None and second is not None and not anew:
-            finer = density.split(self.state.nodes.points, second.ridden)
-        return finer or density
 
 
 @dataclass(frozen=True, eq=False)
-class DensityFlow:
+class DensityFlow(Flow[DensityState]):
     """How a density is advanced and observed: everything of `solve` that does not change with depth.
 
     Parameters
@@ -79,7 +51,8 @@ class DensityFlow:
     characteristics : whether `start` follows the density along the carried nodes.
     carried : latitudes and longitudes of the nodes that private noise makes anew in each step.
     moment_tol : error of mean and second moment that is not told.
-    refine : whether `observe` raises NodesTooFew where the estimate of that error is larger; else it warns.
+    refine : whether a run begins again with finer nodes where the estimate of that error is larger; else it warns.
+    save_passive : whether records hold the passive points.
     """
 
     sphere: Domain
@@ -92,6 +65,7 @@ class DensityFlow:
     carried: tuple[int, int] = FIRST_SIZE
     moment_tol: float = MOMENT_TOL
     refine: bool = False
+    save_passive: bool = False
 
     def __post_init__(self) -> None:
         if self.law.d != self.sphere.d:
@@ -123,68 +97,62 @@ class DensityFlow:
             if density.node_log_density is None:
                 raise ArgumentError("characteristics", True, "be False where tokens are the initial density")
             along = Characteristics.start(density.nodes.points, density.node_log_density)
-        nodes, second = self._first_nodes(density)
+        if self._diffuses:
+            nodes, second = first_nodes(density, self.carried)
+        else:
+            nodes = density.nodes
+            second = None if density.carrying is None else SecondNodes.start(density.carrying.second())
         return DensityState(
             0, density.coefficients, nodes, riders, characteristics=along, second=second, level=density.level,
-            panels=density.boxes,
+            panels=density.boxes, begun=density,
         )  # fmt: skip
 
-    def _first_nodes(self, density: Density) -> tuple[Cloud, SecondNodes | None]:
-        """Both sets of nodes; under private noise chosen ones stand on a grid from the start, where they stay."""
-        carrying = density.carrying
-        if carrying is None:
-            return density.nodes, None
-        if not self._diffuses:
-            return density.nodes, SecondNodes.start(carrying.second())
-        pdf, none = carrying.law.pdf, np.zeros_like(density.coefficients)
-        same = carrying.sizes == [self.carried] and density.level is None
-        nodes = density.nodes if same else weighted(self.sphere, self.carried, pdf)
-        return nodes, SecondNodes.start(weighted(self.sphere, coarser(self.carried), pdf), none)
+    def again(self, start: DensityState, why: BeginAgain) -> "tuple[DensityFlow, DensityState]":
+        """With finer nodes."""
+        if not isinstance(why, NodesTooFew) or start.begun is None:
+            raise why
+        density = why.finer(start.begun)
+        size = auto_size(density.sphere, density.level or 0)
+        flow = replace(self, carried=size, refine=density.may_refine(self._diffuses))
+        return flow, replace(flow.start(density, start.passive), said=why.state.said)
 
-    def advance(self, state: DensityState, until: int, progress: Progress | None = None) -> DensityState:
-        """Apply the layers state.step ... until - 1."""
-        state = replace(state, said=state.said.copy())
-        while state.step < until:
-            moved = self._step(state)
-            if self.on_unresolved == "stop" and self.remap_every and self._resolution(moved).lost:
-                raise SolverError(
-                    "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
-                    step=state.step, depth_time=state.step * self.law.dt, state=state,
-                )  # fmt: skip
-            state = moved
-            if progress is not None:
-                progress(state.step)
-        return state
-
-    def _step(self, state: DensityState) -> DensityState:
-        nodes, moving, along = state.nodes, state.moving, state.characteristics
-        if self.remap_every and moving is None:
+    def step(self, state: DensityState) -> DensityState:
+        """The density behind one more layer; SolverError where it is lost and on_unresolved = "stop"."""
+        begun = state
+        if self.remap_every and state.moving is None:
             values = self.sphere.synthesis(state.coefficients).ravel()
-            moving = Cloud(self.sphere.points, self.sphere.weights * values)
-        second = () if state.second is None else (state.second.riders,)
-        riders = (state.passive, *second, *(() if moving is None else (moving.points,)))
-        fields: list[WatchedField] = []
-        make, plain = self._makers(state, fields, len(nodes.points) + (0 if moving is None else len(moving.points)))
-        diffusion = None
+            begun = replace(state, moving=Cloud(self.sphere.points, self.sphere.weights * values))
         with stopping(state, self.law.dt):
-            layer = tuple(self.law.layer(state.step))
-            for push in layer:
-                if isinstance(push, Diffusion):
-                    diffusion = push
-                    riders = (push.scatter(riders[0]), *riders[1:])
-                elif diffusion is not None:
-                    raise ValueError("the private step must be the last push of a layer that moves a density")
-                elif along is None:
-                    nodes, riders = push.move(nodes, riders, make)
-                else:
-                    nodes, riders, along = tangent_move(push, nodes, riders, make, along)
-            must_be_finite((nodes.points, *riders, *(() if along is None else (along.frame,))))
-            other = None if state.second is None else state.second.after(riders[1], layer, plain, state.step)
-        folded = 0
-        if along is not None and state.characteristics is not None:
-            folded = int((along.folds > state.characteristics.folds).sum())
-        of_a_layer(state.said, fields, folded, state.step)
-        moved = replace(
+            pushes, diffusion = parted(self.law.layer(state.step))
+            pushed = self._pushed(begun, pushes, diffusion)
+        moved = self._remapped(pushed, diffusion)
+        if self.on_unresolved == "stop" and self.remap_every and Resolution.of(self.density(moved), moved).lost:
+            raise SolverError(
+                "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
+                step=state.step, depth_time=state.step * self.law.dt, state=state,
+            )  # fmt: skip
+        return moved
+
+    def _pushed(self, state: DensityState, pushes: Layer, diffusion: Diffusion | None) -> DensityState:
+        """After the pushes of a layer, and its private step; FloatingPointError where a number is none."""
+        nodes, second, moving, along = state.nodes, state.second, state.moving, state.characteristics
+        riders: Riders = (state.passive,)
+        riders += () if second is None else (second.riders,)
+        riders += () if moving is None else (moving.points,)
+        fields: list[WatchedField] = []
+        n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
+        make, plain = self._makers(state.step, fields, n_targets)
+        for push in pushes:
+            if along is None:
+                nodes, riders = push.move(nodes, riders, make)
+            else:
+                nodes, riders, along = tangent_move(push, nodes, riders, make, along)
+        if diffusion is not None:
+            riders = (diffusion.scatter(riders[0]), *riders[1:])
+        must_be_finite((nodes.points, *riders, *(() if along is None else (along.frame,))))
+        said = state.said.copy()
+        of_a_layer(said, fields, 0 if along is None else along.folded_since(state.characteristics), state.step)
+        return replace(
             state,
             step=state.step + 1,
             nodes=nodes,
@@ -193,11 +161,11 @@ class DensityFlow:
             field_degree=max((field.degree for field in fields), default=0),
             characteristics=along,
             field_error=state.field_error.after(field.defect for field in fields),
-            second=other,
+            second=None if second is None else second.after(riders[1], pushes, plain, state.step),
+            said=said,
         )
-        return self._remapped(moved, diffusion)
 
-    def _makers(self, state: DensityState, fields: list[WatchedField], n_targets: int) -> tuple[MakeField, MakeField]:
+    def _makers(self, step: int, fields: list[WatchedField], n_targets: int) -> tuple[MakeField, MakeField]:
         """What makes the fields of a layer for n_targets points: watched ones, kept in `fields`, and plain ones."""
 
         def plain(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
@@ -205,7 +173,7 @@ class DensityFlow:
 
         def make(push: AttentionPush | FieldPush, measure: Cloud) -> Field:
             field = plain(push, measure)
-            fields.append(watched(field, self.sphere, self.attention, push, measure, n_targets, state.step))
+            fields.append(watched(field, self.sphere, self.attention, push, measure, n_targets, step))
             return fields[-1]
 
         return make, plain
@@ -217,12 +185,9 @@ class DensityFlow:
         coefficients = self.sphere.adjoint_at(state.moving.weights, state.moving.points)
         if diffusion is None:
             return replace(state, coefficients=coefficients, moving=None)
-        smooth: Callable[[Coefficients], Coefficients] = partial(_warmed, self.sphere, diffusion.strength)
-        warmed, second = smooth(coefficients), state.second
-        if second is not None:
-            others = nodes_anew(self.sphere, warmed, coarser(self.carried))
-            second = second.anew(coefficients, self.sphere, others, smooth)
-        nodes = nodes_anew(self.sphere, warmed, self.carried)
+        warmed, nodes, second = smoothed(
+            self.sphere, coefficients, diffusion.strength, self.carried, state.second
+        )
         return replace(state, coefficients=warmed, nodes=nodes, moving=None, second=second)
 
     def density(self, state: DensityState) -> Density:
@@ -232,8 +197,8 @@ class DensityFlow:
             return Density(self.sphere, state.coefficients, state.nodes)
         return Density(self.sphere, self.sphere.adjoint_at(cloud.weights, cloud.points), state.nodes)
 
-    def observe(self, state: DensityState) -> xr.Dataset:
-        """The record of a state: variables of a density file at one depth."""
+    def record(self, state: DensityState) -> xr.Dataset:
+        """Variables of a density file at one depth."""
         density, depth_time = self.density(state), round(state.step * self.law.dt, output.DIGITS)
         found = Resolution.of(density, state)
         if self.refine and found.nodes > self.moment_tol:
@@ -247,21 +212,26 @@ class DensityFlow:
             chosen=state.level is not None and not self._diffuses,
             local=bool(self.remap_every) and self.on_unresolved == "warn",
         )
-        return record_of(state, density, self.law, found, bool(self.remap_every))
+        record = record_of(state, density, self.law, found, bool(self.remap_every))
+        if self.save_passive:
+            record["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
+        return record
 
-    def _resolution(self, state: DensityState) -> Resolution:
-        return Resolution.of(self.density(state), state)
+    def static(self, start: DensityState) -> xr.Dataset:
+        """What a density file says once; with characteristics the weights of the nodes too."""
+        found = static_of(self.sphere, start.nodes if self.characteristics else None)
+        return found if start.begun is None else found.assign_attrs(carried_nodes=self._nodes_text(start.begun))
 
-    def nodes_text(self, density: Density) -> str:
-        """The carried nodes in words, for files."""
+    def _nodes_text(self, density: Density) -> str:
+        """The carried nodes in words."""
         if not self._diffuses:
             return density.nodes_text
         level = "" if density.level is None else f"auto, level {density.level}: "
         return f"{level}{self.carried[0]} x {self.carried[1]}, made anew in each step"
 
-    def static(self, nodes: Cloud) -> xr.Dataset:
-        """What a density file says once; with characteristics the weights of the nodes too."""
-        return static_of(self.sphere, nodes if self.characteristics else None)
+    def restore(self, arrays: dict[str, Array]) -> DensityState:
+        """Inverse of `DensityState.arrays`."""
+        return density_state(arrays)
 
 
 def _points(passive: ArrayLike, d: int) -> Array:
@@ -276,11 +246,6 @@ def _points(passive: ArrayLike, d: int) -> Array:
 def diffuses(law: LayerLaw) -> bool:
     """Whether layers have private noise, so that nodes stay on grids."""
     return isinstance(law, WithPrivateNoise) and law.nu > 0
-
-
-def _warmed(sphere: Domain, strength: float, coefficients: Coefficients) -> Coefficients:
-    """`heat`, the coefficients last."""
-    return heat(sphere, coefficients, strength)
 
 
 def solve(
@@ -340,33 +305,10 @@ def solve(
     >>> bool(abs(run.mass - 1).max() < 1e-12)
     True
     """
-    recorder = checkpoint if checkpoint is not None else output.Recorder()
-    told, said = False, Said()
-    while True:
-        size = carried or (FIRST_SIZE if density.level is None else auto_size(density.sphere, density.level))
-        flow = DensityFlow(
-            density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, size, moment_tol,
-            density.may_refine(diffuses(law)) and (carried is None or not diffuses(law)),
-        )  # fmt: skip
-        recorder.begin_again(flow.static(density.nodes), {"carried_nodes": flow.nodes_text(density)})
-        try:
-            run(
-                replace(flow.start(density, passive), said=said),
-                advance=partial(flow.advance, progress=progress),
-                observe=partial(_observed, flow),
-                save_steps=schedule(n_steps, save_every),
-                recorder=recorder,
-            )
-            return recorder.result()
-        except NodesTooFew as few:
-            if not told:
-                LOG.warning("%s", few)
-            density, told, said = few.finer(density), True, few.said
-
-
-def _observed(flow: DensityFlow, state: DensityState) -> xr.Dataset:
-    """The record of a state, with the passive points where there are any."""
-    found = flow.observe(state)
-    if len(state.passive):
-        found["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
-    return found
+    private = diffuses(law)
+    size = carried or (FIRST_SIZE if density.level is None else auto_size(density.sphere, density.level))
+    flow = DensityFlow(
+        density.sphere, law, attention, field, remap_every, on_unresolved, characteristics, size, moment_tol,
+        density.may_refine(private) and (carried is None or not private), passive is not None and len(passive) > 0,
+    )  # fmt: skip
+    return flow.run(flow.start(density, passive), schedule(n_steps, save_every), checkpoint, progress).result()

@@ -10,9 +10,14 @@ import numpy as np
 from particles.arrays import Array
 from particles.characteristics import Characteristics, characteristics_of
 from particles.harmonics import Coefficients
+from particles.simulate import BeginAgain
 from particles.tokens import Cloud
+from spde.carried import GRIDS
+from spde.density import Density
 from spde.said import Said
 from spde.second import SecondNodes, second_of
+
+JUMP = 30  # error in moment_tol above which a run begins again two levels higher
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class DensityState:
     second : a second set of carried nodes; None where there is none (tokens).
     level : how often the carried nodes were made finer; None where they were given.
     panels : (P, 2 d) boxes of the panels that carried nodes stand in, see `Panels`; None where they stand on grids.
-    said : the warnings of the run so far.
+    said : the warnings of the run so far.   begun : the density at depth 0; None in a state that is read from a file.
     """
 
     step: int
@@ -67,6 +72,7 @@ class DensityState:
     level: int | None = None
     panels: Array | None = None
     said: Said = dataclass_field(default_factory=Said, repr=False)
+    begun: Density | None = dataclass_field(default=None, repr=False)
 
     def arrays(self) -> dict[str, Array]:
         """The state by name, real arrays only."""
@@ -112,3 +118,24 @@ def density_state(arrays: dict[str, Array]) -> DensityState:
         int(arrays["node_level"]) if "node_level" in arrays else None,
         arrays.get("node_panel"),
     )
+
+
+class NodesTooFew(BeginAgain):
+    """Chosen nodes do not keep the low moments to moment_tol: the run is to begin again with finer ones."""
+
+    def __init__(self, state: DensityState, error: float, depth_time: float, moment_tol: float) -> None:
+        super().__init__(
+            f"{len(state.nodes.points)} carried nodes leave an error of about {error:.1e} in mean and second moment at "
+            f"depth time {depth_time:g} (moment_tol {moment_tol:.0e}); the run begins again with finer ones"
+        )
+        self.levels = 1 if error <= JUMP * moment_tol else 2
+        self.state = state
+
+    def finer(self, density: Density) -> Density:
+        """The density to begin again with: on finer grids, beyond GRIDS levels without private noise in panels."""
+        second, level = self.state.second, self.state.level or 0
+        anew = second is None or second.drift is not None
+        finer = density.finer(self.levels) or density.finer() if anew or level < GRIDS else None
+        if finer is None and second is not None and not anew:
+            finer = density.split(self.state.nodes.points, second.ridden)
+        return finer or density

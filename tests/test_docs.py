@@ -87,15 +87,15 @@ def test_every_variable_of_a_compare_file_is_explained():
 
     from particles import GaussianHeads, Homogenized, Noise, Softmax, Tokens, Uniform
     from spde import Density, DensityFlow, Sphere
-    from validation import Comparison
+    from validation import PairFlow
 
     explained = set(re.findall(r"`(\w+)[(`]", text_of(ROOT / "docs" / "file_format.md")))
     law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), 0.02, 2, Noise(0))
     flow = DensityFlow(Sphere(7), law, Softmax(1.0), characteristics=True)
-    comparison = Comparison(flow, _direct(), frozenset())
+    comparison = PairFlow(flow, _direct(), frozenset())
     points = Uniform(3).sample(np.random.default_rng(0), 4)
     state = comparison.start(Density.from_law(Uniform(3), Sphere(7)), Tokens(points), (points, points))
-    dataset = comparison.static(state).merge(comparison.observe(state))
+    dataset = comparison.static(state).merge(comparison.record(state))
     assert {str(name) for name in dataset.variables} - explained == set()
     assert {str(name) for name in dataset.sizes} - {"component", "component2"} <= explained
     assert set(state.arrays()) - explained == set()

@@ -55,10 +55,9 @@ from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
 from spde.carried import auto_size
 from spde.choice import auto_field
 from spde.density import FIRST_SIZE
-from spde.domain import Domain
+from spde.domain import Domain, check_degree
 from spde.field_choice import SPECTRAL
 from spde.solver import diffuses
-from spde.sphere import check_degree
 from tokenlaw import config
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.config_io import keyed

@@ -11,13 +11,13 @@ from particles.arrays import Array
 from particles.layers import LayerLaw
 from particles.mlp import Coarsened
 from particles.parallel import one_blas_thread
-from particles.simulate import TokenState, advance_tokens
-from tokenlaw import memory, runs
+from particles.simulate import TokenState
+from tokenlaw import runs
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.observables import NESTED, Observable
-from validation.compare import CompareState, Comparison
-from validation.wasserstein import MAX_POINTS
+from validation import PairFlow, PairState
+from validation.distances import MAX_POINTS
 
 SAME_PATH = (
     "solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "layers.refine", "heads.sigma", "output.",
@@ -87,14 +87,14 @@ def at_the_end(row: Sequence[Experiment], observable: Observable, key: str) -> l
     """The observable of one member at all values of the key."""
     row = [replace(one, plan=replace(one.plan, save_steps=(0, one.plan.n_steps))) for one in row]
     for one in row:
-        memory.refuse_run(observable.command, one)
+        runs.refuse_run(observable.command, one)
     if observable.command == "compare" and key.startswith("simulate.") and _moves_freely(row):
         return _beside_one_density(row, observable.variable)
     if observable.command == "simulate" and key == NESTED:
         return _nested(row, observable.variable)
     jobs = [runs.JOBS[observable.command](one) for one in row]
     return [
-        _found(job.observe(job.advance(job.start, one.plan.n_steps, None)), observable.variable)
+        _found(job.flow.record(job.flow.advance(job.start, one.plan.n_steps)), observable.variable)
         for one, job in zip(row, jobs, strict=True)
     ]
 
@@ -110,7 +110,7 @@ def _beside_one_density(row: Sequence[Experiment], variable: str) -> list[Last]:
     density = first.density()
     flow, clouds = first.flow(density), [one.tokens()[0] for one in row]
     at = [frozenset({n_steps} if len(cloud) <= MAX_POINTS else ()) for cloud in clouds]
-    comparisons = [Comparison(flow, one.token_field(), steps) for one, steps in zip(row, at, strict=True)]
+    comparisons = [PairFlow(flow, one.token_field(), steps) for one, steps in zip(row, at, strict=True)]
     starts = [
         comparison.start(density, cloud, (one.sample(1, len(cloud)), one.sample(2, len(cloud))))
         for one, comparison, cloud in zip(row, comparisons, clouds, strict=True)
@@ -120,11 +120,8 @@ def _beside_one_density(row: Sequence[Experiment], variable: str) -> list[Last]:
     twins = np.split(end.passive, np.cumsum([len(part) for part in riders])[:-1])
     found = []
     for comparison, start, passive in zip(comparisons, starts, twins, strict=True):
-        tokens = advance_tokens(
-            start.tokens, n_steps, law=flow.law, attention=flow.attention, field=comparison.token_field
-        )
-        state = CompareState(replace(end, passive=passive), tokens)
-        found.append(_found(comparison.observe(state), variable))
+        state = PairState(replace(end, passive=passive), comparison.token_flow.advance(start.tokens, n_steps))
+        found.append(_found(comparison.record(state), variable))
     return found
 
 
@@ -139,9 +136,9 @@ def _nested(row: Sequence[Experiment], variable: str) -> list[Last]:
     start = runs.simulate_job(most).start
     found = []
     for one in row:
-        n, job = one.configuration.simulate.tokens, runs.simulate_job(one)
-        state = job.advance(TokenState(0, start.points[:n], np.full(n, 1.0 / n)), one.plan.n_steps, None)
-        found.append(_found(job.observe(state), variable))
+        n, flow = one.configuration.simulate.tokens, runs.simulate_job(one).flow
+        state = flow.advance(TokenState(0, start.points[:n], np.full(n, 1.0 / n)), one.plan.n_steps)
+        found.append(_found(flow.record(state), variable))
     return found
 
 

@@ -10,7 +10,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["View", "best_direction", "closed", "graticule", "mean_direction", "sample"]
+__all__ = ["View", "best_direction", "closed", "directions", "graticule", "sample"]
 
 WIDE = 2.1  # times the median distance of neighbours: a grid after every second place was dropped is still whole
 _OBLIQUE = np.array([0.75, -0.5, 0.43])  # where nothing better is known: all three axes in sight
@@ -153,64 +153,21 @@ def closed(longitudes: Array, values: Array) -> tuple[Array, Array]:
     return np.insert(lon, gap + 1, 0.5 * (lon[gap] + lon[gap + 1])), np.insert(values, gap + 1, np.nan)
 
 
-def mean_direction(field: Array, latitudes: Array, longitudes: Array) -> Array:
-    """About the mean token of a density (n_lat, n_lon), from which side to look at it: (3,), NaN counts as 0."""
-    lat, lon = np.radians(latitudes)[:, None], np.radians(longitudes)[None, :]
-    share = np.nan_to_num(field) * np.cos(lat)
-    share = share / max(float(np.abs(share).sum()), 1e-300)
-    return np.array([(share * x).sum() for x in (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat))])
+def directions(lat: npt.ArrayLike, lon: npt.ArrayLike) -> Array:
+    """Unit vectors (..., 3) from degrees."""
+    up, around = np.broadcast_arrays(np.radians(lat), np.radians(lon))
+    return np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=-1)
 
 
 def best_direction(means: npt.ArrayLike) -> Array:
-    """Direction from which the means of several measures are all well in sight.
-
-    Parameters
-    ----------
-    means : mean tokens (k, 3), each of length at most 1; short ones count little.
-
-    Returns
-    -------
-    (3,): minimises sum_k |mean_k| exp(-3 <direction, mean_k / |mean_k|>) over 2,000 directions and the
-    normalised sum; an oblique direction if all the means are shorter than 0.02.
-    """
-    m = np.asarray(means, dtype=np.float64).reshape(-1, 3)
-    lengths = np.linalg.norm(m, axis=1)
-    m, lengths = m[lengths > 0.02], lengths[lengths > 0.02]
-    if not len(m):
-        return np.asarray(_OBLIQUE / np.linalg.norm(_OBLIQUE), dtype=np.float64)
-    n = 2000
-    height = 1.0 - (2.0 * np.arange(n) + 1.0) / n
-    angle = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(n)
-    radius = np.sqrt(1.0 - height**2)
-    candidates = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
-    total = m.sum(axis=0)
-    if np.linalg.norm(total) > 1e-6:
-        candidates = np.vstack([total / np.linalg.norm(total), candidates])
-    penalty = np.exp(-3.0 * candidates @ (m / lengths[:, None]).T) @ lengths
-    return np.asarray(candidates[int(penalty.argmin())])
+    """Direction (3,) from which to look: that of the sum of mean tokens (k, 3), an oblique one where it vanishes."""
+    total = np.asarray(means, dtype=np.float64).reshape(-1, 3).sum(axis=0)
+    length = np.linalg.norm(total)
+    return np.asarray(total / length if length > 0.02 else _OBLIQUE / np.linalg.norm(_OBLIQUE))
 
 
-def graticule(view: View, spacing: float = 30.0) -> list[Array]:
-    """Parallels and meridians of the visible side.
-
-    Parameters
-    ----------
-    spacing : degrees; divides 90.
-
-    Returns
-    -------
-    list of (k, 2) lines in the image, NaN where they pass behind.
-    """
-    fine = np.radians(np.linspace(-180.0, 180.0, 361))
-    curves = []
-    for lat in np.radians(np.arange(-90.0 + spacing, 90.0, spacing)):
-        curves.append(
-            np.stack([np.cos(lat) * np.cos(fine), np.cos(lat) * np.sin(fine), 0 * fine + np.sin(lat)], -1)
-        )
-    for lon in np.radians(np.arange(0.0, 180.0, spacing)):
-        curves.append(np.stack([np.cos(fine) * np.cos(lon), np.cos(fine) * np.sin(lon), np.sin(fine)], -1))
-    lines = []
-    for curve in curves:
-        image, depth = view.project(curve)
-        lines.append(np.where((depth >= 0)[:, None], image, np.nan))
-    return lines
+def graticule(spacing: float = 30.0) -> list[Array]:
+    """Parallels and meridians of the sphere, lines (k, 3); `spacing` in degrees divides 90."""
+    fine = np.linspace(-180.0, 180.0, 181)
+    parallels = [directions(lat, fine) for lat in np.arange(spacing - 90.0, 90.0, spacing)]
+    return parallels + [directions(fine, lon) for lon in np.arange(0.0, 180.0, spacing)]

@@ -22,8 +22,8 @@ from particles import (
 from particles.heads import ENTRIES
 from particles.layer_files import read_heads, read_tokens
 from spde import SeriesLaw
+from spde.choose import SPHERES
 from spde.density_files import read_density
-from spde.domain import SPHERES
 from tokenlaw import config_layers
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.told import telling

@@ -6,7 +6,8 @@ tokens and an independent sample of the density.  w2_floor, w1_floor: between tw
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -15,17 +16,17 @@ from particles import output
 from particles.arrays import Array, SolverError
 from particles.attention import FieldFactory
 from particles.euclidean import AnyTokens
-from particles.simulate import Progress, TokenState, advance_tokens, run, token_state, token_static, token_variables
+from particles.simulate import BeginAgain, Flow, TokenFlow, TokenState, token_variables
 from particles.tokens import Cloud, unit_lengths
 from spde.density import Density
 from spde.records import node_weights
 from spde.solver import DensityFlow
-from spde.state import DensityState, density_state
-from validation.wasserstein import w1_geodesic, w2_chordal
+from spde.state import DensityState
+from validation.distances import w1_geodesic, w2_chordal
 
 
 @dataclass(frozen=True, eq=False)
-class CompareState:
+class PairState:
     """Density and tokens after the same layers.
 
     The density's passive points are the n twins of the tokens, then two independent samples of n points.
@@ -44,13 +45,8 @@ class CompareState:
         return {**self.tokens.arrays(), **self.density.arrays()}
 
 
-def compare_state(arrays: dict[str, Array]) -> CompareState:
-    """Inverse of `CompareState.arrays`."""
-    return CompareState(density_state(arrays), token_state(arrays))
-
-
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class PairFlow(Flow[PairState]):
     """A density flow with tokens beside it.
 
     Parameters
@@ -64,33 +60,38 @@ class Comparison:
     token_field: FieldFactory
     distance_steps: frozenset[int]
 
-    def start(self, density: Density, tokens: AnyTokens, samples: tuple[Array, Array]) -> CompareState:
+    @cached_property
+    def token_flow(self) -> TokenFlow:
+        """How the tokens are advanced: on the same layers."""
+        return TokenFlow(self.flow.law, self.flow.attention, self.token_field)
+
+    def start(self, density: Density, tokens: AnyTokens, samples: tuple[Array, Array]) -> PairState:
         """State at depth 0; samples are two independent draws (n, 3) of the density."""
         for sample in samples:
             unit_lengths(sample, "sampled point")
         passive = np.concatenate([tokens.points, *samples])
-        return CompareState(self.flow.start(density, passive), TokenState(0, tokens.points, tokens.weights))
+        return PairState(self.flow.start(density, passive), self.token_flow.start(tokens))
 
-    def advance(self, state: CompareState, until: int, progress: Progress | None = None) -> CompareState:
-        """Apply the layers state.step ... until - 1 to both, the density first."""
-        while state.step < until:
-            try:
-                density = self.flow.advance(state.density, state.step + 1)
-                tokens = advance_tokens(
-                    state.tokens, state.step + 1,
-                    law=self.flow.law, attention=self.flow.attention, field=self.token_field,
-                )  # fmt: skip
-            except SolverError as error:
-                error.state = state
-                raise
-            state = CompareState(density, tokens)
-            if progress is not None:
-                progress(state.step)
-        return state
+    def again(self, start: PairState, why: BeginAgain) -> "tuple[PairFlow, PairState]":
+        """With finer nodes of the density, the same tokens and the same samples."""
+        flow, density = self.flow.again(start.density, why)
+        return replace(self, flow=flow), replace(start, density=density)
 
-    def observe(self, state: CompareState) -> xr.Dataset:
-        """The record of a state."""
-        found = self.flow.observe(state.density)
+    def step(self, state: PairState) -> PairState:
+        """Both behind one more layer, the density first."""
+        try:
+            return PairState(self.flow.step(state.density), self.token_flow.step(state.tokens))
+        except SolverError as error:
+            error.state = state
+            raise
+
+    def restore(self, arrays: dict[str, Array]) -> PairState:
+        """Inverse of `PairState.arrays`."""
+        return PairState(self.flow.restore(arrays), self.token_flow.restore(arrays))
+
+    def record(self, state: PairState) -> xr.Dataset:
+        """That of the density, the tokens, and the distances between them."""
+        found = self.flow.record(state.density)
         tokens = Cloud(state.tokens.points, state.tokens.weights)
         n = len(tokens.weights)
         twins, first, second = (state.density.passive[k * n : (k + 1) * n] for k in range(3))
@@ -120,33 +121,13 @@ class Comparison:
             compat="no_conflicts",
         )
 
-    def static(self, state: CompareState) -> xr.Dataset:
+    def static(self, start: PairState) -> xr.Dataset:
         """What a compare file says once."""
-        nodes = state.density.nodes
-        return xr.merge([self.flow.static(nodes), token_static(state.tokens.weights), xr.Dataset(node_weights(nodes))])
+        weights = xr.Dataset(node_weights(start.density.nodes))
+        return xr.merge([self.flow.static(start.density), self.token_flow.static(start.tokens), weights])
 
 
 def distance_steps(save_steps: Sequence[int], count: int) -> frozenset[int]:
     """`count` of the steps to save, evenly spread, first and last among them."""
     chosen = np.unique(np.linspace(0, len(save_steps) - 1, min(count, len(save_steps))).round().astype(int))
     return frozenset(save_steps[k] for k in chosen)
-
-
-def compare(
-    comparison: Comparison,
-    state: CompareState,
-    *,
-    save_steps: Sequence[int],
-    recorder: output.Recorder,
-    resumed: bool = False,
-    progress: Progress | None = None,
-) -> CompareState:
-    """Run both on the same layers from `state` on; records go to the recorder."""
-    return run(
-        state,
-        advance=lambda now, until: comparison.advance(now, until, progress),
-        observe=comparison.observe,
-        save_steps=save_steps,
-        recorder=recorder,
-        resumed=resumed,
-    )

@@ -9,16 +9,16 @@ it is solved on the sphere in R³, and 500 tokens go through the very same layer
 
 import numpy as np
 
-from particles import GaussianHeads, Homogenized, Noise, Recorder, Softmax, Tokens, VonMisesFisherMixture
+from particles import GaussianHeads, Homogenized, Noise, Softmax, Tokens, VonMisesFisherMixture
 from spde import Density, DensityFlow, Sphere, spectral_field
 from tokenlaw.plots import plot
-from validation import Comparison, compare, distance_steps
+from validation import PairFlow, distance_steps
 
 start = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
 layers = Homogenized(GaussianHeads(3, 3**-0.5, 3**-0.5, 3), dt=0.02, nodes=16, noise=Noise(seed=7))
 
 # %%
-# `Comparison` carries the density, the tokens, and for each token a twin: a point that starts with it and
+# `PairFlow` carries the density, the tokens, and for each token a twin: a point that starts with it and
 # rides on the flow of the density. Two independent samples of the density ride along, to see how far apart
 # samples are anyway.
 
@@ -26,11 +26,9 @@ rng = np.random.default_rng(0)
 tokens, *samples = (start.sample(rng, 500) for _ in range(3))
 records = range(0, 101, 10)
 flow = DensityFlow(Sphere(31), layers, Softmax(2.0))
-comparison = Comparison(flow, spectral_field(1e-6), distance_steps(records, 6))
-state = comparison.start(Density.from_law(start, Sphere(31)), Tokens(tokens), tuple(samples))
-recorder = Recorder(static=comparison.static(state))
-compare(comparison, state, save_steps=records, recorder=recorder)
-run = recorder.result()
+pair = PairFlow(flow, spectral_field(1e-6), distance_steps(records, 6))
+state = pair.start(Density.from_law(start, Sphere(31)), Tokens(tokens), tuple(samples))
+run = pair.run(state, records).result()
 
 # %%
 # Colour is the density, dots are tokens. The blue distance, token to twin, is the error of the limit itself;

@@ -11,7 +11,7 @@ from particles.memory import TooLarge
 from particles.output import WriteError
 from tokenlaw.config import ConfigError
 from tokenlaw.ensemble import EnsembleError
-from validation.wasserstein import TransportError
+from validation.distances import TransportError
 
 ERRORS = [
     ArgumentError("nodes", 1, "be at least 2"),

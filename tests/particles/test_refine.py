@@ -9,7 +9,6 @@ from particles import (
     AttentionPush,
     Ballistic,
     Diffusion,
-    DirectField,
     GaussianHeads,
     Homogenized,
     MLPBlock,
@@ -26,7 +25,7 @@ from particles import (
 )
 from particles.kernels import ACTIVATIONS
 from particles.layers import Refinable, refine_within
-from particles.simulate import TokenState, advance_tokens
+from particles.simulate import TokenFlow, TokenState
 
 MEAN = np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 0.5], [0.3, 0.0, 1.0]])
 
@@ -195,7 +194,7 @@ def start():
 
 
 def end(law, n_steps):
-    return advance_tokens(start(), n_steps, law=law, attention=Softmax(2.0), field=DirectField).points
+    return TokenFlow(law, Softmax(2.0)).advance(start(), n_steps).points
 
 
 def test_fresh_nodes_converge_at_order_one_half():

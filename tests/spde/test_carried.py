@@ -14,8 +14,7 @@ from spde.carried import MOST_IN_PANELS, coarser
 from spde.panels import ORDER, Panels
 from spde.resolution import LOCAL_LIMIT, truncation
 from spde.said import Said
-from spde.solver import NodesTooFew
-from spde.state import density_state
+from spde.state import NodesTooFew, density_state
 
 CLUSTER = VonMisesFisherMixture([1.0], [[0.3, 0.1, 1.0]], [55.0])
 FORM = np.array([[3.0, 0.6, 0.0], [-0.3, 2.7, 0.9], [0.0, -0.6, 3.3]])
@@ -180,14 +179,14 @@ def test_a_flow_ends_where_its_nodes_are_too_few_if_it_is_to():
     flow = DensityFlow(density.sphere, law, Softmax(3.0), moment_tol=1e-14, refine=True)
     state = flow.advance(flow.start(density), 3)
     with pytest.raises(NodesTooFew, match=r"2048 carried nodes leave an error of about .* begins again") as caught:
-        flow.observe(state)
+        flow.record(state)
     assert caught.value.finer(density).level == density.level + caught.value.levels
 
 
 def observed(flow, state, steps):
     for until in steps:
         state = flow.advance(state, until)
-        flow.observe(state)
+        flow.record(state)
 
 
 @pytest.mark.filterwarnings("ignore:mean and second moment")
@@ -294,7 +293,7 @@ def test_panels_go_on_with_a_state():
     for _ in range(2):
         state = flow.advance(flow.start(density), 3)
         with pytest.raises(NodesTooFew) as caught:
-            flow.observe(state)
+            flow.record(state)
         density = caught.value.finer(density)
     kept = density_state({name: array.copy() for name, array in flow.start(density).arrays().items()})
     again = Density.from_law(start, Sphere(15)).at_level(kept.level, kept.panels)

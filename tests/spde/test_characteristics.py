@@ -183,7 +183,7 @@ def test_resuming_is_bitwise(remap_every):
         assert one.dtype == two.dtype
         assert np.array_equal(one, two), name
     for name in ("node_log_density", "entropy", "area_defect", "lyapunov", "folds"):
-        assert flow_.observe(whole)[name].identical(flow_.observe(again)[name])
+        assert flow_.record(whole)[name].identical(flow_.record(again)[name])
     assert np.abs(whole.characteristics.growth - half.characteristics.growth).max() > 0.01
 
 

@@ -21,10 +21,11 @@ from particles import (
     flow,
     simulate,
 )
-from particles.simulate import TokenState, advance_tokens
+from particles.simulate import TokenFlow, TokenState
 from spde import Circle, Density, DensityFlow, DensityState, SeriesLaw, Sphere, solve
 from spde.density_files import read_density
 from spde.state import density_state
+from tests.spde.circle_sums import SummedCircle
 from validation import w1_geodesic, w2_chordal
 
 START = np.array([0.5, -0.3])
@@ -135,11 +136,11 @@ def test_mass_over_five_hundred_steps():
     assert np.abs(run.mass.values - 1).max() < 1e-12
 
 
-def test_backends_give_the_same_run():
+def test_direct_sums_give_the_same_run():
     law = Homogenized(heads(), 0.02, 8, Noise(5))
     one, two = (
-        solve(Density.from_law(TWO, Circle(63, backend)), law, Softmax(2.0), n_steps=20, save_every=20)
-        for backend in ("ducc0", "numpy")
+        solve(Density.from_law(TWO, kind(63)), law, Softmax(2.0), n_steps=20, save_every=20)
+        for kind in (Circle, SummedCircle)
     )
     assert np.abs(one.density.values - two.density.values).max() < 1e-10
     assert np.abs(moments_of(one) - moments_of(two)).max() < 1e-12
@@ -208,7 +209,7 @@ def test_tokens_come_together_or_face_each_other_by_their_angle():
     arcs = np.empty(n)
     for member in range(n):
         law = RandomTransformer(heads(), 1.0, 1, Noise(1, member), flow)
-        end = advance_tokens(TokenState(0, pair.points, pair.weights), n_steps, law=law, attention=Softmax(0.0))
+        end = TokenFlow(law, Softmax(0.0)).advance(TokenState(0, pair.points, pair.weights), n_steps)
         first, second = np.arctan2(end.points[:, 1], end.points[:, 0])
         arcs[member] = (second - first) % (2 * np.pi)
     assert np.mean(np.abs(np.cos(arcs)) > 0.99) > 0.85
@@ -251,8 +252,7 @@ def test_density_files_are_read_back(tmp_path):
     """The modes of a file tell the circle from the sphere; sampling follows the density."""
     density = Density.from_law(TWO, Circle(31))
     law = Homogenized(heads(), 0.02, 2, Noise(0))
-    made = DensityFlow(density.sphere, law, Softmax(1.0))
-    recorder = Recorder(tmp_path / "d.nc", static=made.static(density.nodes))
+    recorder = Recorder(tmp_path / "d.nc")
     run = solve(density, law, Softmax(1.0), n_steps=4, save_every=4, checkpoint=recorder)
     assert run.density.dims == ("depth_time", "lon")
     assert run.sh_degree.values.tolist() == run.sh_order.values.tolist() == list(range(32))
@@ -276,8 +276,7 @@ def test_density_files_are_read_back(tmp_path):
 def _on_the_sphere(path):
     sphere = Density.from_law(Uniform(3), Sphere(15))
     law = Homogenized(GaussianHeads(3, 1.0, 1.0, 3), 0.02, 1, Noise(0))
-    made = DensityFlow(sphere.sphere, law, Softmax(1.0))
-    solve(sphere, law, Softmax(1.0), n_steps=1, checkpoint=Recorder(path, static=made.static(sphere.nodes))).close()
+    solve(sphere, law, Softmax(1.0), n_steps=1, checkpoint=Recorder(path)).close()
     return path
 
 

@@ -21,7 +21,7 @@ from particles import (
 )
 from particles.arrays import unit
 from spde import Circle, Density, DensityFlow, Sphere, solve
-from validation import Comparison
+from validation import PairFlow
 
 SPHERE = Sphere(15)
 LAW = VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [2.0])
@@ -260,7 +260,7 @@ def test_passive_points_off_the_sphere_are_refused(factor):
         with pytest.raises(ValueError, match=text):
             work()
     if factor != np.inf:
-        comparison = Comparison(flow, DirectField, frozenset())
+        comparison = PairFlow(flow, DirectField, frozenset())
         with pytest.raises(ValueError, match=f"sampled {text}"):
             comparison.start(start, Tokens(unit(points[:3])), (points, points))
 

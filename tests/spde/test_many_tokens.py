@@ -24,10 +24,12 @@ from particles import (
 from particles.harmonics import adjoint_at, angles, gradient_at, n_modes, synthesis_at
 from particles.parallel import by_chunks, chunks, threads
 from particles.retraction import flow, geodesic, normalize
-from particles.simulate import TokenState, advance_tokens
+from particles.simulate import TokenFlow, TokenState
 from particles.tokens import Tokens, mean_token, second_moment
-from spde import CircleField, SpectralField, choice, field, sources, spectral_field
-from spde.choice import auto_field, direct_time, series_time, strengths
+from spde import CircleField, SpectralField, field, sources, spectral_field
+from spde import cost as costs
+from spde.choice import auto_field, strengths
+from spde.cost import direct_time, series_time
 from spde.moves import move, tangent_series
 
 POLES = [[0, 0, 1.0], [0, 0, -1.0], [1e-200, 2e-200, 1.0], [-3e-170, 1e-170, -1.0], [1e-9, -2e-9, 1.0]]
@@ -142,11 +144,11 @@ def test_layers_of_many_tokens_do_not_depend_on_threads_or_interruptions(many, m
     law = RandomTransformer(GaussianHeads(3, 0.5, 0.5, 3), eta=0.2, n_heads=2, noise=Noise(3))
     options = {"law": law, "attention": Softmax(2.0), "field": spectral_field(1e-6)}
     start = TokenState(0, many.points, many.weights)
-    once = advance_tokens(start, 2, **options)
+    once = TokenFlow(**options).advance(start, 2)
     monkeypatch.setenv(parallel.VARIABLE, "2")
-    first = advance_tokens(start, 1, **options)
+    first = TokenFlow(**options).advance(start, 1)
     first = TokenState(first.step, first.points.copy(), first.weights.copy())
-    assert np.array_equal(advance_tokens(first, 2, **options).points, once.points)
+    assert np.array_equal(TokenFlow(**options).advance(first, 2).points, once.points)
 
 
 def test_chunks_give_the_numbers_of_one_piece(monkeypatch):
@@ -331,11 +333,11 @@ def test_auto_follows_the_model(monkeypatch):
     """Both ways around, whatever the costs are."""
     push, few = push_of(n_heads=2), cloud(300)
     for cost, want in [(0.0, SpectralField), (1e9, DirectField)]:
-        monkeypatch.setitem(choice.COSTS, 3, choice.SeriesCost(cost, 0.0, 0.0, 0.0))
+        monkeypatch.setitem(costs.COSTS, 3, costs.SeriesCost(cost, 0.0, 0.0, 0.0, 0.75))
         assert type(auto_field(1e-6)(Softmax(1.0), push, few, 300)) is want
 
 
 def test_auto_is_direct_in_other_dimensions():
     push = AttentionPush(np.eye(4)[None], np.eye(4)[None], np.eye(4)[None])
     tokens = Tokens(dense.nrm(np.random.default_rng(11).standard_normal((5000, 4))))
-    assert type(choice.auto_field(1e-6)(Softmax(1.0), push, tokens, 5000)) is DirectField
+    assert type(auto_field(1e-6)(Softmax(1.0), push, tokens, 5000)) is DirectField

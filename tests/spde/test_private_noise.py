@@ -17,7 +17,7 @@ from particles import (
     WithPrivateNoise,
 )
 from particles.harmonics import mode_numbers
-from particles.simulate import TokenState, advance_tokens
+from particles.simulate import TokenFlow, TokenState
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve
 from spde.diffusion import heat, nodes_anew
 from spde.state import density_state
@@ -96,7 +96,7 @@ def test_coupled_rms_falls_like_the_root_of_n(nu):
             twins = flow.advance(DensityState(0, density.coefficients, density.nodes, passive), n_steps).passive[:n]
             state = TokenState(0, tokens.points, tokens.weights)
             field = DirectField if n < 512 else SpectralField
-            moved = advance_tokens(state, n_steps, law=law, attention=Softmax(2.0), field=field).points
+            moved = TokenFlow(law, Softmax(2.0), field).advance(state, n_steps).points
             squares[k, replica] = np.mean(np.sum((moved - twins) ** 2, axis=1))
     rms = np.sqrt(squares.mean(axis=1))
     slope = np.polyfit(np.log(sizes), np.log(rms), 1)[0]

@@ -58,7 +58,7 @@ def test_info_and_plot(example, capsys):
     assert call("info", example) == 0
     text = capsys.readouterr().out
     assert "lon 768" in text
-    assert "pointwise density: resolved throughout" in text
+    assert "density resolved at every record" in text
     assert call("plot", example, "--out", "p.png") == 0
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
 

@@ -100,8 +100,8 @@ def test_layers_without_noise_share_their_path(members):
 
 def test_the_density_is_solved_once_for_all_numbers_of_tokens(monkeypatch):
     """Counted in steps; the values are those of runs apart."""
-    steps, plain = [], DensityFlow._step
-    monkeypatch.setattr(DensityFlow, "_step", lambda self, state: (steps.append(state.step), plain(self, state))[1])
+    steps, plain = [], DensityFlow.step
+    monkeypatch.setattr(DensityFlow, "step", lambda self, state: (steps.append(state.step), plain(self, state))[1])
     short = ["layers.t_end=0.1", "layers.dt=0.02"]
     found = converge("c.toml", "simulate.tokens=8,16,32", "coupled_rms", members=2, overrides=short)
     assert len(steps) == 2 * 5

@@ -9,7 +9,6 @@ from particles import (
     GaussianHeads,
     Homogenized,
     Noise,
-    Recorder,
     Softmax,
     Tokens,
     VonMisesFisherMixture,
@@ -17,7 +16,7 @@ from particles import (
 )
 from particles.simulate import schedule
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere
-from validation import Comparison, compare, compare_state, distance_steps, w1_geodesic, w2_chordal
+from validation import PairFlow, distance_steps, w1_geodesic, w2_chordal
 
 START = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 
@@ -56,15 +55,13 @@ def comparison(n=200, seed=0, distance=frozenset({0, 6})):
     flow = DensityFlow(density.sphere, law(seed), Softmax(2.0))
     rng = np.random.default_rng(seed)
     tokens = Tokens(START.sample(rng, n))
-    made = Comparison(flow, DirectField, distance)
+    made = PairFlow(flow, DirectField, distance)
     return made, made.start(density, tokens, (START.sample(rng, n), START.sample(rng, n)))
 
 
 def test_instruments():
     made, start = comparison()
-    recorder = Recorder(static=made.static(start))
-    end = compare(made, start, save_steps=schedule(6, 2), recorder=recorder)
-    run = recorder.result()
+    end, run = made.advance(start, 6), made.run(start, schedule(6, 2)).result()
     assert run.coupled_rms.values[0] == 0
     assert 0 < run.coupled_rms.values[-1] < 0.2
     assert np.isfinite(run.w2_chordal.values).tolist() == [True, False, False, True]
@@ -99,7 +96,7 @@ def test_tokens_and_density_see_the_same_noise():
 def test_resumed_comparison_is_bitwise_equal():
     made, start = comparison(n=50)
     whole = made.advance(start, 10)
-    half = compare_state({name: np.array(array) for name, array in made.advance(start, 4).arrays().items()})
+    half = made.restore({name: np.array(array) for name, array in made.advance(start, 4).arrays().items()})
     again = made.advance(half, 10)
     for name, array in whole.arrays().items():
         assert np.array_equal(array, again.arrays()[name]), name
@@ -110,10 +107,10 @@ def test_weighted_tokens_keep_their_weights():
     flow = DensityFlow(density.sphere, law(), Softmax(2.0))
     tokens = Tokens(density.nodes.points, density.nodes.weights)
     rng = np.random.default_rng(0)
-    made = Comparison(flow, SpectralField, frozenset())
+    made = PairFlow(flow, SpectralField, frozenset())
     start = made.start(density, tokens, (START.sample(rng, len(tokens)), START.sample(rng, len(tokens))))
     end = made.advance(start, 4)
-    found = made.observe(end)
+    found = made.record(end)
     assert float(found.coupled_rms.item()) < 1e-6  # the tokens are the carried nodes, so nothing separates them
     assert np.abs(found.tokens_mean.values - found.mean_token.values).max() < 1e-6
     assert isinstance(found, xr.Dataset)
