@@ -295,7 +295,7 @@ def test_points_that_are_not_finite_stop_a_run_inside_a_layer(folder, capsys):
 
 def test_stopping_needs_something_resolved(folder, capsys):
     settings = {"solve__on_unresolved": "stop", "solve__remap_every": 0}
-    assert 'solve.on_unresolved = "stop": needs solve.remap_every >= 1' in refusal(
+    assert 'solve.on_unresolved = "stop": must be "warn" with remap_every = 0' in refusal(
         capsys, "solve", "c.toml", "--out", "a.nc", **settings
     )
 
