@@ -271,17 +271,10 @@ def test_depth_error_is_of_first_order():
 
 def test_limit_overlap_is_that_of_many_small_layers():
     heads = FixedHeads(
-<<<<<<< HEAD:tests/validation/studies/test_limits.py
         np.stack([d3.CASE.mean_v] * 2), two_forms.FORMS, np.stack([np.eye(3)] * 2)
     )
-    law = Ballistic(heads, Softmax(0.5), 1 / 2048, 1, Noise(0), scheme=Euler())
-    fine = chains.end(law, d3.CASE.start, 1.0)
-=======
-        np.stack([d3.CASE.mean_v] * 2), d4.FORMS, np.stack([np.eye(3)] * 2)
-    )
     law = Ballistic(heads, Softmax(d3.CASE.beta), 1 / 2048, 1, Noise(0), scheme=Euler())
-    fine = d4.end(law, d3.CASE.start, 0.5)
->>>>>>> edf7cf4cbe7d55760766f9348523cdeb569ac340:tests/validation/test_studies_rest.py
+    fine = chains.end(law, d3.CASE.start, 0.5)
     w = float(np.sum(fine.mean(axis=0) ** 2))
     assert abs(d3.limit_overlap(d3.CASE) - w) < 2e-3
     assert d3.CASE.beta == 1.0
