@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common import Result, Row, main
 
-from validation.multilevel import Measured, multilevel
+from validation.estimates import Measured, multilevel
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "multilevel.py"
 

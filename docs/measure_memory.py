@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tokenlaw import memory, runs
+from tokenlaw import runs
 from tokenlaw.build import build
 from tokenlaw.config import load_text
 
@@ -76,7 +76,7 @@ def child(name: str) -> None:
         experiment = build(c)
         if command == "record":
             command, layers = "simulate", Path(folder) / "layers.nc"
-        found = memory.run_terms(command, experiment, layers)
+        found = runs.needs(command, experiment, layers)
         runs.execute(command, experiment, Path(folder) / "f.nc", layers=layers)
     print(json.dumps([sum(term.need for term in found), before, peak()]))
 

@@ -1,4 +1,4 @@
-"""What `validation.multilevel` says of itself, over repetitions on ladders with known answers: docs/ensembles.md.
+"""What multilevel Monte Carlo says of itself, over repetitions on ladders with known answers: docs/ensembles.md.
 
     OMP_NUM_THREADS=1 python docs/measure_multilevel.py [RUNS]        default 300, some minutes
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import norm
 
-from validation.multilevel import Expectation, multilevel
+from validation.estimates import Expectation, multilevel
 
 BLOCK = 256
 RARE = float(norm.isf(0.0118))

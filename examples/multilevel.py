@@ -12,8 +12,7 @@ import numpy as np
 
 from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
 from particles.tokens import mean_token
-from validation.multilevel import Measured, figure, multilevel
-from validation.token_levels import TokenLevels
+from validation.estimates import Measured, TokenLevels, figure, multilevel
 
 HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3, mean_v=np.eye(3), mean_a=np.zeros((3, 3)))
 LAYERS = Homogenized(HEADS, Softmax(2.0), dt=0.5, nodes=4, noise=Noise(seed=7), noise_scale=0.05, fixed=True)

@@ -22,6 +22,7 @@ from particles.attention_kernels import L2, Causal, Sigmoid
 from particles.characteristics import Characteristics, tangent_move
 from particles.checkpoint import Checkpoint, read_checkpoint, read_embedded
 from particles.drift import Ballistic, Modified
+from particles.errors import ArgumentError
 from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
 from particles.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.gradients import backward, gradient_norms, trajectory
@@ -74,6 +75,7 @@ __all__ = [
     "L2",
     "Activation",
     "AnyTokens",
+    "ArgumentError",
     "AttentionPush",
     "Ballistic",
     "Causal",

@@ -1,9 +1,12 @@
-"""Checks that every array passes at the door."""
+"""Checks that every array and every number passes at the door."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from particles.errors import ArgumentError
 
 Array = NDArray[np.float64]
 
@@ -16,8 +19,12 @@ def rebuilt(kind: type[BaseException], args: tuple[Any, ...], attributes: dict[s
     return error
 
 
-class SolverError(RuntimeError):
-    """A run that stopped on its own.
+class RunError(RuntimeError):
+    """A run, or a computation in it, that stopped on its own."""
+
+
+class SolverError(RunError):
+    """A run whose state is no longer good.
 
     Attributes
     ----------
@@ -42,7 +49,10 @@ class ConvergenceError(ArithmeticError):
 
 def as_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Array:
     """Return `value` as a finite, native, C-contiguous float64 array of the given shape (None: any length)."""
-    raw = np.asarray(value)
+    try:
+        raw = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        raise ArgumentError(name, "rows of different lengths", "be an array, all rows of one length") from None
     if raw.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got {raw.dtype}")
     array = np.ascontiguousarray(raw, dtype=np.float64)
@@ -50,10 +60,29 @@ def as_array(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Arra
         want is not None and have != want for have, want in zip(array.shape, shape, strict=True)
     ):
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
-        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+        raise ArgumentError(name, array.shape, f"have shape {wanted}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity")
+        raise ArgumentError(name, np.float64(array[~np.isfinite(array)][0]), "be finite")
     return array
+
+
+def check_positive(value: float, name: str) -> None:
+    """Refuse what is no number in (0, inf)."""
+    if not 0 < value < math.inf:  # written so that NaN is caught
+        raise ArgumentError(name, value, "be positive and finite")
+
+
+def check_not_negative(value: float, name: str) -> None:
+    """Refuse what is no number in [0, inf)."""
+    if not 0 <= value < math.inf:
+        raise ArgumentError(name, value, "be finite and >= 0")
+
+
+def check_count(value: int, name: str, least: int = 1, most: float = math.inf) -> None:
+    """Refuse what is no integer from `least` to `most`; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        allowed = f">= {least}" if most == math.inf else f"between {least} and {most}"
+        raise ArgumentError(name, value, f"be an integer {allowed}")
 
 
 def cast(array: Array, precision: type) -> Array:
@@ -74,3 +103,9 @@ def unit(vectors: Array) -> Array:
     """nrm(v) = v / |v| along the last axis, evaluated without a temporary of vector size more than once."""
     result: Array = vectors / lengths(vectors)[..., None]
     return result
+
+
+def check_tolerance(value: float, name: str, most: float = 0.1) -> None:
+    """Refuse what is no number in (0, most]."""
+    if not 0 < value <= most:
+        raise ArgumentError(name, value, f"lie in (0, {most:g}]")

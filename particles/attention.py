@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array, cast
+from particles.arrays import Array, cast, check_not_negative
 from particles.pushes import Field, Push
 from particles.retraction import Retraction, normalize
 from particles.tiles import PLAIN_LIMIT as PLAIN_LIMIT
@@ -71,8 +71,7 @@ class Softmax:
     beta: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.beta < np.inf:
-            raise ValueError(f"beta must be finite and >= 0, got {self.beta}")
+        check_not_negative(self.beta, "beta")
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentre of the head (query, key), each (head_dim, d), at points (N, d); result (N, d)."""
@@ -128,8 +127,7 @@ class Linear:
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.beta < np.inf:
-            raise ValueError(f"beta must be finite and >= 0, got {self.beta}")
+        check_not_negative(self.beta, "beta")
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Unnormalised barycentre of the head (query, key) at points (N, d); result (N, d)."""

@@ -7,18 +7,12 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from particles.arrays import Array
+from particles.arrays import Array, check_not_negative
 from particles.attention import BLOCK, Linear, Softmax
 from particles.tokens import Cloud, Measure, mean_token
 
 ROWS = 1 << 20  # scores per block of rows of a causal head: 8 MB
 LOG_RANGE = 300.0  # weights within e^-300 of each other: their products with scores of that size stay in range
-
-
-def check_beta(beta: float) -> None:
-    """ValueError unless beta is finite and >= 0."""
-    if not 0 <= beta < np.inf:
-        raise ValueError(f"beta must be finite and >= 0, got {beta}")
 
 
 def lift(
@@ -51,7 +45,7 @@ class L2:
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        check_beta(self.beta)
+        check_not_negative(self.beta, "beta")
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentre of the head (query, key), each (head_dim, d), at points (N, d); result (N, d)."""
@@ -114,7 +108,7 @@ class Sigmoid:
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        check_beta(self.beta)
+        check_not_negative(self.beta, "beta")
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Unnormalised barycentre of the head (query, key) at points (N, d); result (N, d)."""

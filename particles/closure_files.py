@@ -8,14 +8,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from particles.arrays import SolverError
-from particles.attention import Linear, Softmax
-from particles.attention_kernels import L2
+from particles.attention_table import KERNELS
+from particles.errors import ArgumentError
 from particles.euclidean import Gaussian
 from particles.gaussian_closure import ClosedAttention, GaussianClosure
 from particles.input_files import arranged, numbers, open_input
-from particles.sinkhorn import Sinkhorn
 
-CLOSED: dict[str, type[ClosedAttention]] = {"softmax": Softmax, "l2": L2, "sinkhorn": Sinkhorn, "linear": Linear}
+CLOSED = {name: kernel for name, kernel in KERNELS.items() if issubclass(kernel, ClosedAttention)}
 
 
 def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str, Any]:
@@ -39,7 +38,7 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
     ValueError : one sentence that names the file and what is wrong.
     """
     if attention not in CLOSED:
-        raise ValueError(f'attention must be one of {", ".join(CLOSED)}, got "{attention}"')
+        raise ArgumentError("attention", attention, f"be one of {', '.join(CLOSED)}")
     path = Path(path)
     with open_input(path) as dataset:
         arrays = {name: _matrices(dataset, name, path) for name in ("V", "Q", "K")}

@@ -5,16 +5,16 @@ ballistic dX = b dt, modified dX = (b + corrector) dt, b = P_x u, u = E[V m_A[mu
     corrector = -(eta/2) nabla_b b - eta <x, u> b - eps P_x K(x, x) x.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 
-from particles.arrays import Array, unit
+from particles.arrays import Array, check_count, check_not_negative, check_positive, unit
 from particles.attention import AttentionPush, Kernel
+from particles.errors import ArgumentError
 from particles.heads import FixedHeads, ValuesApart
-from particles.layers import Layer, _count, _positive
+from particles.layers import Layer
 from particles.pushes import Field, MakeField, Riders, field_degree
 from particles.randomness import Noise, Stream, check_splits
 from particles.retraction import Retraction, normalize, tangent
@@ -42,8 +42,8 @@ def mean_push(
 def _check(law: "Ballistic | Modified") -> None:
     if not isinstance(law.heads, ValuesApart | FixedHeads):
         raise TypeError(f"a mean needs fixed heads or values independent of A; {type(law.heads).__name__} are neither")
-    _positive(law.dt, "dt")
-    _count(law.nodes, "nodes")
+    check_positive(law.dt, "dt")
+    check_count(law.nodes, "nodes")
 
 
 def _values(field: Field, sets: Sets) -> Sets:
@@ -226,11 +226,11 @@ class Modified:
 
     def __post_init__(self) -> None:
         _check(self)
-        _positive(self.eta, "eta")
-        if not 0 <= self.noise_scale < math.inf:
-            raise ValueError(f"noise_scale must be finite and >= 0, got {self.noise_scale}")
+        check_positive(self.eta, "eta")
+        check_not_negative(self.noise_scale, "noise_scale")
         if self.retraction.radial is None:
-            raise ValueError("retraction must be normalize or geodesic: no corrector is known for another one")
+            name, rule = str(self.retraction), "be normalize or geodesic, whose corrector is known"
+            raise ArgumentError("retraction", name, rule)
 
     @property
     def d(self) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from particles.arrays import Array, as_array
+from particles.errors import ArgumentError
 from particles.tokens import Tokens, WeightedPoints, normalised
 
 ROUNDING = 1e-12  # relative asymmetry, or negative part, of a covariance that passes for rounding
@@ -14,10 +15,10 @@ def symmetric_root(covariance: Array, name: str = "covariance") -> Array:
     """S^{1/2} of a symmetric positive semidefinite (d, d) matrix of any rank; ValueError for any other."""
     size = float(np.abs(covariance).max(initial=0.0))
     if not np.abs(covariance - covariance.T).max(initial=0.0) <= ROUNDING * size:
-        raise ValueError(f"{name} must be symmetric, got entries that differ from their mirror images")
+        raise ArgumentError(name, covariance.tolist(), "be symmetric")
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     if not values.min(initial=0.0) >= -ROUNDING * size * len(values):
-        raise ValueError(f"{name} must be positive semidefinite, got the eigenvalue {values.min():.6g}")
+        raise ArgumentError(name, float(values.min()), "be positive semidefinite, with no eigenvalue below 0")
     root: Array = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T  # below zero by rounding only
     return root
 
@@ -44,7 +45,7 @@ class EuclideanTokens(WeightedPoints):
         points = as_array(self.points, "tokens", (None, None))
         n, d = points.shape
         if n < 1 or d < 1:
-            raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 1, got {points.shape}")
+            raise ArgumentError("tokens", points.shape, "have shape (n, d) with n >= 1 and d >= 1")
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "weights", normalised(self.weights, n))
 
@@ -74,7 +75,7 @@ class Gaussian:
         mean = as_array(self.mean, "mean", (None,))
         covariance = as_array(self.covariance, "covariance", (len(mean), len(mean)))
         if len(mean) < 1:
-            raise ValueError("mean must have at least one entry")
+            raise ArgumentError("mean", mean.shape, "have at least one entry")
         symmetric_root(covariance)
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "covariance", (covariance + covariance.T) / 2)

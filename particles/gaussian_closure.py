@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from particles.arrays import Array, SolverError, as_array
+from particles.arrays import Array, SolverError, as_array, check_positive
 from particles.attention import Linear, Softmax
 from particles.attention_kernels import L2
 from particles.euclidean import Gaussian
@@ -148,8 +148,7 @@ class GaussianClosure:
         """
         if law.d != self.d:
             raise ValueError(f"mean must have d = {self.d} entries, got {law.d}")
-        if not 0 < t_end < np.inf:
-            raise ValueError(f"t_end must be positive and finite, got {t_end}")
+        check_positive(t_end, "t_end")
         wanted = np.linspace(0, t_end, 101) if times is None else as_array(times, "times", (None,))
         if not (wanted.min(initial=0) >= 0 and wanted.max(initial=0) <= t_end and (np.diff(wanted) >= 0).all()):
             raise ValueError(f"times must be non-decreasing and lie in [0, t_end = {t_end:g}]")

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from particles.arrays import Array, unit
-from particles.heads import Heads
+from particles.arrays import Array, as_array, check_not_negative, unit
+from particles.heads import FixedHeads, Heads
 from particles.tokens import Cloud
 
 POINTS, SOURCES = 5, 4  # of a trial: no two of its lengths are equal
@@ -13,21 +13,6 @@ POINTS, SOURCES = 5, 4  # of a trial: no two of its lengths are equal
 
 def _ours(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "particles"
-
-
-def _numbers(value: Any, name: str, wanted: str, *shape: int | None) -> Array:
-    """An array of finite real numbers of the shape, None for any length; `wanted` is the shape in words."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must hold real numbers, got {array.dtype}")
-    fits = array.ndim == len(shape) and all(
-        want is None or have == want for have, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity")
-    return array
 
 
 def check_kernel(attention: object, d: int, itself: bool = False) -> None:
@@ -50,7 +35,7 @@ def check_kernel(attention: object, d: int, itself: bool = False) -> None:
     except Exception as error:
         of = f"points ({POINTS}, {d}) and a measure of {len(sources)} points"
         raise ValueError(f"{name} fails for {of} ({type(error).__name__}: {error})") from error
-    _numbers(found, name, f"({POINTS}, {d}) for points ({POINTS}, {d})", POINTS, d)
+    as_array(found, f"{name} for points ({POINTS}, {d})", (POINTS, d))
 
 
 def check_heads(law: Any, size: int) -> None:
@@ -61,6 +46,8 @@ def check_heads(law: Any, size: int) -> None:
     TypeError, ValueError : they are no `Heads` of the shapes that d asks for, or differ: then a run could not be
         resumed, and density and tokens would not meet the same layers.
     """
+    if isinstance(law, FixedHeads):
+        law.check_size(size)
     if _ours(law):
         return
     name = type(law).__name__
@@ -72,11 +59,10 @@ def check_heads(law: Any, size: int) -> None:
         raise TypeError(f"{name}.sample(rng, size) must give Heads, got {type(first).__name__}")
     d, where = law.d, f"of the heads that {name}.sample(rng, {size}) gives"
     if first.inner is None:
-        _numbers(first.out, f"out {where}", f"({size}, {d}, {d})", size, d, d)
+        as_array(first.out, f"out {where}", (size, d, d))
     else:
-        out = _numbers(first.out, f"out {where}", f"({size}, {d}, k)", size, d, None)
-        rank = out.shape[2]
-        _numbers(first.inner, f"inner {where}", f"({size}, {rank}, {d})", size, rank, d)
+        rank = as_array(first.out, f"out {where}", (size, d, None)).shape[2]
+        as_array(first.inner, f"inner {where}", (size, rank, d))
     _check_forms(first.query, first.key, size, d, where)
     for part in ("out", "query", "key", "inner"):
         _same(getattr(first, part), getattr(again, part), f"{name}.sample")
@@ -94,9 +80,8 @@ def check_values_apart(law: Any, size: int) -> None:
         )
     if _ours(law):
         return
-    if not 0 <= law.sigma_v < np.inf:
-        raise ValueError(f"sigma_v of {name} must be finite and >= 0, got {law.sigma_v}")
-    _numbers(law.mean_value, f"mean_value of {name}", f"({law.d}, {law.d})", law.d, law.d)
+    check_not_negative(law.sigma_v, f"sigma_v of {name}")
+    as_array(law.mean_value, f"mean_value of {name}", (law.d, law.d))
     first, again = (law.sample_query_key(np.random.default_rng(0), size) for _ in range(2))
     query, key = first
     _check_forms(query, key, size, law.d, f"that {name}.sample_query_key(rng, {size}) gives")
@@ -105,8 +90,8 @@ def check_values_apart(law: Any, size: int) -> None:
 
 
 def _check_forms(query: Any, key: Any, size: int, d: int, where: str) -> None:
-    rows = _numbers(query, f"query {where}", f"({size}, rows, {d})", size, None, d).shape[1]
-    _numbers(key, f"key {where}", f"({size}, {rows}, {d})", size, rows, d)
+    rows = as_array(query, f"query {where}", (size, None, d)).shape[1]
+    as_array(key, f"key {where}", (size, rows, d))
 
 
 def _same(one: Array | None, other: Array | None, name: str) -> None:

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from particles.arrays import Array, as_array
+from particles.arrays import Array, as_array, check_not_negative
+from particles.errors import ArgumentError
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +101,15 @@ class IndependentEntries(ABC):
 
     def __post_init__(self) -> None:
         if self.d < 2:
-            raise ValueError(f"d must be at least 2, got {self.d}")
+            raise ArgumentError("d", self.d, "be at least 2")
         usual = {"sigma_v": usual_deviation(self.d), "sigma_a": usual_deviation(self.d), "head_dim": self.d}
         for name, default in usual.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
-        for name in ("sigma_v", "sigma_a"):
-            value = getattr(self, name)
-            if not 0 <= value < np.inf:  # written so that NaN is caught
-                raise ValueError(f"{name} must be finite and >= 0, got {value}")
+        check_not_negative(self.sigma_v, "sigma_v")
+        check_not_negative(self.sigma_a, "sigma_a")
         if not 1 <= self.head_dim <= self.d:
-            raise ValueError(f"head_dim must be between 1 and d = {self.d}, got {self.head_dim}")
+            raise ArgumentError("head_dim", self.head_dim, f"be between 1 and d = {self.d}")
         for name in ("mean_v", "mean_a"):
             mean = getattr(self, name)
             if np.shape(mean) == (0, 0):
@@ -210,6 +209,15 @@ class UniformHeads(IndependentEntries):
         return rng.uniform(-(3**0.5), 3**0.5, shape)
 
 
+ENTRIES: dict[str, type[IndependentEntries]] = {
+    "gaussian": GaussianHeads,
+    "rademacher": RademacherHeads,
+    "uniform": UniformHeads,
+    "low_rank": LowRankHeads,
+}
+"""Laws of heads by the name of the law of their entries."""
+
+
 @dataclass(frozen=True, eq=False)
 class FixedHeads:
     """The same given heads in every layer: value (H, d, d), query and key (H, head_dim, d)."""
@@ -222,7 +230,7 @@ class FixedHeads:
         value = as_array(self.value, "value", (None, None, None))
         n, d = value.shape[0], value.shape[1]
         if n < 1 or d < 2:
-            raise ValueError(f"value must have shape (heads, d, d) with d >= 2, got {value.shape}")
+            raise ArgumentError("value", value.shape, "have shape (heads, d, d) with d >= 2")
         query = as_array(self.query, "query", (n, None, d))
         object.__setattr__(self, "value", as_array(value, "value", (n, d, d)))
         object.__setattr__(self, "query", query)
@@ -233,8 +241,12 @@ class FixedHeads:
         """Dimension of the tokens."""
         return int(self.value.shape[1])
 
+    def check_size(self, size: int) -> None:
+        """Refuse another number of heads than are given."""
+        if size != len(self.value):
+            raise ArgumentError("heads", size, f"be the number of heads that are given, {len(self.value)}")
+
     def sample(self, rng: np.random.Generator, size: int) -> Heads:
         """Return the given heads; `size` must be their number, `rng` is not used."""
-        if size != self.value.shape[0]:
-            raise ValueError(f"{self.value.shape[0]} heads are given, so heads must be that number, got {size}")
+        self.check_size(size)
         return Heads(self.value, self.query, self.key)

@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 from particles.arrays import Array, as_array, unit
+from particles.errors import ArgumentError
 from particles.euclidean import AnyTokens
 from particles.retraction import flow
 
@@ -66,18 +67,23 @@ class VonMisesFisherMixture:
         means = as_array(self.means, "mean", (len(weights), None))
         kappas = as_array(self.kappas, "kappa", (len(weights),))
         if len(weights) < 1 or not weights.min() > 0:
-            raise ValueError(f"weight must be positive for every component, got {weights.tolist()}")
+            raise ArgumentError("weight", weights.tolist(), "be positive for every component")
         if not kappas.min() >= 0:
-            raise ValueError(f"kappa must be >= 0 for every component, got {kappas.tolist()}")
+            raise ArgumentError("kappa", kappas.tolist(), "be >= 0 for every component")
         if not np.linalg.norm(means, axis=1).min() > 0:
-            raise ValueError("mean must not be the zero vector")
+            raise ArgumentError("mean", means.tolist(), "not be the zero vector")
         object.__setattr__(self, "weights", weights / weights.sum())
         object.__setattr__(self, "means", unit(means))
         object.__setattr__(self, "kappas", kappas)
 
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return int(self.means.shape[1])
+
     def sample(self, rng: np.random.Generator, n: int) -> Array:
         """Draw n tokens, shape (n, d)."""
-        d = self.means.shape[1]
+        d = self.d
         which = rng.choice(len(self.weights), size=n, p=self.weights)
         points = np.empty((n, d))
         for c, (mean, kappa) in enumerate(zip(self.means, self.kappas, strict=True)):
@@ -123,8 +129,13 @@ class Conformal:
     def __post_init__(self) -> None:
         a = as_array(self.a, "a", (None,))
         if not np.linalg.norm(a) < 1:
-            raise ValueError(f"a must lie in the open unit ball, got length {np.linalg.norm(a):g}")
+            raise ArgumentError("a", a.tolist(), "have a length below 1")
         object.__setattr__(self, "a", a)
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return len(self.a)
 
     def sample(self, rng: np.random.Generator, n: int) -> Array:
         """Draw n tokens: uniform ones moved by the conformal map that takes 0 to a."""
@@ -152,12 +163,16 @@ class Simplex:
     d: int
     overlap: float
 
+    def check(self, n: int) -> None:
+        """Refuse a number of tokens for which there is no simplex."""
+        if n > self.d:
+            raise ArgumentError("tokens", n, f"be at most d = {self.d} for a simplex")
+        if not (-1.0 / (n - 1) if n > 1 else -1.0) <= self.overlap < 1:
+            raise ArgumentError("overlap", self.overlap, f"lie in [-1/(n-1), 1) for n = {n} tokens")
+
     def sample(self, rng: np.random.Generator, n: int) -> Array:
         """Draw n tokens, shape (n, d): Gram matrix (1 - g0) I + g0 11^T."""
-        if n > self.d:
-            raise ValueError(f"tokens must be at most d = {self.d} for a simplex, got {n}")
-        if not (-1.0 / (n - 1) if n > 1 else -1.0) <= self.overlap < 1:
-            raise ValueError(f"overlap must lie in [-1/(n-1), 1) for n = {n} tokens, got {self.overlap}")
+        self.check(n)
         frame, _ = np.linalg.qr(rng.standard_normal((self.d, n)))
         centre = np.full((n, n), 1.0 / n)
         across, along = math.sqrt(1 - self.overlap), math.sqrt(max(0.0, 1 + (n - 1) * self.overlap))
@@ -170,6 +185,11 @@ class Empirical:
     """The law of given weighted tokens: sampling draws among them with replacement."""
 
     tokens: AnyTokens
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.tokens.d
 
     def sample(self, rng: np.random.Generator, n: int) -> Array:
         """Draw n tokens, shape (n, d)."""

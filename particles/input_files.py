@@ -23,12 +23,7 @@ from numpy.typing import NDArray
 
 from particles.memory import NUMBER, refuse_beyond
 from particles.parallel import FILES
-from particles.trial import BROKEN, examine
-
-if TYPE_CHECKING:
-    import xarray as xr
-else:
-    from particles import late_xarray as xr
+from particles.trial import BROKEN, damaged, examine
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,9 +58,20 @@ def note(path: Path) -> None:
 
 @contextmanager
 def open_input(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file; ValueError in one line where it cannot be, or its coordinates do not fit into memory."""
+    """Open a NetCDF file to be read.
+
+    Raises
+    ------
+    ValueError : in one line; it cannot be opened, its coordinates do not fit into memory, or what is read of it within
+        is damaged.
+    """
     with FILES, _opened(path) as dataset:
-        yield dataset
+        try:
+            yield dataset
+        except RuntimeError as error:
+            if not damaged(error):
+                raise
+            raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
 
 
 def _opened(path: Path) -> xr.Dataset:

@@ -15,7 +15,8 @@ import scipy
 from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count
+from particles.errors import ArgumentError
 
 Pointwise = Callable[[Array], Array]
 Dual = Callable[[Array, float], Array]
@@ -168,17 +169,15 @@ class DualKernel:
         if not isinstance(self.activation, Activation):
             raise TypeError(f"activation must be an Activation (see ACTIVATIONS), got {self.activation!r}")
         if not self.d >= 2:  # written so that NaN is caught
-            raise ValueError(f"d must be at least 2, got {self.d}")
+            raise ArgumentError("d", self.d, "be at least 2")
         for name in ("sigma_r", "sigma_w"):
             value = getattr(self, name)
             if not 0 <= value <= LARGEST:
-                raise ValueError(f"{name} must be between 0 and {LARGEST:g}, got {value}")
+                raise ArgumentError(name, value, f"be between 0 and {LARGEST:g}")
         closed = self.activation.dual is not None and self.activation.dual_slope is not None
         if not closed and not self.variance <= WIDEST**2:
-            raise ValueError(
-                f"1/d + sigma_r^2 must be at most {WIDEST**2:g} for {self.activation.name}, "
-                f"got sigma_r = {self.sigma_r}"
-            )
+            most = f"be such that 1/d + sigma_r^2 is at most {WIDEST**2:g} for {self.activation.name}"
+            raise ArgumentError("sigma_r", self.sigma_r, most)
 
     @property
     def variance(self) -> float:
@@ -200,8 +199,7 @@ class DualKernel:
         geometrically, for relu like l^-4.  By Gauss-Legendre quadrature in the angle, in which the roots of relu's
         kernel at u = 1 and u = -1 are analytic.
         """
-        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer) or lmax < 0:
-            raise ValueError(f"lmax must be a non-negative integer, got {lmax!r}")
+        check_count(lmax, "lmax", least=0)
         n = 2 * int(lmax) + 256
         angle = 0.5 * np.pi * (1 + np.cos(np.asarray(ducc0.misc.GL_thetas(n))))
         weight = 0.25 * np.asarray(ducc0.misc.GL_weights(n, 1)) * np.sin(angle)

@@ -12,8 +12,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from particles.arrays import Array, as_array
+from particles.arrays import Array, as_array, check_count, check_positive
 from particles.attention import AttentionPush, Kernel
+from particles.errors import ArgumentError
 from particles.given import check_heads, check_values_apart
 from particles.heads import HeadLaw, ValuesApart
 from particles.pushes import Move
@@ -109,23 +110,13 @@ class Layers:
     noise_scale: float | None = None
 
     def __post_init__(self) -> None:
-        _count(self.d, "d", 2)
-        _positive(self.dt, "dt")
+        check_count(self.d, "d", 2)
+        check_positive(self.dt, "dt")
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`."""
         found = self.function(step)
         return found if isinstance(found, tuple) else (found,)
-
-
-def _positive(value: float, name: str) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be positive and finite, got {value}")
-
-
-def _count(value: int, name: str, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +139,8 @@ class RandomTransformer:
     retraction: Retraction = normalize
 
     def __post_init__(self) -> None:
-        _positive(self.eta, "eta")
-        _count(self.n_heads, "heads")
+        check_positive(self.eta, "eta")
+        check_count(self.n_heads, "heads")
         check_heads(self.heads, self.n_heads)
 
     @property
@@ -205,20 +196,18 @@ class Homogenized:
     splits: int = 1
 
     def __post_init__(self) -> None:
-        _positive(self.dt, "dt")
-        _positive(self.noise_scale, "noise_scale")
-        _count(self.nodes, "nodes")
+        check_positive(self.dt, "dt")
+        check_positive(self.noise_scale, "noise_scale")
+        check_count(self.nodes, "nodes")
         check_values_apart(self.heads, self.nodes)
-        _count(self.substeps, "substeps")
+        check_count(self.substeps, "substeps")
         check_splits(self.splits, "splits")
         if self.heads.mean_value.any() and not self.fixed:
             if self.nodes < 2:
-                raise ValueError(f"nodes must be at least 2 when mean_v is not zero, got {self.nodes}")
+                raise ArgumentError("nodes", self.nodes, "be at least 2 when mean_v is not zero")
             if not self._drawn_dt <= self.nodes * self.noise_scale:
-                raise ValueError(
-                    f"dt must be at most nodes * noise_scale = {self.nodes * self.noise_scale:g} "
-                    f"when mean_v is not zero, got {self._drawn_dt:g}"
-                )
+                most = f"be at most nodes * noise_scale = {self.nodes * self.noise_scale:g} when mean_v is not zero"
+                raise ArgumentError("dt", self._drawn_dt, most)
 
     @property
     def d(self) -> int:
@@ -235,7 +224,7 @@ class Homogenized:
 
         Fresh nodes allow it as far as `refine` went before: they change from one step of the path as drawn to the next.
         """
-        _count(factor, "factor")
+        check_count(factor, "factor")
         undone = math.gcd(factor, self.splits)
         if not self.fixed and undone < factor:
             raise ValueError("only layers with fixed nodes can be coarsened; set fixed=True (nodes_fixed = true)")
@@ -312,7 +301,7 @@ class RecordedLayers:
         out = as_array(self.out, name, (None, None, None, None))
         n_layers, n_heads, d, rank = out.shape
         if n_layers < 1 or n_heads < 1 or d < 2 or (self.inner is None and rank != d):
-            raise ValueError(f"{name} must have shape (layer, head, d, d) with d >= 2, got {out.shape}")
+            raise ArgumentError(name, out.shape, "have shape (layer, head, d, d) with d >= 2")
         query = as_array(self.query, "query", (n_layers, n_heads, None, d))
         object.__setattr__(self, "out", out)
         object.__setattr__(self, "query", query)
@@ -328,7 +317,7 @@ class RecordedLayers:
         forms = as_array(query_key, "query_key", (None, None, None, None))
         identity = np.broadcast_to(np.eye(forms.shape[3]), (*forms.shape[:2], forms.shape[3], forms.shape[3]))
         if forms.shape[2] != forms.shape[3]:
-            raise ValueError(f"query_key must have shape (layer, head, d, d), got {forms.shape}")
+            raise ArgumentError("query_key", forms.shape, "have shape (layer, head, d, d)")
         return cls(mixing, forms, np.ascontiguousarray(identity), kernel, retraction)
 
     @property

@@ -1,15 +1,11 @@
 """How much memory there is, and a refusal before an allocation that would not fit."""
 
-import os
+import resource
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
-
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
 
 NUMBER: Final = 8
 """Bytes of a number in double precision."""
@@ -41,15 +37,11 @@ def size(count: float) -> str:
 
 
 def _machine() -> Iterator[int]:
-    """What Linux can give without swapping (caches count as free), else the free pages."""
-    for line in _text(Path("/proc/meminfo")).splitlines():
-        if line.startswith("MemAvailable:"):
-            yield int(line.split()[1]) * 1024
-            return
-    try:
-        yield os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
+    """What the system can give without swapping (caches count as free)."""
+    import psutil  # takes as long to load as a tenth of this package
+
+    with suppress(OSError, psutil.Error):
+        yield psutil.virtual_memory().available
 
 
 def _control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
@@ -76,11 +68,12 @@ def _left(folder: Path) -> Iterator[int]:
 
 def _address_space() -> Iterator[int]:
     """What `ulimit -v` leaves."""
-    if resource is None:
-        return
-    limit, pages = resource.getrlimit(resource.RLIMIT_AS)[0], _text(Path("/proc/self/statm")).split()
-    if limit != resource.RLIM_INFINITY and pages:
-        yield limit - int(pages[0]) * resource.getpagesize()
+    import psutil
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        with suppress(OSError, psutil.Error):
+            yield limit - psutil.Process().memory_info().vms
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count, check_not_negative
+from particles.errors import ArgumentError
 from particles.kernels import Activation, DualKernel
 from particles.layers import Around, Layer, LayerLaw, refine_within
 from particles.pushes import FieldPush, MakeField, Move, Riders
@@ -46,12 +47,9 @@ class MLPBlock:
     def __post_init__(self) -> None:
         if not isinstance(self.activation, Activation):
             raise TypeError(f"activation must be an Activation (see ACTIVATIONS), got {self.activation!r}")
-        if isinstance(self.width, bool) or not isinstance(self.width, int | np.integer) or self.width < 0:
-            raise ValueError(f"width must be an integer >= 0, got {self.width!r}")
-        for name in ("sigma_r", "sigma_w"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:  # written so that NaN is caught
-                raise ValueError(f"{name} must be finite and >= 0, got {value}")
+        check_count(self.width, "width", least=0)
+        check_not_negative(self.sigma_r, "sigma_r")
+        check_not_negative(self.sigma_w, "sigma_w")
 
     def kernel(self, d: int) -> DualKernel:
         """k with Cov(g(x), g(y)) = k(<x, y>) I for tokens in R^d; the same for every width."""
@@ -128,8 +126,7 @@ class JointPush:
     def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
         """One step by one realization; ValueError beyond `MOST_POINTS` points."""
         points = np.concatenate([measure.points, *riders])
-        if len(points) > MOST_POINTS:
-            raise ValueError(too_many(len(points), self.kernel.d))
+        check_joint(len(points), self.kernel.d)
         values, vectors = np.linalg.eigh(self._covariance(points))
         roots = np.sqrt(np.maximum(values, 0.0))  # the matrix has no negative eigenvalue but by rounding
         normal = self.noise.generator(Stream.MLP, self.step).standard_normal(points.shape)
@@ -151,12 +148,11 @@ def _series(kernel: DualKernel) -> Array:
     return kernel.legendre(SERIES_DEGREE).coefficients
 
 
-def too_many(n: int, d: int) -> str:
-    """Why a joint draw is refused."""
-    return (
-        f"width = 0: the limit field is drawn jointly for d = {d}, at no more than {MOST_POINTS} points, got {n}; "
-        "give the MLP block a finite width"
-    )
+def check_joint(n: int, d: int) -> None:
+    """Refuse a joint draw at too many points."""
+    if n > MOST_POINTS:
+        most = f"the limit field is drawn jointly for d = {d}, at no more than {MOST_POINTS}"
+        raise ArgumentError("width", 0, f"be at least 1 for {n} points: {most}")
 
 
 @runtime_checkable
@@ -208,8 +204,7 @@ class WithMLP(Around):
         check_splits(self.splits, "splits")
         if not self.block.width:
             self.block.kernel(self.law.d)  # refuses what has no kernel
-        if isinstance(self.substeps, bool) or not isinstance(self.substeps, int | np.integer) or self.substeps < 1:
-            raise ValueError(f"substeps must be an integer >= 1, got {self.substeps!r}")
+        check_count(self.substeps, "substeps")
 
     @property
     def most_points(self) -> int | None:
@@ -239,9 +234,9 @@ class WithMLP(Around):
 
     def _needs_series(self, what: str) -> None:
         if self.block.width:
-            raise ValueError(f"width must be 0 (the limit field) to {what} a path, got {self.block.width}")
+            raise ArgumentError("width", self.block.width, f"be 0 (the limit field) to {what} a path")
         if self.most_points is not None:
-            raise ValueError(f"d must be 2 or 3 to {what} the path of a limit field, got {self.d}")
+            raise ArgumentError("d", self.d, f"be 2 or 3 to {what} the path of a limit field")
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`: the law's pushes, then the block's."""

@@ -27,6 +27,7 @@ from particles.placing import whole as whole
 from particles.run_files import AXIS as AXIS
 from particles.run_files import WriteError as WriteError
 from particles.run_files import read_state as read_state
+from particles.run_files import writing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -192,15 +193,13 @@ class Recorder:
 
     def _flush(self) -> None:
         path, written = self._path(), self._written
-        try:
+        with writing(path, begun=written > 0):
             if self._continued and not self._sum:
                 self._sum = checksum.said(path)
                 if not self._sum:
                     raise checksum.Damaged("it does not end with a checksum")
             with Aside(path) as aside:
                 self._sum, self._cost = run_files.replace(aside, self._sum, self._room(), self._complete)
-        except (OSError, RuntimeError) as error:  # RuntimeError: what HDF5 says of a full disk
-            raise WriteError(path, error, written > 0) from error
         self._written = written + self._noted + len(self._pending)
         self._noted, self._end, self._pending, self._waiting, self._continued = 0, 0, [], 0, False
         self._saved = self._copied = time.monotonic()
@@ -211,16 +210,13 @@ class Recorder:
         records = {str(name): [new.variables[name].values for new in self._pending] for name in first.variables}
         state = {name: np.asarray(array) for name, array in self._state.items()}
         path, follows = self._path(), (self._sum, self._written)
-        try:
-            with Aside(path) as aside:
-                if not self._end:
-                    aside.journal.unlink(missing_ok=True)  # of a run before this one
-                begun = not self._end
-                self._end = journal.append(aside.journal, self._end, follows, len(self._pending), records, state)
-                if begun:
-                    aside.flush()
-        except OSError as error:
-            raise WriteError(path, error, begun=True) from error
+        with writing(path, begun=True), Aside(path) as aside:
+            if not self._end:
+                aside.journal.unlink(missing_ok=True)  # of a run before this one
+            begun = not self._end
+            self._end = journal.append(aside.journal, self._end, follows, len(self._pending), records, state)
+            if begun:
+                aside.flush()
         self._noted += len(self._pending)
         self._pending, self._waiting = [], 0
         self._saved = time.monotonic()

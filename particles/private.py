@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count, check_not_negative
 from particles.layers import Around, Layer, LayerLaw, refine_within
 from particles.pushes import MakeField, Riders
 from particles.randomness import Noise, Stream, check_splits, refined
@@ -100,12 +100,10 @@ class WithPrivateNoise(Around):
 
     def __post_init__(self) -> None:
         check_splits(self.splits, "splits")
-        if not 0 <= self.nu < math.inf:  # written so that NaN is caught
-            raise ValueError(f"nu must be finite and >= 0, got {self.nu}")
+        check_not_negative(self.nu, "nu")
         if isinstance(self.law, WithPrivateNoise):
             raise ValueError("the layers have private noise already; add the strengths instead")
-        if isinstance(self.replica, bool) or not isinstance(self.replica, int | np.integer) or self.replica < 0:
-            raise ValueError(f"replica must be an integer >= 0, got {self.replica!r}")
+        check_count(self.replica, "replica", least=0)
 
     def refine(self, factor: int) -> "WithPrivateNoise":
         """The same path with shorter steps: the law's, and each token's own increments split."""

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from particles.arrays import check_count
+from particles.errors import ArgumentError
+
 Normals = TypeVar("Normals", bound=np.ndarray[Any, Any])
 
 
@@ -42,9 +45,7 @@ class Noise:
 
     def __post_init__(self) -> None:
         for name in ("seed", "member"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-                raise ValueError(f"{name} must be a non-negative integer, got {value!r}")
+            check_count(getattr(self, name), name, least=0)
 
     def generator(self, stream: Stream, step: int = 0, replica: int = 0) -> np.random.Generator:
         """Return the generator of one stream at one step; always the same for the same arguments."""
@@ -92,5 +93,6 @@ def refined(
 
 def check_splits(splits: int, name: str = "refine") -> None:
     """Refuse what is not a power of two: steps are refined by halving."""
-    if isinstance(splits, bool) or not isinstance(splits, int | np.integer) or splits < 1 or splits & (splits - 1):
-        raise ValueError(f"{name} must be a power of two (1, 2, 4, ...), got {splits!r}")
+    check_count(splits, name)
+    if splits & (splits - 1):
+        raise ArgumentError(name, splits, "be a power of two (1, 2, 4, ...)")

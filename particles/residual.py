@@ -7,20 +7,22 @@ d^(1/2) for RMSNorm.  A step moves the direction like a post-norm block of stren
 stream slows down.
 """
 
-import math
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property, singledispatch
 from typing import Any
 
-from particles.arrays import Array, unit
+from particles.arrays import Array, check_positive, unit
 from particles.attention import AttentionPush
+from particles.errors import ArgumentError
 from particles.euclidean import AnyTokens
 from particles.layers import Around, Layer, LayerLaw, refine_within
 from particles.mlp import FiniteWidthField
-from particles.private import Diffusion
+from particles.private import Diffusion, WithPrivateNoise
 from particles.pushes import FieldPush, MakeField, Move, Riders
 from particles.retraction import velocity_alone
 from particles.tokens import Cloud
+
+ON_THE_SPHERE = "which is a diffusion on the sphere and has no place in a residual stream"
 
 
 @singledispatch
@@ -70,7 +72,7 @@ def _(push: FieldPush, gain: float) -> Move:
 
 @block.register
 def _(push: Diffusion, gain: float) -> Move:
-    raise TypeError("private noise is a diffusion on the sphere and has no place in a residual stream")
+    raise TypeError(f"private noise, {ON_THE_SPHERE}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +124,9 @@ class PreNorm(Around):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.gain < math.inf:  # written so that NaN is caught
-            raise ValueError(f"gain must be positive and finite, got {self.gain}")
+        check_positive(self.gain, "gain")
+        if isinstance(self.law, WithPrivateNoise):
+            raise ArgumentError("law", "WithPrivateNoise", f"have no private noise, {ON_THE_SPHERE}")
 
     def refine(self, factor: int) -> "PreNorm":
         """The same path with shorter steps of the law within."""
@@ -136,10 +139,12 @@ class PreNorm(Around):
 
 def start_points(tokens: AnyTokens, law: LayerLaw, radius: float) -> Array:
     """Points (n, d) that a run begins with: the tokens, in a residual stream of the given length."""
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius must be positive and finite, got {radius}")
-    if isinstance(law, PreNorm):
-        return radius * tokens.points
-    if radius != 1:
-        raise ValueError(f"radius must be 1 unless the layers are PreNorm, got {radius:g}")
-    return tokens.points
+    check_radius(radius, law)
+    return radius * tokens.points if isinstance(law, PreNorm) else tokens.points
+
+
+def check_radius(radius: float, law: LayerLaw) -> None:
+    """Refuse a length of the tokens at depth 0 that the layers do not admit."""
+    check_positive(radius, "radius")
+    if radius != 1 and not isinstance(law, PreNorm):
+        raise ArgumentError("radius", radius, "be 1 unless the layers are PreNorm")

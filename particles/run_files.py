@@ -2,8 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,15 @@ class WriteError(OSError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuilt, (type(self), self.args, self.__dict__)
+
+
+@contextmanager
+def writing(path: Path, *, begun: bool = False) -> Iterator[None]:
+    """Make a `WriteError` of what the system, or HDF5 on a full disk, says of a file that is written within."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise WriteError(path, error, begun) from error
 
 
 def _room(path: Path) -> str:
@@ -109,22 +118,18 @@ def recover(path: Path) -> int:
     WriteError : the file cannot be written; it is as it was, and so is the journal.
     """
     path = path.resolve()
-    with undisturbed():
-        try:
-            with Aside(path) as aside:
-                if not aside.journal.is_file():
-                    return 0
-                with open(aside.journal, "rb") as found:
-                    follows, count = journal.follows(found), sum(entry.count for entry in journal.entries(found))
-                now = checksum.said(path)
-                if not count or follows is None or follows[0] != now:
-                    aside.journal.unlink()
-                    return 0
-                start, room = follows[1], 1.2 * aside.journal.stat().st_size
-                replace(aside, now, room, lambda file, aside: _check(from_journal(file, aside, start), count))
-                return count
-        except (OSError, RuntimeError) as error:
-            raise WriteError(path, error, begun=False) from error
+    with undisturbed(), writing(path), Aside(path) as aside:
+        if not aside.journal.is_file():
+            return 0
+        with open(aside.journal, "rb") as found:
+            follows, count = journal.follows(found), sum(entry.count for entry in journal.entries(found))
+        now = checksum.said(path)
+        if not count or follows is None or follows[0] != now:
+            aside.journal.unlink()
+            return 0
+        start, room = follows[1], 1.2 * aside.journal.stat().st_size
+        replace(aside, now, room, lambda file, aside: _check(from_journal(file, aside, start), count))
+        return count
 
 
 def _check(found: int, wanted: int) -> None:

@@ -6,16 +6,15 @@
     diffusive   eta^2 t_L small                   (4), (5)
 """
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from particles.arrays import Array, as_array
+from particles.arrays import Array, as_array, check_count, check_not_negative, check_positive
 from particles.attention import Kernel
 from particles.drift import Ballistic, Modified
 from particles.heads import ValuesApart, usual_deviation
-from particles.layers import Homogenized, LayerLaw, RandomTransformer, _count, _positive
+from particles.layers import Homogenized, LayerLaw, RandomTransformer
 from particles.randomness import Noise
 from particles.retraction import Retraction, normalize
 
@@ -49,17 +48,16 @@ class Scaling:
     continuous_below: float = 0.1
 
     def __post_init__(self) -> None:
-        _positive(self.eta, "eta")
+        check_positive(self.eta, "eta")
         for name, least in (("heads", 1), ("depth", 0), ("d", 2)):
-            _count(getattr(self, name), name, least)
+            check_count(getattr(self, name), name, least)
         sigma = usual_deviation(self.d) if self.sigma_v is None else self.sigma_v
-        if not 0 <= sigma < math.inf:
-            raise ValueError(f"sigma_v must be finite and >= 0, got {sigma}")
+        check_not_negative(sigma, "sigma_v")
         object.__setattr__(self, "sigma_v", sigma)
         mean = np.zeros((self.d, self.d)) if np.shape(self.mean_v) == (0, 0) else self.mean_v
         object.__setattr__(self, "mean_v", as_array(mean, "mean_v", (self.d, self.d)))
         for name in ("ballistic_below", "noise_below", "continuous_below"):
-            _positive(getattr(self, name), name)
+            check_positive(getattr(self, name), name)
 
     @classmethod
     def of(cls, law: RandomTransformer, depth: int) -> "Scaling":

@@ -74,3 +74,7 @@ class RungeKutta4:
             for x, first, second, third, fourth in zip(start, *slopes, strict=True)
         ]
         return Cloud(moved[0], measure.weights), tuple(moved[1:])
+
+
+SCHEMES: dict[str, Scheme] = {"euler": Euler(), "rk4": RungeKutta4()}
+"""Schemes by name."""

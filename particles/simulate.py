@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from particles import output
-from particles.arrays import Array, SolverError, unit
+from particles.arrays import Array, SolverError, check_count, unit
 from particles.attention import DirectField, FieldFactory, field_of
 from particles.buffers import reused
 from particles.euclidean import AnyTokens
@@ -152,11 +152,8 @@ class Flow(ABC, Generic[S]):
 
 def schedule(n_steps: int, save_every: int) -> list[int]:
     """Steps to save: every `save_every`-th, the first and the last."""
-    for name, value in (("n_steps", n_steps), ("save_every", save_every)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name} must be a whole number of layers, got {value!r}")
-    if n_steps < 0 or save_every < 1:
-        raise ValueError(f"n_steps must be >= 0 and save_every >= 1, got {n_steps} and {save_every}")
+    check_count(n_steps, "n_steps", least=0)
+    check_count(save_every, "save_every")
     return sorted({*range(0, n_steps + 1, save_every), n_steps})
 
 

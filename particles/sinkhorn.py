@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles.arrays import Array, ConvergenceError
+from particles.arrays import Array, ConvergenceError, check_count, check_not_negative
 from particles.attention import Softmax
-from particles.attention_kernels import check_beta, lift
+from particles.attention_kernels import lift
+from particles.errors import ArgumentError
 from particles.tokens import Measure
 
 STORED = 1 << 24  # kernel entries kept in memory, 134 MB; beyond, they are computed anew in every iteration
@@ -40,11 +41,10 @@ class Sinkhorn:
     iterations: int = 5000
 
     def __post_init__(self) -> None:
-        check_beta(self.beta)
+        check_not_negative(self.beta, "beta")
         if not 1e-14 <= self.tolerance < 1:
-            raise ValueError(f"tolerance must lie in [1e-14, 1), got {self.tolerance}")
-        if isinstance(self.iterations, bool) or not self.iterations >= 1:
-            raise ValueError(f"iterations must be at least 1, got {self.iterations}")
+            raise ArgumentError("tolerance", self.tolerance, "lie in [1e-14, 1)")
+        check_count(self.iterations, "iterations")
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """beta times the barycentre of the head (query, key) at points (N, d); result (N, d)."""

@@ -12,10 +12,10 @@ from functools import cached_property
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_count, check_positive
 from particles.attention import AttentionPush, Kernel
 from particles.heads import GaussianHeads, Heads
-from particles.layers import Layer, _count, _positive
+from particles.layers import Layer
 from particles.randomness import Noise, Stream
 from particles.retraction import Retraction, normalize
 
@@ -34,7 +34,7 @@ class SmoothHeads(GaussianHeads):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _count(self.modes, "modes")
+        check_count(self.modes, "modes")
 
     def curves(self, rng: np.random.Generator, size: int) -> "HeadCurves":
         """Draw the curves of `size` independent heads; the first ones do not depend on `size`."""
@@ -91,8 +91,8 @@ class SmoothTransformer:
     def __post_init__(self) -> None:
         if not isinstance(self.heads, SmoothHeads):
             raise TypeError(f"a smooth transformer needs smooth heads, got {type(self.heads).__name__}")
-        _positive(self.eta, "eta")
-        _count(self.n_heads, "heads")
+        check_positive(self.eta, "eta")
+        check_count(self.n_heads, "heads")
 
     @property
     def dt(self) -> float:

@@ -9,6 +9,7 @@ This is no fence around a file that takes over the process that reads it: the ch
 
 import math
 import os
+import resource
 import signal
 import sys
 import warnings
@@ -25,13 +26,8 @@ from particles.interrupts import NUMBERS
 from particles.outside import reachable, refuse_outside, shortages
 from particles.parallel import serially
 
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
-
 BROKEN: Final = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)
-"""What the libraries raise at files that are damaged, or that say of themselves what cannot be."""
+"""What readers raise, ours and the libraries, at files that are damaged or say of themselves what cannot be."""
 EXPANSION: Final = 1100  # deflate makes at most 1032 bytes of one
 COORDINATES: Final = 16  # the same of a coordinate, which differs from entry to entry and is read when a file is opened
 ROOM: Final = 1 << 26  # bytes that a file of any size may declare: fill values
@@ -47,6 +43,11 @@ GREEDY: Final = "takes more memory to read than a file of its size should"
 _OTHERS: Final = {b"\x93NUMPY": "a NumPy array", b"PK\x03\x04": "a zip archive"}
 """First bytes of files that are given in place of NetCDF."""
 _ENDLESS: Final = {"SIGXCPU", "SIGALRM", "SIGKILL"}
+
+
+def damaged(error: BaseException) -> bool:
+    """Whether this is what NetCDF says of a chunk that fails its Fletcher sum."""
+    return isinstance(error, RuntimeError) and str(error).startswith("NetCDF: ")
 
 
 @serially
@@ -72,29 +73,25 @@ def attempt(path: Path, *, sealed: bool) -> None:
     """The same for a file whose checksum, if it has one, has been looked at."""
     reachable()
     whole = not sealed or path.stat().st_size <= KNOWN
-    alone = hasattr(os, "fork")
-    said = _in_child(lambda: _told(path, whole, alone)) if alone else _told(path, whole, alone)
-    if said:
+    if said := _in_child(lambda: _told(path, whole)):
         raise ValueError(f"{path}: {said}")
 
 
-def _told(path: Path, whole: bool, alone: bool) -> str:
-    """What is wrong with a file, found by reading it; empty where nothing is.  Limits are for a process of its own."""
+def _told(path: Path, whole: bool) -> str:
+    """What is wrong with a file, found by reading it in a process of its own; empty where nothing is."""
     size = path.stat().st_size
-    more_time = _more_time if alone else _no_limit
-    more_memory = _more_memory if alone else _no_limit
     try:
-        more_time(size / BYTES_A_SECOND)
-        more_memory(MEMORY + 8 * size)
+        _more_time(size / BYTES_A_SECOND)
+        _more_memory(MEMORY + 8 * size)
         refuse_outside(path)
         with closing(netCDF4.Dataset(path)) as file:
             found = list(_variables(file))
             need = [_check_sizes(where, variable, size) for where, variable in found]
             if whole:
                 chunks = sum(min(_chunks(variable), size // 8) for _, variable in found)
-                more_time(sum(declared for _, declared in need) / BYTES_A_SECOND + chunks / CHUNKS_A_SECOND)
-                more_memory(MEMORY + 8 * size + 4 * max((piece for piece, _ in need), default=0))
-                short = shortages() if alone else []
+                _more_time(sum(declared for _, declared in need) / BYTES_A_SECOND + chunks / CHUNKS_A_SECOND)
+                _more_memory(MEMORY + 8 * size + 4 * max((piece for piece, _ in need), default=0))
+                short = shortages()
                 for where, variable in found:
                     _read(where, variable, size)
                     if short:
@@ -207,10 +204,6 @@ def _more_time(more: float) -> None:
     seconds = math.ceil(SECONDS + more)
     _limit(resource.RLIMIT_CPU, seconds)
     signal.alarm(PATIENCE * seconds)
-
-
-def _no_limit(more: float) -> None:
-    """Where a file is read in this process itself."""
 
 
 def _limit(kind: int, wanted: float) -> None:

@@ -2,10 +2,11 @@
 
 import spde.own  # noqa: F401
 from spde.annealed import anneal, two_point
+from spde.choose import unit_sphere
 from spde.circle import Circle
 from spde.circle_field import CircleField
 from spde.density import Density, SeriesLaw
-from spde.domain import Domain, unit_sphere
+from spde.domain import Domain
 from spde.field import SpectralField
 from spde.field_choice import default_field, spectral_field
 from spde.solver import DensityFlow, solve

@@ -6,19 +6,18 @@ f = a_0 e_0 + 2 Re sum_{k > 0} a_k e_k,  e_k(theta) = e^{i k theta}/sqrt(2 pi), 
 
 import math
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Any
 
 import ducc0
 import numpy as np
+from numpy.typing import NDArray
 
 from particles.arrays import Array
 from particles.harmonics import PRECISION, Coefficients, must_be_numbers
-from spde.sphere import MAX_DEGREE, MIN_DEGREE, even_smooth
+from spde.domain import Domain
+from spde.transforms import even_smooth
 
 ROOT = math.sqrt(2 * math.pi)
 FINEST_QUADRATURE = 1 << 21  # nodes beyond which an initial density counts as not integrable
-BLOCK = 1 << 18  # complex exponentials at once in direct sums: 4 MB
 
 
 def equispaced(n: int) -> Array:
@@ -86,37 +85,13 @@ def _angles(points: Array) -> Array:
     return angle
 
 
-def _sums_at(coefficients: Coefficients, points: Array) -> Array:
-    """`synthesis_at` of one function by direct sums."""
-    weights = np.where(np.arange(len(coefficients)) == 0, 1.0, 2.0) / ROOT * coefficients
-    return np.concatenate([(phases @ weights).real for _, phases in _phases(points, len(coefficients))])
-
-
-def _adjoint_sums_at(values: Array, points: Array, degree: int) -> Coefficients:
-    """`adjoint_at` of one measure by direct sums."""
-    total = np.zeros(degree + 1, dtype=np.complex128)
-    for part, phases in _phases(points, degree + 1):
-        total += values[part] @ phases.conj() / ROOT
-    total[0] = values.sum() / ROOT
-    return total
-
-
-def _phases(points: Array, n_modes: int) -> Iterator[tuple[slice, Coefficients]]:
-    """Blocks of points, and e^{i k theta} at them for k < n_modes."""
-    angle, height = _angles(points), max(1, BLOCK // n_modes)
-    for begin in range(0, max(len(angle), 1), height):
-        part = slice(begin, begin + height)
-        yield part, np.exp(1j * np.outer(angle[part], np.arange(n_modes)))
-
-
-class Circle:
+class Circle(Domain):
     """Equispaced grid on S^1 and the Fourier transforms up to degree lmax: the circle's `Sphere`.
 
     Parameters
     ----------
     lmax : 2 ... 1023, the largest k.
-    backend : how free points are reached: "ducc0" (non-uniform FFT, the default) or "numpy" (direct sums, slow).
-        Both give the same numbers to 1e-12.
+    backend : "ducc0", which is the default too.
 
     Attributes
     ----------
@@ -130,52 +105,29 @@ class Circle:
     96
     """
 
-    d = 2
-    volume = 2 * math.pi
-    dims: tuple[str, ...] = ("lon",)
-    series = "Fourier"
+    d, volume, dims, series = 2, 2 * math.pi, ("lon",), "Fourier"
+    backends = ("ducc0",)
+    resize = staticmethod(resize)
 
     def __init__(self, lmax: int, backend: str | None = None) -> None:
-        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
-            raise TypeError(f"lmax must be an integer, got {lmax!r}")
-        if not MIN_DEGREE <= lmax <= MAX_DEGREE:
-            raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
-        if backend not in (None, "ducc0", "numpy"):
-            raise ValueError(f'backend on the circle must be "ducc0" or "numpy", got {backend!r}')
-        self.lmax = int(lmax)
-        self.backend = backend or "ducc0"
+        super().__init__(lmax, backend)
         self.nphi = even_smooth(3 * (self.lmax + 1))
-        self.shape: tuple[int, ...] = (self.nphi,)
-        self.degrees, self.orders = self.mode_numbers(self.lmax)
+        self.shape = (self.nphi,)
         self.points, self.weights = self.quadrature((1, self.nphi))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Circle, (self.lmax, self.backend))
-
-    def with_degree(self, lmax: int) -> "Circle":
-        """A finer or coarser grid."""
-        return Circle(lmax, self.backend)
-
     @staticmethod
-    def mode_numbers(degree: int) -> "tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]":
-        """Degree and order of every coefficient: both k."""
+    def mode_numbers(degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return np.arange(degree + 1), np.arange(degree + 1)
 
     @staticmethod
     def degree_of(coefficients: Coefficients) -> int:
-        """Degree up to which a coefficient array (last axis) reaches."""
         return int(coefficients.shape[-1]) - 1
 
     @staticmethod
     def power(coefficients: Coefficients) -> Array:
-        """Squared L^2 norm by degree, shape (..., degree + 1); sums to int f^2 (Parseval)."""
         weight = np.where(np.arange(coefficients.shape[-1]) == 0, 1.0, 2.0)
         power: Array = weight * (coefficients.real**2 + coefficients.imag**2)
         return power
-
-    def resized(self, coefficients: Coefficients) -> Coefficients:
-        """Coefficients up to lmax."""
-        return resize(coefficients, self.lmax)
 
     @staticmethod
     def low_moments(coefficients: Coefficients) -> tuple[Array, Array]:
@@ -201,7 +153,6 @@ class Circle:
 
     @staticmethod
     def exact_size(degree: int) -> tuple[int, int]:
-        """A quadrature exact to a degree."""
         return 2, max(4, degree // 2 + 1)
 
     @staticmethod
@@ -210,16 +161,9 @@ class Circle:
         return 1, n
 
     def project(self, values: Array, size: tuple[int, int]) -> Coefficients:
-        """Coefficients up to lmax of values at the nodes of `quadrature(size)`."""
         return resize(np.fft.rfft(values) * (ROOT / (size[0] * size[1])), self.lmax)
 
-    @cached_property
-    def longitude(self) -> Array:
-        """Angles in degrees from 0, shape (nphi,)."""
-        return 360.0 * np.arange(self.nphi) / self.nphi
-
     def coordinates(self) -> dict[str, tuple[str, Array, dict[str, str]]]:
-        """Coordinates of the grid in files."""
         east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "angle on the circle", "axis": "X"}
         return {"lon": ("lon", self.longitude, east)}
 
@@ -242,15 +186,7 @@ class Circle:
         return 1j * self.degrees * self.analysis(np.asarray(field)[:, 0])
 
     def synthesis_at(self, coefficients: Coefficients, points: Array) -> Array:
-        """Values at free unit vectors (N, 2)."""
-        return synthesis_at(coefficients, points) if self.backend == "ducc0" else _sums_at(coefficients, points)
+        return synthesis_at(coefficients, points)
 
     def adjoint_at(self, values: Array, points: Array) -> Coefficients:
-        """Coefficients up to lmax of the measure sum_j values_j delta(points_j)."""
-        adjoint = adjoint_at if self.backend == "ducc0" else _adjoint_sums_at
-        return adjoint(values, points, self.lmax)
-
-    def _checked(self, values: Array) -> Array:
-        if values.shape != self.shape:
-            raise ValueError(f"grid values must have shape {self.shape}, got {values.shape}")
-        return np.ascontiguousarray(values, dtype=np.float64)
+        return adjoint_at(values, points, self.lmax)

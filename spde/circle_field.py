@@ -9,17 +9,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_tolerance
 from particles.attention import BLOCK, PLAIN_LIMIT, AttentionPush, DirectField
 from particles.attention_kernels import Spectral, as_softmax
 from particles.harmonics import Coefficients
 from particles.tokens import Cloud, Measure
 from spde.circle import ROOT, equispaced, resize, synthesis_at
+from spde.cost import GUARD, grid_pays
 from spde.domain import Domain
 
-GUARD = 0.25  # share of the tolerance given to the coefficients that are left out
 SEEN = 0.75  # share of the measured degrees within which the coefficients must have fallen below the tolerance
-ANTIPODE_COST = 0.6  # a point whose exponentials are shared with its antipode, against one of its own
 
 
 class CircleField:
@@ -53,8 +52,7 @@ class CircleField:
             raise TypeError(f"CircleField needs softmax or L2 attention, got {type(push.kernel).__name__}")
         if push.mixing.shape[-1] != 2:
             raise ValueError(f"CircleField lives on S^1 (d = 2), got d = {push.mixing.shape[-1]}")
-        if not 0 < tol <= 0.1:
-            raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
+        check_tolerance(tol, "tol")
         self._measure, self.tol = Cloud(measure.points, measure.weights), tol
         self._columns = np.ascontiguousarray(measure.points.T)
         self.tail = 0.0
@@ -104,7 +102,7 @@ class CircleField:
             return None  # direct sums carry the NaN on to where the run is stopped
         strength = float(np.linalg.norm(form, 2))
         half = int(np.ceil(4.0 * strength + 12))
-        while strength <= PLAIN_LIMIT and ANTIPODE_COST * 2 * half < n_targets:
+        while strength <= PLAIN_LIMIT and grid_pays(2, 2 * half, n_targets):
             spectrum = np.fft.rfft(self._around(form, table, half), axis=0).T[:, :-1] / (2 * half)
             size = 2 * np.sqrt(np.sum(spectrum.real**2 + spectrum.imag**2, axis=0))
             beyond = np.cumsum(size[::-1])[::-1]  # bound of the sup norm of degrees k, k + 1, ...

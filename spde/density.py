@@ -15,10 +15,9 @@ from particles.harmonics import Coefficients
 from particles.initial import InitialDensity
 from particles.tokens import Cloud, Tokens, mean_token, second_moment
 from spde.carried import Carrying
-from spde.domain import Domain
+from spde.domain import MAX_DEGREE, MIN_DEGREE, Domain
 from spde.given import ROUNDING, density_at, refuse_mass
 from spde.panels import Panels
-from spde.sphere import MAX_DEGREE, MIN_DEGREE
 
 MASS_TOLERANCE = 1e-13
 FIRST_SIZE = (24, 48)  # of carried nodes, from which on quadratures of the initial density are tried

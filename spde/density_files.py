@@ -9,10 +9,10 @@ from particles.arrays import Array
 from particles.harmonics import Coefficients
 from particles.input_files import arranged, last_record, open_input
 from particles.output import without_realization
+from spde.choose import SPHERES
 from spde.density import SeriesLaw
 from spde.density_maps import read_map
-from spde.domain import SPHERES
-from spde.sphere import MAX_DEGREE, MIN_DEGREE
+from spde.domain import MAX_DEGREE, MIN_DEGREE
 
 
 def read_density(path: Path) -> SeriesLaw:

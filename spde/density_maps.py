@@ -15,7 +15,8 @@ from particles.harmonics import Coefficients, mode_numbers
 from particles.input_files import numbers
 from spde.circle import Circle
 from spde.density import SeriesLaw
-from spde.sphere import MAX_DEGREE, MIN_DEGREE, Sphere
+from spde.domain import MAX_DEGREE, MIN_DEGREE
+from spde.sphere import Sphere
 from spde.transforms import analysis_of_map
 
 MASS_WITHIN = 1e-3  # a map whose mass is farther from 1 is not normalised, or its grid does not resolve it

@@ -7,7 +7,7 @@ analysed, and the coefficients of all heads are mixed.  mathematics, section 7.
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_tolerance
 from particles.attention import PLAIN_LIMIT, AttentionPush, DirectField
 from particles.attention_kernels import L2, Spectral, as_softmax
 from particles.buffers import empty
@@ -20,12 +20,11 @@ from particles.harmonics import (
 from particles.parallel import CHUNK, by_chunks
 from particles.retraction import Retraction
 from particles.tokens import Cloud, Measure
+from spde.cost import GUARD
 from spde.head_series import Head, head_of, mixed_series
 from spde.moves import move, tangent_series
 from spde.sources import SourceChoice
 from spde.sphere import Sphere
-
-GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre
 
 
 class SpectralField:
@@ -59,8 +58,7 @@ class SpectralField:
             raise TypeError(f"SpectralField needs softmax or L2 attention, got {type(push.kernel).__name__}")
         if push.mixing.shape[-1] != 3:
             raise ValueError(f"SpectralField lives on S^2 (d = 3), got d = {push.mixing.shape[-1]}")
-        if not 0 < tol <= 0.1:
-            raise ValueError(f"tol must lie in (0, 0.1], got {tol}")
+        check_tolerance(tol, "tol")
         self._measure = Cloud(measure.points, measure.weights)
         self.tol = tol
         self._location = angles(measure.points) if len(measure.points) > CHUNK else None  # once for all transforms

@@ -10,8 +10,8 @@ import xarray as xr
 from particles.arrays import Array, as_array
 from spde.circle import Circle
 from spde.density_files import as_transforms_number, real_part_first
-from spde.domain import Domain
-from spde.sphere import MIN_DEGREE, Sphere
+from spde.domain import MIN_DEGREE, Domain
+from spde.sphere import Sphere
 
 COEFFICIENTS = ("coefficients", "sh_degree", "sh_order")
 

@@ -15,15 +15,13 @@ from particles.arrays import Array
 from particles.harmonics import Coefficients
 from spde import dense
 from spde.barycentres import on_circles, on_gauss_grid, partition_margin
-from spde.sources import STRONGEST, SourceChoice
+from spde.cost import bounded_on_a_grid, coarse_degree, grid_pays, guessed_degree, odd
+from spde.sources import SourceChoice
 from spde.transforms import DuccTransforms
 
-PAIR_COST = 0.75  # an antipodal pair against two points: one exponential and one division
 MODES_BEYOND = 2  # degrees added to the one the probe asks for
 PROBE = 20_000  # exponentials on a grid below which a probe of the degree does not pay
 SHARED = 16_000  # exponentials more that a head may cost on the grid of another before one of its own pays
-COARSE = 1.2  # degree of the grid on which Z is bounded, over beta |A|
-CHEAP = 0.2  # points of that grid, over those of the series
 TOGETHER = 16  # heads on one grid at most: memory
 
 
@@ -57,19 +55,9 @@ def head_of(form: Array, axes: Array, strength: float, mixing: Array, choice: So
     deposit = choice.degree_for(strength)
     if deposit or not bounded_on_a_grid(strength, choice.spread, tolerance):
         return Head(form, axes, strength, mixing, choice, deposit)
-    margin = partition_margin(form, strength, _coarse(strength), choice.pairs(0))
+    margin = partition_margin(form, strength, coarse_degree(strength), choice.pairs(0))
     deposit = choice.degree_for(strength, margin)
     return Head(form, axes, strength, mixing, choice, deposit, alone=deposit > 0)
-
-
-def bounded_on_a_grid(strength: float, spread: float, tolerance: float) -> bool:
-    """Whether a bound of Z on a grid costs little beside the series; `spread` as in `SourceChoice`."""
-    points = CHEAP * (guessed_degree(strength * spread, tolerance) + 1) ** 2
-    return strength <= STRONGEST and (_coarse(strength) + 1) ** 2 <= points
-
-
-def _coarse(strength: float) -> int:
-    return _odd(max(7, int(COARSE * strength)))
 
 
 def mixed_series(heads: list[Head], n_targets: int, tolerance: float) -> tuple[Coefficients, float]:
@@ -93,7 +81,7 @@ def mixed_series(heads: list[Head], n_targets: int, tolerance: float) -> tuple[C
             tables.append((table.reshape(-1, 3 * len(group)) @ mixing.reshape(-1, 3)).reshape(*table.shape[:2], 3))
             tail = max(tail, tails[taken].max(initial=0.0))
             for head, right, good in zip(group, inside, taken, strict=True):
-                head.degree = degree if good or not right else _odd(int(1.25 * degree) + 2)
+                head.degree = degree if good or not right else odd(int(1.25 * degree) + 2)
                 if not right:  # only signed weights can leave the unit ball
                     head.degree = degree if head.deposit else 0
                     head.deposit = 0
@@ -107,8 +95,8 @@ def mixed_series(heads: list[Head], n_targets: int, tolerance: float) -> tuple[C
 
 def _pays(head: Head, n_targets: int) -> bool:
     """Whether the grid of a head costs less than direct sums; its degree is 0 if not."""
-    direct = n_targets * head.choice.count(0)
-    if not head.degree or PAIR_COST * 2 * (head.degree + 1) ** 2 * head.n_sources >= direct:
+    on_grid, direct = 2 * (head.degree + 1) ** 2 * head.n_sources, n_targets * head.choice.count(0)
+    if not grid_pays(3, on_grid, direct):
         head.degree = 0
     return head.degree > 0
 
@@ -172,7 +160,7 @@ def _find_degrees(heads: list[Head], n_targets: int, tolerance: float) -> None:
             for head, tail in zip(group, tails, strict=True):
                 below = np.flatnonzero(tail <= tolerance)
                 if below.size and below[0] <= half - 2:
-                    head.degree = _odd(int(below[0]) + MODES_BEYOND)
+                    head.degree = odd(int(below[0]) + MODES_BEYOND)
                     continue
                 head.degree = half
                 if _pays(head, n_targets):
@@ -182,15 +170,6 @@ def _find_degrees(heads: list[Head], n_targets: int, tolerance: float) -> None:
 def _first_half(strength: float) -> int:
     """Half of the points on a circle that are enough for most heads."""
     return 2 * math.ceil(2.0 * strength + 5)
-
-
-def guessed_degree(variation: float, tolerance: float) -> int:
-    """Odd degree that most barycentres of weak heads need; `variation` is beta |A| times the spread of the measure."""
-    return _odd(int((8.5 + 3.5 * variation) * (1 - 0.08 * (math.log10(tolerance) + 6.6))))
-
-
-def _odd(degree: int) -> int:
-    return degree + 1 - degree % 2
 
 
 def _analysis(values: Array) -> Coefficients:

@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 
 from particles import output
-from particles.arrays import Array, SolverError
+from particles.arrays import Array, SolverError, check_tolerance
 from particles.attention import FieldFactory, field_of
 from particles.characteristics import Characteristics, tangent_move
+from particles.errors import ArgumentError
 from particles.given import check_kernel
 from particles.layers import Layer, LayerLaw
 from particles.private import Diffusion, WithPrivateNoise, parted
@@ -21,9 +22,10 @@ from particles.residual import PreNorm
 from particles.simulate import BeginAgain, Flow, Progress, schedule
 from particles.tokens import Cloud
 from spde.carried import auto_size
+from spde.choose import SPHERES
 from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
-from spde.domain import SPHERES, Domain
+from spde.domain import Domain
 from spde.field_choice import default_field
 from spde.given import passive_points
 from spde.records import record_of, static_of
@@ -70,14 +72,16 @@ class DensityFlow(Flow[DensityState]):
             raise ValueError(
                 f"densities live on {known}; the density has d = {self.sphere.d}, the layers have d = {self.law.d}"
             )
-        if not self.moment_tol > 0:
-            raise ValueError(f"moment_tol must be positive, got {self.moment_tol}")
+        check_tolerance(self.moment_tol, "moment_tol")
         if self._diffuses and self.remap_every != 1:
-            raise ValueError(f"remap_every must be 1 with private noise, got {self.remap_every}")
+            raise ArgumentError("remap_every", self.remap_every, "be 1 with private noise")
         if self._diffuses and self.characteristics:
-            raise ValueError("characteristics follow a flow, and private noise has none: choose one of the two")
+            raise ArgumentError("characteristics", True, "be False with private noise, which has no flow to follow")
+        if self.on_unresolved == "stop" and not self.remap_every:
+            raise ArgumentError("on_unresolved", "stop", "be \"warn\" with remap_every = 0, where nothing is resolved")
         if isinstance(self.law, PreNorm):
-            raise ValueError("layers of a residual stream (PreNorm) move no density: directions are not Markov")
+            text = "be no residual stream: directions alone, as a density has them, do not say how they move on"
+            raise ArgumentError("law", "PreNorm", text)
 
     @property
     def _diffuses(self) -> bool:
@@ -90,7 +94,7 @@ class DensityFlow(Flow[DensityState]):
         along = None
         if self.characteristics:
             if density.node_log_density is None:
-                raise ValueError("characteristics need an initial density; tokens as the initial density have none")
+                raise ArgumentError("characteristics", True, "be False where tokens are the initial density")
             along = Characteristics.start(density.nodes.points, density.node_log_density)
         if self._diffuses:
             nodes, second = first_nodes(density, self.carried)

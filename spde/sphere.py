@@ -6,41 +6,21 @@ Coefficients are numbered as in `particles.harmonics`.
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from particles import harmonics
 from particles.arrays import Array
-from particles.harmonics import (
-    Coefficients,
-    adjoint_from,
-    angles,
-    degree_of,
-    low_moments,
-    mode_numbers,
-    power,
-    resize,
-    synthesis_at,
-)
+from particles.harmonics import Coefficients, adjoint_from, angles, degree_of, resize
 from particles.quadrature import gauss_grid
-from spde.transforms import DuccTransforms as DuccTransforms
-from spde.transforms import Transforms, plan, shtns_module, smooth
+from spde.domain import Domain
+from spde.transforms import DuccTransforms, Transforms, even_smooth, plan, shtns_module
 
-MIN_DEGREE, MAX_DEGREE = 2, 1023
 RUNGS = tuple(8 * step * 2**k - 1 for k in range(8) for step in (2, 3))  # 15, 23, 31, 47, ...: plans below lmax
 FINEST_QUADRATURE = 1024  # latitudes beyond which an initial density counts as not integrable
 
 
-def even_smooth(least: int) -> int:
-    """Smallest even number >= least with no prime factor beyond 5."""
-    candidate = least + least % 2
-    while not smooth(candidate):
-        candidate += 2
-    return candidate
-
-
-class Sphere:
+class Sphere(Domain):
     """Gauss grid on S^2 and the transforms up to degree lmax.
 
     Parameters
@@ -63,59 +43,25 @@ class Sphere:
     (48, 96)
     """
 
-    d = 3
-    volume = 4 * math.pi
-    dims: tuple[str, ...] = ("lat", "lon")
-    series = "spherical-harmonic"
+    d, volume, dims, series = 3, 4 * math.pi, ("lat", "lon"), "spherical-harmonic"
+    backends = ("shtns", "ducc0")
+    mode_numbers = staticmethod(harmonics.mode_numbers)
+    degree_of = staticmethod(harmonics.degree_of)
+    power = staticmethod(harmonics.power)
+    resize = staticmethod(harmonics.resize)
+    low_moments = staticmethod(harmonics.low_moments)
 
     def __init__(self, lmax: int, backend: str | None = None) -> None:
-        if isinstance(lmax, bool) or not isinstance(lmax, int | np.integer):
-            raise TypeError(f"lmax must be an integer, got {lmax!r}")
-        if not MIN_DEGREE <= lmax <= MAX_DEGREE:
-            raise ValueError(f"lmax must be between {MIN_DEGREE} and {MAX_DEGREE}, got {lmax}")
-        if backend not in (None, "shtns", "ducc0"):
-            raise ValueError(f'backend must be "shtns" or "ducc0", got {backend!r}')
-        if backend == "shtns" and shtns_module() is None:
-            raise ValueError('backend "shtns" is not installed; it needs FFTW: pip install "tokenlaw[shtns]"')
-        self.lmax = int(lmax)
-        self.backend = backend or ("shtns" if shtns_module() is not None else "ducc0")
+        super().__init__(lmax, backend)
+        if shtns_module() is None:
+            if backend == "shtns":
+                raise ValueError('backend "shtns" is not installed; it needs FFTW: pip install "tokenlaw[shtns]"')
+            self.backend = "ducc0"
         self.nlat = max(32, 8 * math.ceil(3 * (self.lmax + 1) / 16))
         self.nphi = even_smooth(2 * self.nlat)
-        self.shape: tuple[int, ...] = (self.nlat, self.nphi)
-        self.degrees, self.orders = mode_numbers(self.lmax)
+        self.shape = (self.nlat, self.nphi)
         points, self.weights = gauss_grid(self.nlat, self.nphi)
         self.points = np.asfortranarray(points)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Sphere, (self.lmax, self.backend))  # plans are made anew after pickling
-
-    def with_degree(self, lmax: int) -> "Sphere":
-        """The same sphere with another lmax."""
-        return Sphere(lmax, self.backend)
-
-    def resized(self, coefficients: Coefficients) -> Coefficients:
-        """Coefficients up to lmax."""
-        return resize(coefficients, self.lmax)
-
-    @staticmethod
-    def mode_numbers(degree: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Degree l and order m of every coefficient."""
-        return mode_numbers(degree)
-
-    @staticmethod
-    def degree_of(coefficients: Coefficients) -> int:
-        """Degree up to which coefficients reach."""
-        return degree_of(coefficients)
-
-    @staticmethod
-    def power(coefficients: Coefficients) -> Array:
-        """Squared norm by degree; see `power`."""
-        return power(coefficients)
-
-    @staticmethod
-    def low_moments(coefficients: Coefficients) -> tuple[Array, Array]:
-        """Mean (3,) and second moment (3, 3) of a density; see `low_moments`."""
-        return low_moments(coefficients)
 
     @staticmethod
     def quadrature(size: tuple[int, int]) -> tuple[Array, Array]:
@@ -123,7 +69,6 @@ class Sphere:
         return gauss_grid(*size)
 
     def sizes(self, carried: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        """Finer and finer quadratures for an initial density with so many carried nodes."""
         nlat = max(64, 2 * carried[0], self.nlat)
         yield nlat, 2 * nlat
         while 2 * nlat <= FINEST_QUADRATURE:
@@ -132,23 +77,19 @@ class Sphere:
 
     @staticmethod
     def exact_size(degree: int) -> tuple[int, int]:
-        """A quadrature exact to a degree."""
         nlat = max(2, degree // 2 + 1)
         return nlat, 2 * nlat
 
     @staticmethod
     def size_near(n: int) -> tuple[int, int]:
-        """The quadrature k x 2k with the number of nodes closest to n."""
         k = max(2, round((n / 2) ** 0.5))
         return k, 2 * k
 
     def project(self, values: Array, size: tuple[int, int]) -> Coefficients:
-        """Coefficients up to lmax of values at the nodes of `quadrature(size)`."""
         degree = min(self.lmax, size[0] - 1)
         return self.resized(DuccTransforms(degree, *size).analysis(values.reshape(size)))
 
     def coordinates(self) -> dict[str, tuple[str, Array, dict[str, str]]]:
-        """Coordinates of the grid in files."""
         south = {"units": "degrees_north", "standard_name": "latitude", "long_name": "Gauss latitude", "axis": "Y"}
         east = {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude", "axis": "X"}
         return {"lat": ("lat", self.latitude, south), "lon": ("lon", self.longitude, east)}
@@ -161,13 +102,7 @@ class Sphere:
         """Latitudes of the rings in degrees, north to south, shape (nlat,)."""
         return np.degrees(np.arcsin(self.points[:: self.nphi, 2]))
 
-    @cached_property
-    def longitude(self) -> Array:
-        """Longitudes in degrees from 0, shape (nphi,)."""
-        return 360.0 * np.arange(self.nphi) / self.nphi
-
     def synthesis(self, coefficients: Coefficients) -> Array:
-        """Values on the grid, (nlat, nphi), of coefficients of any degree."""
         transforms, degree = self._synthesis_of(degree_of(coefficients))
         return transforms.synthesis(resize(coefficients, degree))
 
@@ -197,19 +132,11 @@ class Sphere:
         return np.stack(self._transforms().gradient(resize(coefficients, self.lmax)), axis=-1)
 
     def divergence(self, field: Array) -> Coefficients:
-        """Coefficients of the divergence of a tangent field (nlat, nphi, 2)."""
         v_theta, v_phi = np.moveaxis(np.asarray(field, dtype=np.float64), -1, 0)
         return self._transforms().divergence(self._checked(v_theta), self._checked(v_phi))
 
     def synthesis_at(self, coefficients: Coefficients, points: Array) -> Array:
-        """Values at free unit vectors (N, 3); see `synthesis_at`."""
-        return synthesis_at(coefficients, points)
+        return harmonics.synthesis_at(coefficients, points)
 
     def adjoint_at(self, values: Array, points: Array) -> Coefficients:
-        """Coefficients up to lmax of the measure sum_j values_j delta(points_j); see `adjoint_from`."""
         return adjoint_from(values, angles(points), self.lmax)
-
-    def _checked(self, values: Array) -> Array:
-        if values.shape != (self.nlat, self.nphi):
-            raise ValueError(f"grid values must have shape {(self.nlat, self.nphi)}, got {values.shape}")
-        return np.ascontiguousarray(values, dtype=np.float64)

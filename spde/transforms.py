@@ -36,6 +36,14 @@ def smooth(number: int) -> bool:
     return number == 1
 
 
+def even_smooth(least: int) -> int:
+    """Smallest even number >= least with no prime factor beyond 5."""
+    candidate = least + least % 2
+    while not smooth(candidate):
+        candidate += 2
+    return candidate
+
+
 class Transforms(Protocol):
     """Structured transforms of one degree on one grid."""
 

@@ -2,13 +2,7 @@
 
 from collections.abc import Sequence
 
-from spde.resolution import (
-    DEFECT_LIMIT,
-    LOCAL_LIMIT,
-    NEGATIVE_LIMIT,
-    NEGATIVE_MASS_LIMIT,
-    Resolution,
-)
+from spde.resolution import DEFECT_LIMIT, LOCAL_LIMIT, NEGATIVE_LIMIT, NEGATIVE_MASS_LIMIT, Resolution
 from spde.said import Said
 from spde.watch import DEFECT_HINT, FIELD_HINT, WatchedField
 

@@ -27,7 +27,7 @@ from particles import (
     VonMisesFisherMixture,
 )
 from particles.heads import usual_deviation
-from validation.token_levels import TokenLevels
+from validation.estimates import TokenLevels
 
 LAWS = (GaussianHeads, LowRankHeads, RademacherHeads, UniformHeads, SmoothHeads)
 DATA = {  # what a value is made of, not what it remembers

@@ -43,7 +43,7 @@ def test_make_targets_exist():
 
 def test_commands_and_options_exist():
     typer = pytest.importorskip("typer")
-    from tokenlaw.cli import app
+    from tokenlaw.commands.app import app
 
     group = typer.main.get_command(app)
     options = {name: {o for p in command.params for o in p.opts} for name, command in group.commands.items()}
@@ -74,7 +74,7 @@ def test_the_picture_is_small():
 
 
 def test_exit_codes_are_those_of_the_command_line():
-    from tokenlaw import cli
+    from tokenlaw.commands import app
 
-    for code in (cli.BAD_INPUT, cli.STOPPED, cli.INTERRUPTED):
+    for code in (app.BAD_INPUT, app.STOPPED, app.INTERRUPTED):
         assert f"**{code}**" in TEXT

@@ -1,26 +1,21 @@
 """From a configuration to the objects that run: the only place where strings choose."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
 from particles import (
-    L2,
     AnyTokens,
     Ballistic,
     Causal,
-    Conformal,
     DirectField,
     Empirical,
     EuclideanTokens,
-    Euler,
     FieldFactory,
     FixedHeads,
-    Gaussian,
-    GaussianHeads,
     Homogenized,
     IndependentEntries,
     InitialDensity,
@@ -28,70 +23,53 @@ from particles import (
     Kernel,
     LayerLaw,
     Linear,
-    LowRankHeads,
     MLPBlock,
     Modified,
     Noise,
     PreNorm,
-    RademacherHeads,
     RandomTransformer,
     RecordedLayers,
-    RungeKutta4,
-    Scheme,
-    Sigmoid,
     Simplex,
-    Sinkhorn,
     SmoothHeads,
     SmoothTransformer,
-    Softmax,
     Stream,
     Tokens,
-    Uniform,
-    UniformHeads,
-    VonMisesFisherMixture,
     WithMLP,
     WithPrivateNoise,
     direct_field,
     read_checkpoint,
     torch_field,
 )
+from particles.arrays import check_tolerance
 from particles.attention_kernels import Spectral
+from particles.attention_table import KERNELS
 from particles.checkpoint_files import is_model
 from particles.input_files import noted
 from particles.kernels import ACTIVATIONS
-from particles.layer_files import read_heads, read_layers, read_tokens
+from particles.layer_files import read_layers
 from particles.layers import refine_within
-from particles.mlp import too_many
+from particles.mlp import check_joint
+from particles.residual import check_radius
 from particles.retraction import RETRACTIONS, Retraction
+from particles.schemes import SCHEMES
 from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
 from spde.carried import auto_size
 from spde.choice import auto_field
-from spde.density_files import read_density
-from spde.domain import SPHERES
+from spde.density import FIRST_SIZE
+from spde.domain import Domain, check_degree
 from spde.field_choice import SPECTRAL
 from spde.solver import diffuses
-from tokenlaw import config, config_models
+from tokenlaw import config
 from tokenlaw.config import ConfigError, Configuration
+from tokenlaw.config_io import keyed
 from tokenlaw.memory import layer_terms, refuse_too_large
+from tokenlaw.parts import completed, heads_of, initial_of, quadrature_tokens, told
+from tokenlaw.told import chosen, telling
 
-P = ParamSpec("P")
-T = TypeVar("T")
-ENTRIES: dict[str, type[IndependentEntries]] = {
-    "gaussian": GaussianHeads,
-    "rademacher": RademacherHeads,
-    "uniform": UniformHeads,
-    "low_rank": LowRankHeads,
-}
 PRECISIONS = {"double": np.float64, "single": np.float32}
-SCHEMES: dict[str, Scheme] = {"euler": Euler(), "rk4": RungeKutta4()}
-KERNELS: dict[str, Callable[[float], Softmax | Linear | L2 | Sigmoid | Sinkhorn]] = {
-    "softmax": Softmax,
-    "linear": Linear,
-    "l2": L2,
-    "sigmoid": Sigmoid,
-    "sinkhorn": Sinkhorn,
-}
-WITH_DENSITY = ("softmax", "linear", "l2")
+WITH_DENSITY = Spectral | Linear
+"""Kernels that move densities: their weights are those of any point."""
+DENSITY_NAMES = [name for name, kernel in KERNELS.items() if issubclass(kernel, WITH_DENSITY)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,24 +97,13 @@ class Experiment:
     def density(self) -> Density:
         """Initial density on S^(d-1), d = 2 or 3."""
         c = self.configuration
-        _refuse_density(c)
-        if isinstance(self.law, WithPrivateNoise):
-            if c.solve.remap_every != 1:
-                raise ConfigError(f"solve.remap_every = {c.solve.remap_every}: must be 1 with layers.private_noise")
-            if c.solve.characteristics:
-                raise ConfigError("solve.characteristics = true: must be false with layers.private_noise: no flow")
-            if isinstance(self.initial, Empirical):
-                raise ConfigError('initial.kind = "tokens": must have a density with layers.private_noise')
-        if c.solve.characteristics:
-            self._refuse_characteristics()
-        if c.solve.on_unresolved == "stop" and not c.solve.remap_every:
-            raise ConfigError('solve.on_unresolved = "stop": needs solve.remap_every >= 1; with 0 nothing is resolved')
-        sphere = unit_sphere(c.model.d, c.solve.lmax)
+        self._refuse_density()
+        with telling(c, "solve"):
+            sphere = unit_sphere(c.model.d, c.solve.lmax)
+        self._flow(sphere)  # which refuses what it cannot do before anything is computed
         carried = c.solve.given_nodes
         try:
             if isinstance(self.initial, Empirical):
-                if c.solve.characteristics:
-                    raise ConfigError("solve.characteristics = true: needs an initial density; tokens have none")
                 assert isinstance(self.initial.tokens, Tokens)  # on the sphere, where densities are
                 return Density.from_tokens(self.initial.tokens, sphere)
             if isinstance(self.initial, Simplex):
@@ -151,23 +118,48 @@ class Experiment:
             where = "solve." if str(error).startswith("carried_nodes") else "initial: "
             raise ConfigError(f"{where}{error}") from None
 
-    def _refuse_characteristics(self) -> None:
-        """Characteristics follow steps of one velocity: not those of several stages, nor the corrected ones."""
-        layers = self.configuration.layers
-        if layers.kind == "modified":
-            raise ConfigError('solve.characteristics = true: must be false with layers.kind = "modified"')
-        if layers.kind == "ballistic" and layers.scheme != "euler":
-            raise ConfigError('solve.characteristics = true: needs layers.scheme = "euler" with ballistic layers')
+    def _refuse_density(self) -> None:
+        """Densities live on spheres, need weights that any point may have, and have one velocity in a step."""
+        c, instead = self.configuration, "tokenlaw simulate takes it"
+        solve, kind, names = c.solve, c.layers.kind, " or ".join(DENSITY_NAMES)
+        stages = kind == "ballistic" and getattr(c.layers, "scheme", "euler") != "euler"
+        tokens_diffuse = isinstance(self.law, WithPrivateNoise) and isinstance(self.initial, Empirical)
+        for wrong, path, text in (
+            (c.model.space != "sphere", "model.space", f"densities live on the sphere; {instead}"),
+            (c.model.causal, "model.causal", f"must be false for densities, whose points have no order; {instead}"),
+            (
+                not isinstance(_kernel(c), WITH_DENSITY),
+                "model.attention", f"must be {names} for densities; {instead}",
+            ),
+            (tokens_diffuse, "initial.kind", "must have a density with layers.private_noise"),
+            (
+                solve.characteristics and isinstance(self.initial, Empirical),
+                "solve.characteristics", "needs an initial density; tokens have none",
+            ),
+            (
+                solve.characteristics and kind == "modified",
+                "solve.characteristics", 'must be false with layers.kind = "modified"',
+            ),
+            (
+                solve.characteristics and stages,
+                "solve.characteristics", 'needs layers.scheme = "euler" with ballistic layers',
+            ),
+        ):  # fmt: skip
+            if wrong:
+                raise ConfigError(keyed(c, path, text))
 
     def flow(self, density: Density, refine: bool = False) -> DensityFlow:
         """How the density is advanced; `refine`: whether nodes that are too few end the run, see `DensityFlow`."""
+        carried = self.configuration.solve.given_nodes or auto_size(density.sphere, density.level or 0)
+        return self._flow(density.sphere, carried, refine and density.may_refine(diffuses(self.law)))
+
+    def _flow(self, sphere: Domain, carried: tuple[int, int] = FIRST_SIZE, refine: bool = False) -> DensityFlow:
         c = self.configuration.solve
-        carried = c.given_nodes or auto_size(density.sphere, density.level or 0)
-        return DensityFlow(
-            density.sphere, self.law, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
-            c.characteristics, carried, c.moment_tol,
-            refine and density.may_refine(diffuses(self.law)),
-        )  # fmt: skip
+        with telling(self.configuration, "solve"):
+            return DensityFlow(
+                sphere, self.law, spectral_field(c.field_tol), c.remap_every, c.on_unresolved,
+                c.characteristics, carried, c.moment_tol, refine,
+            )  # fmt: skip
 
     def tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
         """Initial tokens, and sentences about their number where it is not the one asked for."""
@@ -175,9 +167,9 @@ class Experiment:
         law = self.law
         while isinstance(law, PreNorm | WithPrivateNoise):
             law = law.law
-        most = law.most_points if isinstance(law, WithMLP) else None
-        if most is not None and len(tokens) > most:
-            raise ConfigError(f"layers.mlp.{too_many(len(tokens), self.law.d)}")
+        if isinstance(law, WithMLP) and law.most_points is not None:
+            with telling(self.configuration, "layers"):
+                check_joint(len(tokens), law.d)
         return tokens, notes
 
     def _tokens(self) -> tuple[AnyTokens, tuple[str, ...]]:
@@ -185,7 +177,7 @@ class Experiment:
         if isinstance(self.initial, Empirical):
             return self.initial.tokens, ()
         if c.sampling == "quadrature":
-            return _quadrature_tokens(self.initial, self.configuration.model.d, c.tokens)
+            return quadrature_tokens(self.initial, self.configuration.model.d, c.tokens)
         make = Tokens if self.configuration.model.space == "sphere" else EuclideanTokens
         return make(self.sample(0, c.tokens)), ()
 
@@ -220,16 +212,10 @@ def build(c: Configuration) -> Experiment:
     """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
     refuse_too_large([*layer_terms(c)])
     with noted() as of_layers:
-        recorded = _law(c)
-    law = _with_mlp(c, recorded)
-    nu = getattr(c.layers, "private_noise", 0.0)
-    if nu:
-        noise, retraction = Noise(c.noise.seed, c.noise.member), RETRACTIONS[c.layers.retraction]
-        law = WithPrivateNoise(law, nu, noise, c.simulate.replica, retraction)
-    norm = getattr(c.layers, "norm", "post")
-    if norm != "post":
-        law = PreNorm(law, 1.0 if norm == "pre" else law.d**0.5)
-    law = _refined(law, getattr(c.layers, "refine", 1))
+        heads = heads_of(c)
+        recorded = _law(c, heads)
+    c = completed(c, heads)
+    law = _around(c, recorded)
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(recorded, RecordedLayers):
@@ -237,69 +223,47 @@ def build(c: Configuration) -> Experiment:
     else:
         plan = config.steps(c)
     with noted() as of_initial:
-        initial = _initial(c)
+        initial = initial_of(c)
+    with telling(c, "solve"):  # whatever the command
+        check_degree(c.solve.lmax)
+        check_tolerance(c.solve.field_tol, "field_tol")
+        check_tolerance(c.solve.moment_tol, "moment_tol")
+    with telling(c, "initial"):
+        check_radius(getattr(c.initial, "radius", 1.0), law)
     inputs = {"layers" if c.layers.kind == "recorded" else "heads": of_layers, "initial": of_initial}
     return Experiment(c, law, initial, plan, inputs)
 
 
 def _kernel(c: Configuration) -> Kernel:
-    kernel = KERNELS[c.model.attention](c.model.beta)
-    if not c.model.causal:
-        return kernel
-    assert not isinstance(kernel, Sinkhorn)  # refused with the configuration
-    return Causal(kernel)
+    kernel: Any = chosen(KERNELS, c, "model.attention")(c.model.beta)
+    with telling(c, "model.causal = true"):
+        return Causal(kernel) if c.model.causal else kernel
 
 
-def _refuse_density(c: Configuration) -> None:
-    """Densities live on S^1 and S^2, and need weights that any point may have."""
-    model, instead = c.model, "tokenlaw simulate takes it"
-    if model.space != "sphere":
-        raise ConfigError(f'model.space = "{model.space}": densities live on the sphere; {instead}')
-    norm = getattr(c.layers, "norm", "post")
-    if norm != "post":
-        raise ConfigError(
-            f'layers.norm = "{norm}": must be "post" for densities: directions alone do not say '
-            f"how they move on; {instead}"
-        )
-    if model.d not in SPHERES:
-        raise ConfigError(f"model.d = {model.d}: must be 2 or 3 for densities; tokenlaw simulate takes any d")
-    if model.causal:
-        raise ConfigError(f"model.causal = true: must be false for densities, whose points have no order; {instead}")
-    if model.attention not in WITH_DENSITY:
-        known = " or ".join(WITH_DENSITY)
-        raise ConfigError(f'model.attention = "{model.attention}": must be {known} for densities; {instead}')
-
-
-def _law(c: Configuration) -> LayerLaw:
-    noise = Noise(c.noise.seed, c.noise.member)
-    layers = c.layers
-    retraction = RETRACTIONS[layers.retraction] if hasattr(layers, "retraction") else RETRACTIONS["normalize"]
-    heads, kernel = _heads(c), _kernel(c)
-    law: LayerLaw
+def _law(c: Configuration, heads: IndependentEntries | FixedHeads | None) -> LayerLaw:
+    """The layers of attention alone."""
+    layers, kernel, noise = c.layers, _kernel(c), Noise(c.noise.seed, c.noise.member)
+    retraction = chosen(RETRACTIONS, c, "layers.retraction")
     if layers.kind == "recorded":
-        law = _recorded(c, Path(layers.file), retraction)
-    elif heads is None:
-        raise ConfigError("heads: missing section")
-    elif layers.kind == "transformer" and isinstance(heads, SmoothHeads):
-        law = SmoothTransformer(heads, kernel, layers.eta, layers.heads, noise, retraction)
-    elif layers.kind == "transformer":
-        law = RandomTransformer(heads, kernel, layers.eta, layers.heads, noise, retraction)
-    elif layers.kind == "ballistic":
-        law = Ballistic(heads, kernel, layers.dt, layers.nodes, noise, SCHEMES[layers.scheme], retraction)
-    elif layers.kind == "modified":
-        scheme, eps = SCHEMES[layers.scheme], layers.noise_scale
-        law = Modified(heads, kernel, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
-    elif isinstance(heads, FixedHeads):
-        raise ConfigError(f'heads.kind = "fixed": not with layers.kind = "{layers.kind}"')
-    else:
-        eps, fixed = layers.noise_scale, layers.nodes_fixed
-        law = Homogenized(heads, kernel, layers.dt, layers.nodes, noise, eps, fixed, retraction)
-    return law
+        return _recorded(c, Path(layers.file), retraction)
+    drawn: Any = heads  # the kinds of heads that a law takes were checked with the configuration
+    with telling(c, "layers"):
+        if layers.kind == "transformer":
+            kind = SmoothTransformer if isinstance(heads, SmoothHeads) else RandomTransformer
+            return kind(drawn, kernel, layers.eta, layers.heads, noise, retraction)
+        if layers.kind == "homogenized":
+            eps, fixed = layers.noise_scale, layers.nodes_fixed
+            return Homogenized(drawn, kernel, layers.dt, layers.nodes, noise, eps, fixed, retraction)
+        scheme = chosen(SCHEMES, c, "layers.scheme")
+        if layers.kind == "ballistic":
+            return Ballistic(drawn, kernel, layers.dt, layers.nodes, noise, scheme, retraction)
+        eps = layers.noise_scale
+        return Modified(drawn, kernel, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
 
 
 def _recorded(c: Configuration, path: Path, retraction: Retraction) -> RecordedLayers:
     """Layers from a file, with the kernel of the configuration, of the file's beta."""
-    law = _told("layers.file", _read_layers, path, retraction)
+    law = told("layers.file", _read_layers, path, retraction)
     if law.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
         raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {law.beta:g}")
     return replace(law, kernel=_kernel(c))
@@ -314,96 +278,18 @@ def _read_layers(path: Path, retraction: Retraction) -> RecordedLayers:
     return read_layers(path, retraction)
 
 
-def _with_mlp(c: Configuration, law: LayerLaw) -> LayerLaw:
-    """The law with the MLP block of [layers.mlp] behind each of its layers, whatever its kind."""
-    mlp = getattr(c.layers, "mlp", None)
-    if mlp is None:
-        return law
-    try:
-        block = MLPBlock(ACTIVATIONS[mlp.activation], mlp.width, mlp.sigma_r, mlp.sigma_w)
-        return WithMLP(law, block, Noise(c.noise.seed, c.noise.member), RETRACTIONS[c.layers.retraction])
-    except ValueError as error:
-        raise ConfigError(f"layers.mlp: {error}") from None
-
-
-def _refined(law: LayerLaw, refine: int) -> LayerLaw:
-    """The law on the same path with shorter steps."""
-    try:
+def _around(c: Configuration, law: LayerLaw) -> LayerLaw:
+    """The law with what stands around its attention: an MLP block, private noise, a residual stream, shorter steps."""
+    layers, noise = c.layers, Noise(c.noise.seed, c.noise.member)
+    retraction = chosen(RETRACTIONS, c, "layers.retraction")
+    mlp, nu = getattr(layers, "mlp", None), getattr(layers, "private_noise", 0.0)
+    norm, refine = getattr(layers, "norm", "post"), getattr(layers, "refine", 1)
+    with telling(c, "layers"):
+        if mlp is not None:
+            activation = chosen(ACTIVATIONS, c, "layers.mlp.activation")
+            law = WithMLP(law, MLPBlock(activation, mlp.width, mlp.sigma_r, mlp.sigma_w), noise, retraction)
+        if nu:
+            law = WithPrivateNoise(law, nu, noise, c.simulate.replica, retraction)
+        if norm != "post":
+            law = PreNorm(law, 1.0 if norm == "pre" else law.d**0.5)
         return law if refine == 1 else refine_within(law, refine)
-    except ValueError as error:
-        raise ConfigError(f"layers.refine = {refine}: {error}") from None
-
-
-def _heads(c: Configuration) -> IndependentEntries | FixedHeads | None:
-    heads, d = c.heads, c.model.d
-    if heads is None:
-        return None
-    if heads.kind == "fixed":
-        if heads.file is not None:
-            fixed = _told("heads.file", read_heads, Path(heads.file))
-        else:
-            fixed = FixedHeads(np.array(heads.value), np.array(heads.query), np.array(heads.key))
-        if c.layers.kind == "transformer" and len(fixed.value) != c.layers.heads:
-            raise ConfigError(f"layers.heads = {c.layers.heads}: {len(fixed.value)} fixed heads are given")
-        return fixed
-    zero = np.zeros((d, d))
-    mean_v = zero if heads.mean_v is None else np.array(heads.mean_v)
-    mean_a = zero if heads.mean_a is None else np.array(heads.mean_a)
-    if isinstance(heads, config_models.SmoothHeads):
-        return SmoothHeads(d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a, heads.modes)
-    return ENTRIES[heads.kind](d, heads.sigma_v, heads.sigma_a, heads.head_dim, mean_v, mean_a)
-
-
-def _initial(c: Configuration) -> InitialLaw:
-    initial, d = c.initial, c.model.d
-    if initial.kind == "uniform":
-        return Uniform(d)
-    if initial.kind == "von_mises_fisher":
-        parts = initial.components
-        return VonMisesFisherMixture(
-            np.array([p.weight for p in parts]), np.array([p.mean for p in parts]), np.array([p.kappa for p in parts])
-        )
-    if initial.kind == "conformal":
-        return Conformal(np.array(initial.a))
-    if initial.kind == "simplex":
-        return Simplex(d, initial.overlap)
-    if initial.kind == "density":
-        series = _told("initial.file", read_density, Path(initial.file))
-        if series.sphere.d != d:
-            raise ConfigError(
-                f"initial.file = {initial.file}: holds a density with d = {series.sphere.d}, model.d is {d}"
-            )
-        return series
-    if initial.kind == "gaussian":
-        try:
-            return Gaussian(np.array(initial.mean), np.array(initial.covariance))
-        except ValueError as error:
-            raise ConfigError(f"initial.{error}") from None
-    if initial.kind == "tokens":
-        make = Tokens if c.model.space == "sphere" else EuclideanTokens
-        tokens = _told("initial.file", read_tokens, Path(initial.file), make)
-        if tokens.d != d:
-            raise ConfigError(f"initial.file = {initial.file}: tokens have d = {tokens.d}, model.d is {d}")
-        return Empirical(tokens)
-    raise ConfigError(f'initial.kind = "{initial.kind}": not available in this version')
-
-
-def _told(key: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a reader; what it refuses is told with the key that named the file."""
-    try:
-        return read(*args, **kwargs)
-    except ValueError as error:
-        raise ConfigError(f"{key} = {error}") from None
-
-
-def _quadrature_tokens(initial: InitialLaw, d: int, n: int) -> tuple[Tokens, tuple[str, ...]]:
-    """Quadrature nodes weighted by the density: on S^2 k x 2k, k the integer that brings 2 k^2 closest to n."""
-    if not hasattr(initial, "pdf"):
-        raise ConfigError('simulate.sampling = "quadrature": needs an initial law with a density')
-    size = SPHERES[d].size_near(n)
-    points, area = SPHERES[d].quadrature(size)
-    weights = area * initial.pdf(points)
-    told = f"simulate.tokens = {n}: rounded to {len(area)} quadrature nodes ({size[0]} x {size[1]})"
-    notes = () if len(area) == n else (told,)
-    kept = weights > 0
-    return Tokens(points[kept], weights[kept]), notes

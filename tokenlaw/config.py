@@ -1,7 +1,7 @@
 """The configuration of a run: reading and checking TOML, writing it back, its defaults, its steps.
 
-Everything is checked before any work starts; every refusal is a `ConfigError` of one line. The keys, their
-defaults and limits are the models of `tokenlaw.config_models`.
+Every refusal is a `ConfigError` of one line. The keys, their kinds and defaults are the models of
+`tokenlaw.config_models`; what a value must be beyond its kind, the objects say that `tokenlaw.build` makes of it.
 """
 
 import os
@@ -12,15 +12,15 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tokenlaw.config_checks import MAX_RECORDS, MAX_STEPS, NOT_YET, USUAL_HEADS
+from tokenlaw.config_checks import MAX_RECORDS, MAX_STEPS, USUAL_HEADS
 from tokenlaw.config_io import ConfigError, override, parse, read, write_document, write_value
-from tokenlaw.config_messages import allowed, keys_of, kinds_of, models_of, to_config_error
+from tokenlaw.config_messages import allowed, to_config_error
 from tokenlaw.config_models import Configuration
+from tokenlaw.config_types import kinds_of, models_of
 
 __all__ = [
     "MAX_RECORDS",
     "MAX_STEPS",
-    "NOT_YET",
     "ConfigError",
     "Configuration",
     "StepPlan",
@@ -36,9 +36,7 @@ RESUMABLE: Final = frozenset({"layers.t_end", "layers.depth"})
 """Keys outside [output] that may change between a run and its continuation."""
 
 
-def load(
-    path: str | os.PathLike[str], overrides: Sequence[str] = (), seed: int | None = None
-) -> Configuration:
+def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Configuration:
     """Read a configuration file.
 
     Parameters
@@ -47,8 +45,6 @@ def load(
         TOML file. Relative file names inside it count from its directory.
     overrides
         Assignments "key.path=value", applied in order; the value is TOML, or a bare string.
-    seed
-        Replaces noise.seed, after the overrides.
 
     Raises
     ------
@@ -57,13 +53,12 @@ def load(
     """
     path = os.fspath(path)
     directory = os.path.dirname(os.path.abspath(path)) if "\0" not in path else None
-    return load_text(read(path), overrides, seed, directory=directory, name=path)
+    return load_text(read(path), overrides, directory=directory, name=path)
 
 
 def load_text(
     text: str,
     overrides: Sequence[str] = (),
-    seed: int | None = None,
     *,
     directory: str | None = None,
     check_files: bool = True,
@@ -81,13 +76,8 @@ def load_text(
         What messages about TOML syntax call the text.
     """
     document = override(parse(text, name), overrides)
-    if seed is not None:
-        noise = document.get("noise", {})
-        document["noise"] = {**noise, "seed": seed} if isinstance(noise, Mapping) else noise
     try:
-        return Configuration.model_validate(
-            document, context={"directory": directory, "check_files": check_files}
-        )
+        return Configuration.model_validate(document, context={"directory": directory, "check_files": check_files})
     except ValidationError as error:
         raise to_config_error(error) from None
 
@@ -206,17 +196,17 @@ def defaults_text() -> str:
         "",
     ]
     for section, field in Configuration.model_fields.items():
-        models = [model for model in models_of(field.annotation) if kinds_of(model, section)]
+        models = [model for model in models_of(field.annotation) if kinds_of(model)]
         lines += [f"# {field.description}", f"[{section}]"]
         if not models:
             lines += _section_lines(models_of(field.annotation)[0], section, active=True)
         else:
-            kinds = [kind for model in models for kind in kinds_of(model, section)]
+            kinds = [kind for model in models for kind in kinds_of(model)]
             usual = USUAL_HEADS if section == "heads" else None
             choice = f"one of {', '.join(kinds)}"
             lines += [f"# required: {choice}" if usual is None else f"# {choice}; default {usual}", "# kind ="]
         for model in models:
-            for kind in kinds_of(model, section):
+            for kind in kinds_of(model):
                 lines += ["", f"# kind = {write_value(kind)}: {_summary(model)}"]
                 lines += _section_lines(model, section, active=False)
         lines.append("")
@@ -228,12 +218,8 @@ def _summary(model: type[BaseModel]) -> str:
 
 
 def _section_lines(model: type[BaseModel], section: str, *, active: bool) -> list[str]:
-    lines = []
-    for key in keys_of(model, section):
-        if key != "kind":
-            field = model.model_fields[key]
-            lines += _key_lines(key, field, f"{section}.{key}", active=active)
-    return lines
+    fields = [(key, field) for key, field in model.model_fields.items() if key != "kind"]
+    return [line for key, field in fields for line in _key_lines(key, field, f"{section}.{key}", active=active)]
 
 
 def _key_lines(key: str, field: FieldInfo, path: str, *, active: bool) -> list[str]:

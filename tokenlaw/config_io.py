@@ -74,28 +74,33 @@ def shortened(text: str) -> str:
     return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 3] + "..."
 
 
+def value_at(configuration: Any, path: str) -> Any:
+    """The value of a key of a configuration; None where it has none or there is no such key."""
+    for key in path.split("."):
+        configuration = getattr(configuration, key, None)
+    return configuration
+
+
+def keyed(configuration: Any, path: str, text: str) -> str:
+    """A message about a key of a configuration: its path, its value there where it has one, and the text."""
+    value = value_at(configuration, path)
+    return f"{path}: {text}" if value is None else f"{path} = {show(value)}: {text}"
+
+
 def parse(text: str, name: str) -> dict[str, Any]:
     """Parse TOML.
 
     Raises
     ------
     ConfigError
-        With name, line and column, in one line.
+        With name and place, in one line.
     """
     try:
         return tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{one_line(name)}: nested too deeply") from None
-    except ValueError as error:  # TOMLDecodeError, and plain ValueError for integers of thousands of digits
-        match = re.fullmatch(
-            r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", str(error), re.DOTALL
-        )
-        if match is None:
-            raise ConfigError(f"{one_line(name)}: {one_line(str(error))}") from None
-        reason, line, column = match.groups()
-        if line is None:
-            line, column = text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1
-        raise ConfigError(f"{one_line(name)}, line {line}, column {column}: {one_line(reason)}") from None
+    except ValueError as error:  # with its place; integers of thousands of digits have none
+        raise ConfigError(f"{one_line(name)}: {one_line(str(error))}") from None
 
 
 def read(path: str) -> str:
@@ -107,9 +112,7 @@ def read(path: str) -> str:
         raise ConfigError(f"{one_line(path)}: not a text file in UTF-8 (byte {error.start})") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(
-            f"{one_line(path)}: cannot read the configuration file: {one_line(reason)}"
-        ) from None
+        raise ConfigError(f"{one_line(path)}: cannot read the configuration file: {one_line(reason)}") from None
 
 
 def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
@@ -125,7 +128,15 @@ def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[st
             raise ConfigError(f"--set {show(assignment)}: must be key.path=value, as in solve.lmax=31")
         if len(keys) > DEEPEST:
             raise ConfigError(f"--set {show(assignment)}: nested too deeply")
-        result = _assign(result, keys, _override_value(text.strip(), ".".join(keys)), [])
+        table = result
+        for depth, key in enumerate(keys[:-1], 1):
+            below = table.get(key, {})
+            if not isinstance(below, Mapping):
+                kind = "a list, which can only be set as a whole" if isinstance(below, list) else "not a section"
+                whole, here = (shortened(one_line(".".join(part))) for part in (keys, keys[:depth]))
+                raise ConfigError(f"--set {whole}: {here} is {kind}")
+            table[key] = table = dict(below)  # from left to right: into the table above
+        table[keys[-1]] = _override_value(text.strip(), ".".join(keys))
     return result
 
 
@@ -139,19 +150,3 @@ def _override_value(text: str, path: str) -> object:
     except (ValueError, RecursionError):
         return text
     return parsed["value"] if set(parsed) == {"value"} else text
-
-
-def _assign(
-    table: Mapping[str, Any], keys: Sequence[str], value: object, above: Sequence[str]
-) -> dict[str, Any]:
-    first, *rest = keys
-    here = [*above, first]
-    if not rest:
-        return {**table, first: value}
-    below = table.get(first, {})
-    if not isinstance(below, Mapping):
-        kind = "a list, which can only be set as a whole" if isinstance(below, list) else "not a section"
-        raise ConfigError(
-            f"--set {shortened(one_line('.'.join([*above, *keys])))}: {shortened(one_line('.'.join(here)))} is {kind}"
-        )
-    return {**table, first: _assign(below, rest, value, here)}

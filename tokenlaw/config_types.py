@@ -3,9 +3,10 @@
 import math
 import os
 import sys
+import types
 from collections.abc import Callable
 from glob import glob
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
 
@@ -15,17 +16,13 @@ ROUNDING: Final = 4 * sys.float_info.epsilon
 """A length or sum this close to 1 counts as 1."""
 
 
-def resolve_file(name: str, info: ValidationInfo) -> str:
+def file_or_model(path: str) -> bool:
+    """Whether there is a file, or the folder of a model: one with safetensors files."""
+    return os.path.isfile(path) or bool(glob("*.safetensors", root_dir=path))
+
+
+def resolved(name: str, info: ValidationInfo, there: Callable[[str], bool] = os.path.isfile) -> str:
     """Absolute path of a file; a relative name counts from the directory of the configuration file."""
-    return _resolve(name, info, os.path.isfile)
-
-
-def resolve_file_or_folder(name: str, info: ValidationInfo) -> str:
-    """As `resolve_file`, of what may also be the folder of a model: one with safetensors files."""
-    return _resolve(name, info, lambda path: os.path.isfile(path) or bool(glob("*.safetensors", root_dir=path)))
-
-
-def _resolve(name: str, info: ValidationInfo, there: Callable[[str], bool]) -> str:
     context: dict[str, Any] = info.context or {}
     if not name or "\0" in name:
         raise ValueError("must be the name of a file")
@@ -64,24 +61,37 @@ def unit_length(vector: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(entry / length for entry in scaled)
 
 
-def power_of_two(value: int) -> int:
-    """The value itself, where it is one: steps are refined by halving."""
-    if value & (value - 1):
-        raise ValueError("must be a power of two between 1 and 1048576")
-    return value
+def choice(table: str, default: str, description: str) -> Any:
+    """A key whose names are those of a table of objects, "module:TABLE", which is looked at when objects are made."""
+    return Field(default=default, description=description, json_schema_extra={"table": table})
 
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
-PowerOfTwo = Annotated[int, Field(ge=1, le=2**20), AfterValidator(power_of_two)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Vector = Annotated[tuple[float, ...], Strict(False)]  # TOML has lists; the entries stay strict
 Matrix = Annotated[tuple[Vector, ...], Strict(False), AfterValidator(rows_of_equal_length)]
 Matrices = Annotated[tuple[Matrix, ...], Strict(False), BeforeValidator(one_or_several)]
-File = Annotated[str, AfterValidator(resolve_file)]
-FileOrFolder = Annotated[str, AfterValidator(resolve_file_or_folder)]
+File = Annotated[str, AfterValidator(lambda name, info: resolved(name, info))]
+FileOrFolder = Annotated[str, AfterValidator(lambda name, info: resolved(name, info, file_or_model))]
+
+
+def models_of(annotation: object) -> tuple[type[BaseModel], ...]:
+    """Models a key may hold: none for a plain value, several where `kind` decides."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation,)
+    if get_origin(annotation) is tuple:  # a list of tables
+        return models_of(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return tuple(model for part in get_args(annotation) for model in models_of(part))
+    return ()
+
+
+def kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """Values of `kind` that choose a model."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 class Section(BaseModel):

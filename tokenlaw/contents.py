@@ -16,10 +16,15 @@ import xarray as xr
 
 from particles.memory import NUMBER, refuse_beyond
 from particles.output import without_realization
+from particles.trial import BROKEN, damaged
+from tokenlaw.tables import printable
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["forms_of", "held", "of_one_run", "place", "read", "record", "rows_with_numbers", "selected", "values_of"]
+__all__ = [
+    "forms_of", "held", "largest", "meaning", "of_convergence", "of_one_run", "place", "read", "record",
+    "selected", "tokens_at", "values_of", "variables_of",
+]  # fmt: skip
 
 DEPTH = "depth_time"
 LARGEST = 1e150  # numbers beyond are drawn as if they were missing: their squares are infinite
@@ -48,7 +53,6 @@ LARGE = {"density", "tokens", "radius", "node_log_density", "mixing", "query_key
 OLD_NAMES = {"spectral_tail": "tail"}
 FEWEST = {"lat": 2, "lon": 3}  # places between which a density can be drawn
 IN_MEMORY = 3  # copies of a variable while it is read: as it is, in double precision, drawn
-BROKEN = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)
 
 
 class NoUse(ValueError):
@@ -60,12 +64,30 @@ def forms_of(name: str) -> str:
     return " or ".join(f"{name}({', '.join(form)})" for form in FORMS[name])
 
 
+def variables_of(dataset: xr.Dataset) -> str:
+    """The variables of a file, in words."""
+    return ", ".join(sorted(printable(name) for name in dataset.data_vars)) or "no variables"
+
+
+def meaning(variable: xr.Variable | xr.DataArray) -> str:
+    """What a variable is: the long_name that the file gives it, nothing where it has none."""
+    return printable(variable.attrs.get("long_name", ""))
+
+
 def of_one_run(dataset: xr.Dataset, what: str) -> xr.Dataset:
     """The file of one run, of a member too; ValueError where there are several realizations, of which `what` is one."""
     n = dataset.sizes.get("realization", 1)
     if n != 1:
         raise ValueError(f"the file holds {n} realizations; {what}")
     return without_realization(dataset)
+
+
+def of_convergence(dataset: xr.Dataset) -> bool:
+    """Whether a dataset is the result of a study of convergence."""
+    return dataset.attrs.get("command") == "converge" and all(
+        name in dataset.variables and dataset[name].dims == ("level",) and dataset[name].size
+        for name in ("gap", "key_value")
+    )
 
 
 def held(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, str]]:
@@ -107,7 +129,7 @@ def held(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, str]]:
                 reasons[name] = f"has no dimension {DEPTH}, others have"
                 del found[name]
             elif name not in LARGE:
-                found[name] = xr.Variable((DEPTH, *variable.dims), variable.values[None])
+                found[name] = xr.Variable((DEPTH, *variable.dims), variable.values[None], variable.attrs)
     coords = {axis: (axis, _numbers(axis, dataset.variables[axis])) for axis in ("lat", "lon") if _on(found, axis)}
     result = xr.Dataset(found, {**coords, DEPTH: _depth(dataset, n, found)}, dataset.attrs)
     order = np.argsort(result[DEPTH].values, kind="stable")
@@ -126,10 +148,16 @@ def values_of(dataset: xr.Dataset, name: str) -> Array:
     return values[None] if FORMS[name][0][0] == DEPTH and DEPTH not in dataset[name].dims else values
 
 
-def rows_with_numbers(points: Array) -> Array:
-    """Tokens (n, d) all of whose components are known."""
-    known: Array = points[np.isfinite(points).all(axis=1)]
-    return known
+def largest(values: Array) -> float:
+    """Largest number among values; 0 where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known.max()) if known.size else 0.0
+
+
+def tokens_at(dataset: xr.Dataset, k: int) -> Array:
+    """Tokens (n, d) at record k all of whose components are known."""
+    points = record(dataset, "tokens", int(k))
+    return np.asarray(points[np.isfinite(points).all(axis=1)])
 
 
 def place(dataset: xr.Dataset, k: int, form: str = ".3g") -> str:
@@ -166,7 +194,7 @@ def _in_form(name: str, variable: xr.Variable) -> xr.Variable:
     if name in LARGE:
         return variable
     kept = [dim for dim in form if dim in variable.dims]
-    return xr.Variable(kept, _numbers(name, variable, tuple(kept)))
+    return xr.Variable(kept, _numbers(name, variable, tuple(kept)), variable.attrs)
 
 
 def read(name: str, variable: xr.Variable) -> Array:
@@ -176,8 +204,8 @@ def read(name: str, variable: xr.Variable) -> Array:
         with np.errstate(all="ignore"):
             return np.asarray(variable.values, dtype=np.float64)
     except BROKEN as error:
-        if isinstance(error, RuntimeError) and str(error).startswith("NetCDF: "):
-            raise  # a damaged chunk: said by who opened the file
+        if damaged(error):
+            raise  # said by who opened the file
         raise ValueError(f"variable {name} cannot be read ({type(error).__name__})") from None
 
 

@@ -15,8 +15,8 @@ from tokenlaw.build import Experiment, build
 from tokenlaw.config import ConfigError
 from tokenlaw.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.observables import NESTED, OBSERVABLES
-from validation.ladder import Order
-from validation.orders import order_of_distances, order_of_gaps, order_of_shifts, squares
+from tokenlaw.tables import finite
+from validation.estimates import Order, order_of_distances, order_of_gaps, order_of_shifts, squares
 
 MEMBERS = 8
 BENT = 4.0  # misfit from which a power law is doubted
@@ -50,7 +50,7 @@ class Convergence:
 
     Attributes
     ----------
-    kind : "distance", "gap" or "shift": what the gaps are (`validation.orders`).
+    kind : "distance", "gap" or "shift": what the gaps are (`validation.estimates.orders`).
     coupled : all levels of a member meet the same noise.   members : how many.
     slope : power law of the error in the value, with the error left at the last one; None where there is none.
     note : what a reader should know.   experiment : that of the last value, of member 0.
@@ -72,9 +72,7 @@ class Convergence:
         """Plain numbers."""
         plain = replace(self, experiment=None, samples=None)  # type: ignore[arg-type]
         found = {name: value for name, value in asdict(plain).items() if name not in ("experiment", "samples")}
-        if self.slope is not None:
-            found["slope"] = {name: _finite(value) for name, value in found["slope"].items()}
-        return found
+        return found | {"slope": finite(found["slope"])}
 
 
 def values_of(text: str) -> tuple[str, list[float]]:
@@ -262,7 +260,3 @@ def _note(key: str, kind: str, rungs: Array, whole: int, fit: Order | None) -> s
     elif fit.misfit > BENT:
         notes.append(f"the gaps bend (chi^2 per degree of freedom {fit.misfit:.0f}): no power law over these values")
     return "; ".join(notes)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -10,15 +10,11 @@ from particles.output import versions, whole
 from tokenlaw import config, plots
 from tokenlaw.config import ConfigError
 from tokenlaw.converge import Convergence
-from tokenlaw.drawing import Figure as Canvas
-from tokenlaw.observables import OBSERVABLES
+from tokenlaw.observables import GAPS, OBSERVABLES
 from tokenlaw.resume import input_sums
-from tokenlaw.study_plots import draw
+from tokenlaw.study_plots import order_figure
 from tokenlaw.tables import Table
-from validation import verdict
 
-NEEDED = ("gap", "key_value")
-GAPS = {"distance": "value", "gap": "gap to the next", "shift": "gap to the next"}
 FITTED = ("slope", "slope_low", "slope_high", "error_left", "error_left_low", "error_left_high")
 COLUMNS = ("mean", "mean_error", "gap", "gap_error", "floor")
 
@@ -38,7 +34,7 @@ def write(result: Convergence, file: Path, picture: Path) -> None:
     dataset = as_dataset(result)
     with whole(file) as part:
         dataset.to_netcdf(part, encoding={name: {"_FillValue": None} for name in dataset.coords})
-    plots.save(figure(dataset), picture)
+    plots.save(order_figure(dataset), picture)
 
 
 def as_dataset(result: Convergence) -> xr.Dataset:
@@ -82,30 +78,6 @@ def as_dataset(result: Convergence) -> xr.Dataset:
 
 def _attributes(text: str) -> dict[str, str]:
     return {"long_name": text, "units": "1"}
-
-
-def holds(dataset: xr.Dataset) -> bool:
-    """Whether a dataset is the result of a study of convergence."""
-    return dataset.attrs.get("command") == "converge" and all(
-        name in dataset.variables and dataset[name].dims == ("level",) and dataset[name].size for name in NEEDED
-    )
-
-
-def figure(dataset: xr.Dataset) -> Canvas:
-    """Gaps over the values, with the error by the slope where there is one."""
-    key, observable = dataset.attrs.get("key", "value"), dataset.attrs.get("observable", "observable")
-    kind = dataset.attrs.get("kind", "gap")
-    x, gap = dataset["key_value"].values, dataset["gap"].values
-    error = dataset["gap_error"].values if "gap_error" in dataset else np.full(len(x), np.nan)
-    shown = np.isfinite(gap) & (gap > 0)
-    bars = np.where(np.isfinite(error), error, 0.0)[shown]
-    series = [verdict.Series(f"{observable}: {GAPS.get(kind, 'gap')}", x[shown], gap[shown], bars, line=False)]
-    title = f"{observable} in {key}"
-    if {"slope", "slope_low", "slope_high", "slope_prefactor"} <= set(dataset) and np.isfinite(dataset["slope"]):
-        p, low, high, c = (float(dataset[name]) for name in ("slope", "slope_low", "slope_high", "slope_prefactor"))
-        series.append(verdict.Series(f"error, {c:.3g} value^{p:.3g}", x, c * x**p, dashed=True))
-        title += f": slope {p:.3f}, 95 percent interval [{low:.3f}, {high:.3f}]"
-    return draw(verdict.Figure(f"{key} (1)", f"{observable} (1)", tuple(series), x_log=True, y_log=True), title)
 
 
 def table(result: Convergence) -> list[str | Table]:

@@ -12,12 +12,12 @@ from particles.layers import LayerLaw
 from particles.mlp import Coarsened
 from particles.parallel import one_blas_thread
 from particles.simulate import TokenState
-from tokenlaw import memory, runs
+from tokenlaw import runs
 from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError, Configuration
 from tokenlaw.observables import NESTED, Observable
-from validation.compare import PairFlow, PairState
-from validation.wasserstein import MAX_POINTS
+from validation import PairFlow, PairState
+from validation.distances import MAX_POINTS
 
 SAME_PATH = (
     "solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "layers.refine", "heads.sigma", "output.",
@@ -87,7 +87,7 @@ def at_the_end(row: Sequence[Experiment], observable: Observable, key: str) -> l
     """The observable of one member at all values of the key."""
     row = [replace(one, plan=replace(one.plan, save_steps=(0, one.plan.n_steps))) for one in row]
     for one in row:
-        memory.refuse_run(observable.command, one)
+        runs.refuse_run(observable.command, one)
     if observable.command == "compare" and key.startswith("simulate.") and _moves_freely(row):
         return _beside_one_density(row, observable.variable)
     if observable.command == "simulate" and key == NESTED:

@@ -15,6 +15,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, Future
 from distributed.protocol.pickle import dumps
 
+from particles.arrays import RunError
 from particles.memory import available, size
 from particles.output import make_folder
 from tokenlaw import index as indices
@@ -62,7 +63,7 @@ class Told:
     obey: Callable[[], None] = lambda: None
 
 
-class EnsembleError(RuntimeError):
+class EnsembleError(RunError):
     """Some runs failed, or the workers are gone; the index says which."""
 
 

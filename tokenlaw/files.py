@@ -1,6 +1,5 @@
 """Files of runs: opened with one clear line on failure, and told in a few lines."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,68 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from particles.input_files import open_input
 from particles.output import without_realization
-from particles.parallel import FILES
-from particles.trial import BROKEN, examine
-from tokenlaw.contents import DEPTH, OLD_NAMES, read
+from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
+from tokenlaw.report_words import resolution
 from tokenlaw.tables import Table
 
 Array = npt.NDArray[np.float64]
 Summary = tuple[str, str, tuple[float, float, float]]
 
-WORTH_TELLING = (
-    ("mass", "mass"),
-    ("mean_overlap", "mean overlap"),
-    ("tokens_mean_overlap", "mean overlap of the tokens"),
-    ("radius", "radius, r.m.s."),
-    ("moment_error", "error of the moments"),
-    ("moment_defect", "moment defect"),
-    ("field_error", "error of the field"),
-    ("spectral_tail", "spectral tail"),
-    ("local_error", "error at a point"),
-    ("min_density", "smallest density"),
-    ("negative_mass", "negative mass"),
-    ("entropy", "entropy"),
-    ("area_defect", "area defect"),
-    ("folds", "folded nodes"),
-    ("coupled_rms", "coupled rms"),
-    ("w2_chordal", "W2, chordal"),
-    ("w1_geodesic", "W1, geodesic"),
-    ("w2_floor", "W2 between two samples"),
-    ("w1_floor", "W1 between two samples"),
-)
-
 
 @contextmanager
 def opened(path: Path) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file, a member's as if of a single run; ValueError where it, or something in it, cannot be read."""
-    with FILES, _opened(path) as dataset:
-        yield dataset
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[xr.Dataset]:
-    try:
-        examine(path)
-        dataset = _decoded(path)
-    except BROKEN as error:
-        if str(error).startswith(f"{path}: "):
-            raise
-        raise ValueError(f"{path}: not a readable NetCDF file ({type(error).__name__})") from None
-    try:
-        with dataset:
-            yield without_realization(dataset)
-    except RuntimeError as error:  # what NetCDF says of a chunk that fails its checksum
-        if not str(error).startswith("NetCDF: "):
-            raise
-        raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
-
-
-def _decoded(path: Path) -> xr.Dataset:
-    """Numbers stay numbers: units such as "days since 2000" make no dates of them."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False, decode_coords=False)
+    """Open a NetCDF file as `open_input` does, a member's as if of a single run."""
+    with open_input(path) as dataset:
+        yield without_realization(dataset)
 
 
 def describe_encoder(path: Path) -> list[str | Table]:
@@ -101,16 +53,16 @@ def describe_encoder(path: Path) -> list[str | Table]:
 
 
 def summaries(dataset: xr.Dataset, lost: list[str] | None = None) -> Iterator[Summary]:
-    """Name, words, and first, last and largest value over the records of what is worth telling.
+    """Name, meaning, and first, last and largest value over the records of what is worth telling.
 
     Values are found by the name of their dimension depth_time: a number for each token becomes the root of its mean
     square; of several realizations first and last are means over them, the largest is that of all.  A variable that
     cannot be read is left out, and why goes to `lost`.
     """
-    for name, text in WORTH_TELLING:
+    for name in ("radius", *SERIES):
         given = next((one for one in (name, OLD_NAMES.get(name)) if one in dataset.variables), None)
         variable = None if given is None else dataset.variables[given]
-        if variable is None or not _countable(variable):
+        if variable is None or name == "unresolved" or not _countable(variable):
             continue
         try:
             found = _over_records(dataset, name, variable)
@@ -123,7 +75,7 @@ def summaries(dataset: xr.Dataset, lost: list[str] | None = None) -> Iterator[Su
             known_at = known.any(axis=1)
             with np.errstate(over="ignore"):
                 means = np.where(known, found, 0).sum(axis=1)[known_at] / known.sum(axis=1)[known_at]
-            yield name, text, (means[0], means[-1], found[known].max())
+            yield name, meaning(variable), (means[0], means[-1], found[known].max())
 
 
 def _depths(dataset: xr.Dataset) -> Array:
@@ -166,15 +118,17 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
     if len(depths):
         lines.append(f"depth time: {depths.min():g} to {depths.max():g} in {len(depths)} records")
     lost: list[str] = []
-    rows = [(text, *(f"{value:.4g}" for value in numbers)) for _, text, numbers in summaries(dataset, lost)]
+    rows = [
+        (name, *(f"{value:.4g}" for value in numbers), f"  {text}") for name, text, numbers in summaries(dataset, lost)
+    ]
     if rows:
-        lines.append(Table(("<28", ">12", ">12", ">12"), tuple(rows), ("", "first", "last", "largest")))
+        head = ("", "first", "last", "largest", "  what it is")
+        lines.append(Table(("<20", ">12", ">12", ">12", ""), tuple(rows), head))
     lines += [*lost, *_resolution(dataset)]
-    if dataset.attrs.get("command") == "converge":
+    if of_convergence(dataset):
         from tokenlaw import converge_files
 
-        if converge_files.holds(dataset):
-            lines += converge_files.lines(dataset)
+        lines += converge_files.lines(dataset)
     for name in sorted(map(str, dataset.attrs)):
         if name.endswith("_version") or name in ("seed", "member", "command", "beta"):
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")
@@ -184,15 +138,10 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
 
 
 def _resolution(dataset: xr.Dataset) -> list[str]:
-    """Whether and where the pointwise density is unresolved, in a line; none where the file does not say."""
+    """Whether and where the density at a point is unresolved, in a line; none where the file does not say."""
     variable = dataset.variables.get("unresolved")
     if variable is None or not _countable(variable):
         return []
-    lost = _over_records(dataset, "unresolved", variable) > 0
-    if not lost.any():
-        return ["pointwise density: resolved throughout"]
-    first = int(np.flatnonzero(lost.any(axis=1))[0])
-    depths = _depths(dataset)
-    where = f"depth time {np.sort(depths)[first]:g}" if len(depths) == len(lost) else f"record {first + 1}"
-    members = f" in {int(lost.any(axis=0).sum())} of {lost.shape[1]} realizations, first" if lost.shape[1] > 1 else ""
-    return [f"pointwise density: unresolved{members} from {where} on"]
+    lost, depths = _over_records(dataset, "unresolved", variable) > 0, np.sort(_depths(dataset))
+    known = len(depths) == len(lost)
+    return [resolution(lost, lambda k: f"depth {depths[k]:g}" if known else f"record {k + 1}")]

@@ -8,13 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokenlaw.contents import place, record, rows_with_numbers
+from tokenlaw.contents import largest, place, record, tokens_at
 from tokenlaw.drawing import Axes, Circle, Colormap, Figure, Normalize, PowerNorm, ScalarMappable, colormaps
-from tokenlaw.orthographic import View, best_direction, graticule, mean_direction, sample
+from tokenlaw.moments import token_moments
+from tokenlaw.orthographic import best_direction, directions, graticule, pixels, sample, view
+from tokenlaw.report_words import density_label
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["DOTS", "below", "density_globes", "fields_of", "means_of", "token_globes", "top"]
+__all__ = [
+    "DOTS", "NEGATIVE", "density_globes", "even", "fields_of", "means_of", "negative", "power_of",
+    "token_globes",
+]  # fmt: skip
 
 PIXELS = 400  # a side of the picture of a hemisphere
 DOTS = 600  # tokens drawn on a sphere, both sides counted
@@ -36,108 +41,110 @@ def density_globes(
     """
     fields = fields_of(dataset, shown)
     lat, lon = dataset["lat"].values, dataset["lon"].values
-    negative = [below(field) for field in fields]
-    norm, cmap = _scale([top(field) for field in fields])
-    view = View.from_direction(best_direction(means_of(dataset, shown, fields)))
+    norm, cmap = _scale(fields)
+    seen = view(best_direction(means_of(dataset, shown)))
     unknown = False
-    for axes, k, field, is_below in zip(globes, shown, fields, negative, strict=True):
-        _globe(axes, view, place(dataset, int(k)), "white")
-        if not is_below:
-            field = np.maximum(field, 0.0)  # rounding and truncation, not a loss of resolution
-        image = sample(field, lat, lon, view.directions(PIXELS))
+    for axes, k, field in zip(globes, shown, fields, strict=True):
+        _globe(axes, seen, place(dataset, int(k)), "white")
+        image = sample(field, lat, lon, pixels(seen, PIXELS))
         unknown = unknown or bool(np.isnan(image).any())
         picture = axes.imshow(image, origin="lower", extent=(-1, 1, -1, 1), norm=norm, cmap=cmap)
         picture.set_clip_path(Circle((0.0, 0.0), 1.0, transform=axes.transData))
-        if is_below:
+        if negative(field):
             text = f"negative: min \u2212{-np.nanmin(field):.2g}"
             axes.text(0.0, -1.03, text, ha="center", va="top", color=NEGATIVE, fontsize=7)
         if "tokens" in dataset:
-            _dots(axes, view, rows_with_numbers(record(dataset, "tokens", int(k))), back=False)
-    label = "density (per unit area)" + (f",  scale: power {POWER}" if isinstance(norm, PowerNorm) else "")
-    _colour_bar(figure, bar, norm, cmap, label + (",  grey: no value" if unknown else ""), any(negative))
+            _dots(axes, seen, tokens_at(dataset, k), back=False)
+    label = density_label(dataset) + (f",  scale: power {POWER}" if isinstance(norm, PowerNorm) else "")
+    _colour_bar(figure, bar, norm, cmap, label + (",  grey: no value" if unknown else ""), any(map(negative, fields)))
 
 
 def fields_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> list[Array]:
-    """Densities at records; ValueError where none has a value."""
+    """Densities at records, without the negative values of rounding and truncation; ValueError where none has a value.
+
+    Values below -NEGATIVE_SHARE of the largest of a record stay: there the run no longer resolves its density.
+    """
     fields = [record(dataset, "density", int(k)) for k in shown]
     if not any(np.isfinite(field).any() for field in fields):
         raise ValueError("density has no finite number at the records that would be drawn")
-    return fields
+    lost = (-largest(-field) < -NEGATIVE_SHARE * max(largest(field), 0.0) for field in fields)
+    return [field if keep else np.maximum(field, 0.0) for field, keep in zip(fields, lost, strict=True)]
 
 
-def means_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64], fields: Sequence[Array]) -> Array:
-    """Mean tokens at records, (record, 3); where the file has none, about where the densities have their mass."""
+def negative(field: Array) -> bool:
+    """Whether a density of `fields_of` has negative values."""
+    return largest(-field) > 0
+
+
+def power_of(fields: Sequence[Array]) -> float:
+    """Exponent of a scale of colours from 0: 1 where the records are comparable, else early ones would be black."""
+    tops = [largest(field) for field in fields]
+    return POWER if max(tops) > SPREAD * max(min(tops), 1e-300) else 1.0
+
+
+def means_of(dataset: xr.Dataset, shown: npt.NDArray[np.int64]) -> Array:
+    """Mean tokens at records (record, d), 0 where not known; about those of the densities where the file has none."""
+    if "density" not in dataset:
+        return np.asarray(np.nan_to_num(token_moments(dataset)[0][shown]))
     if "mean_token" in dataset:
-        return np.asarray(dataset["mean_token"].values[shown])
-    return np.array([mean_direction(field, dataset["lat"].values, dataset["lon"].values) for field in fields])
+        return np.asarray(np.nan_to_num(dataset["mean_token"].values[shown]))
+    if "lat" in dataset["density"].dims:
+        points = directions(dataset["lat"].values[:, None], dataset["lon"].values[None, :])
+        area = np.cos(np.radians(dataset["lat"].values))[:, None]
+    else:
+        points, area = directions(0.0, dataset["lon"].values)[:, :2], np.ones(1)
+    mass = [np.nan_to_num(field) * area for field in fields_of(dataset, shown)]
+    return np.array([np.tensordot(m, points, m.ndim) / max(float(np.abs(m).sum()), 1e-300) for m in mass])
 
 
-def top(field: Array) -> float:
-    """Largest known value; 0 where none is known."""
-    known = field[np.isfinite(field)]
-    return float(known.max(initial=-np.inf)) if known.size else 0.0
-
-
-def below(field: Array) -> bool:
-    """Whether a density is negative beyond what rounding and truncation do."""
-    known = field[np.isfinite(field)]
-    return bool(known.size and known.min() < -NEGATIVE_SHARE * max(known.max(), 0.0))
+def even(points: Array) -> Array:
+    """An even choice of at most DOTS tokens."""
+    n = len(points)
+    return np.asarray(points[np.linspace(0, max(n - 1, 0), min(n, DOTS)).round().astype(int)], dtype=np.float64)
 
 
 def token_globes(
     globes: Sequence[Axes], titles: Sequence[str], tokens: Sequence[Array], means: Array
 ) -> None:
     """Draw tokens (n, 3), one array a sphere; those behind are faint."""
-    view = View.from_direction(best_direction(means))
+    seen = view(best_direction(means))
     for axes, title, points in zip(globes, titles, tokens, strict=True):
-        _globe(axes, view, title, "#8a8f98")
-        _dots(axes, view, points, back=True)
+        _globe(axes, seen, title, "#8a8f98")
+        _dots(axes, seen, points, back=True)
 
 
-def _scale(largest: list[float]) -> tuple[Normalize, Colormap]:
-    """From 0: linear where the records are comparable, else a power, so that early records are not black."""
-    top = max(*largest, 1.0 / (2.0 * np.pi))  # at least twice the uniform density
+def _scale(fields: Sequence[Array]) -> tuple[Normalize, Colormap]:
+    """Colours from 0 to the largest density, at least to twice the uniform one."""
+    top = max(*map(largest, fields), 1.0 / (2.0 * np.pi))
     cmap = colormaps["viridis"].with_extremes(under=NEGATIVE, bad=UNKNOWN)
-    if top > SPREAD * max(min(largest), 1e-300):
-        return PowerNorm(POWER, vmin=0.0, vmax=top), cmap
-    return Normalize(vmin=0.0, vmax=top), cmap
+    power = power_of(fields)
+    return (Normalize(0.0, top) if power == 1 else PowerNorm(power, vmin=0.0, vmax=top)), cmap
 
 
-def _globe(axes: Axes, view: View, title: str, line: str) -> None:
+def _globe(axes: Axes, seen: Array, title: str, line: str) -> None:
     """Empty sphere: outline and graticule, without axes."""
     axes.set_aspect("equal")
     axes.set_xlim(-1.02, 1.02)
     axes.set_ylim(-1.02, 1.02)
     axes.set_axis_off()
     axes.set_title(title, pad=3)
-    for curve in graticule(view):
-        axes.plot(curve[:, 0], curve[:, 1], color=line, linewidth=0.4, alpha=0.3, zorder=2)
+    for curve in graticule():
+        x, y, depth = seen @ curve.T
+        axes.plot(np.where(depth >= 0, x, np.nan), y, color=line, linewidth=0.4, alpha=0.3, zorder=2)
     axes.add_patch(Circle((0.0, 0.0), 1.0, fill=False, edgecolor="#303030", linewidth=0.6, zorder=4))
 
 
-def _dots(axes: Axes, view: View, points: Array, *, back: bool) -> None:
+def _dots(axes: Axes, seen: Array, points: Array, *, back: bool) -> None:
     """Tokens in front as dots, those behind faint or left out; an even choice where there are too many."""
     n = len(points)
-    if not n:
-        return
-    image, depth = view.project(points[np.linspace(0, n - 1, min(n, DOTS)).round().astype(int)])
-    front = depth > 0
+    x, y, depth = seen @ even(points).T
     size = float(np.clip(1200.0 / max(n, 1), 2.0, 12.0))
+    front = depth > 0
     if back:
-        axes.scatter(image[~front, 0], image[~front, 1], s=size, color="#c9ccd1", linewidths=0, zorder=1)
-        axes.scatter(
-            image[front, 0], image[front, 1], s=size, color="#0b4f8a", linewidths=0, alpha=0.8, zorder=3
-        )
+        axes.scatter(x[~front], y[~front], s=size, color="#c9ccd1", linewidths=0, zorder=1)
+        axes.scatter(x[front], y[front], s=size, color="#0b4f8a", linewidths=0, alpha=0.8, zorder=3)
     else:
-        axes.scatter(
-            image[front, 0],
-            image[front, 1],
-            s=size,
-            color="white",
-            edgecolors="black",
-            linewidths=0.15,
-            zorder=3,
-        )
+        axes.scatter(x[front], y[front], s=size, color="white", edgecolors="black", linewidths=0.15, zorder=3)
 
 
 def _colour_bar(

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from particles.output import WriteError, versions, whole
+from particles.output import versions, whole
+from particles.run_files import writing
+from particles.trial import BROKEN
 from tokenlaw import config
 from tokenlaw.config import ConfigError
 from tokenlaw.members import Member
@@ -77,11 +79,8 @@ class Index:
             "configuration": self.configuration,
             "entries": [asdict(entry) for entry in self.entries.values()],
         }
-        try:
-            with whole(path) as part:
-                part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise WriteError(path, error, begun=True) from error
+        with writing(path, begun=True), whole(path) as part:
+            part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         self._last = time.monotonic()
         self._cost = self._last - begin
 
@@ -94,7 +93,7 @@ def check_same(folder: Path, command: str, sweep: Sequence[str], members: Sequen
         was, swept = found["command"], list(found["sweep"])
         before = config.load_text(found["configuration"], check_files=False)
         numbers = [entry["member"] for entry in found["entries"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except BROKEN as error:
         raise ConfigError(f"--resume {path}: not an index of an ensemble ({type(error).__name__})") from None
     if was != command:
         raise ConfigError(f"--resume {folder}: holds runs of tokenlaw {was}, not of tokenlaw {command} (--run {was})")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from particles import placing
-from particles.output import WriteError
+from particles.run_files import WriteError, writing
 from tokenlaw.config import ConfigError
 
 MARK: Final = "process"  # what a lock begins with
@@ -46,10 +46,8 @@ def _one(out: Path) -> Iterator[None]:
     path = target.with_name(f".{target.name}.lock")
     handle = _take(path, out)
     try:
-        try:
+        with writing(out):
             placing.clear(target)
-        except OSError as error:
-            raise WriteError(out, error, begun=False) from None
         yield
     finally:
         with suppress(OSError):

@@ -15,8 +15,10 @@ from typing import Any, Final, NamedTuple
 import dask
 
 from particles import netcdf
+from particles.arrays import RunError
 from particles.output import versions
-from tokenlaw import config, locks, memory, resume, runs
+from particles.trial import BROKEN
+from tokenlaw import config, locks, resume, runs
 from tokenlaw.build import build
 from tokenlaw.config import ConfigError
 from tokenlaw.config_io import show, write_value
@@ -150,7 +152,7 @@ def plan(
             first = config.load(path, assigned)
             experiment = build(first)
             if not elsewhere:
-                memory.refuse_run(command, experiment)
+                runs.refuse_run(command, experiment)
             job = runs.JOBS[command](experiment)
         except ConfigError as error:
             words = ", ".join(f"{key}={show(value)}" for key, value in point.items())
@@ -158,9 +160,10 @@ def plan(
         inputs = resume.input_sums(experiment)
         notes |= dict.fromkeys((*experiment.plan.notes, *job.notes))
         where = f"{folder(point, number)}/" if point else ""
-        need = sum(term.need for term in memory.run_terms(command, experiment))
+        need = sum(term.need for term in runs.needs(command, experiment))
         for member in range(first.noise.member, first.noise.member + members):
             c = config.load(path, [*assigned, f"noise.member={member}"])
+            c = c.model_copy(update={"heads": experiment.configuration.heads})  # with the numbers of its defaults
             found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), inputs, need))
     return found, tuple(notes)
 
@@ -172,7 +175,7 @@ def complete(path: Path, member: Member) -> bool:
             if file.getncattr("configuration") != member.configuration:
                 return False
             last = int(file.variables["step"][-1])
-    except (OSError, RuntimeError, AttributeError, KeyError, IndexError):
+    except BROKEN:
         return False
     return last == build(config.load_text(member.configuration)).plan.n_steps
 
@@ -270,7 +273,7 @@ def run_member(task: Task) -> Outcome:
         except Stopped:
             raise
         except Exception as reason:  # whatever it is, the others go on and the index says so
-            known = isinstance(reason, ValueError | OSError) or type(reason).__name__ == "SolverError"
+            known = isinstance(reason, ValueError | OSError | RunError)
             error = " ".join((str(reason) if known else f"{type(reason).__name__}: {reason}").split())
     notes = dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught)
     return Outcome(error, time.monotonic() - begin, tuple(notes))

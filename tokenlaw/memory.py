@@ -7,20 +7,16 @@ once, as docs/measure_memory.py measures them: the estimate is between 0.9 and 1
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from particles import Empirical, memory
+from particles import memory
 from particles.memory import NUMBER, size
 from particles.output import WAITING
 from spde.carried import SHARED
-from spde.domain import SPHERES
+from spde.choose import SPHERES
 from tokenlaw.config import ConfigError, Configuration
-from tokenlaw.config_models import SmoothHeads
-from validation.wasserstein import MAX_POINTS
-
-if TYPE_CHECKING:
-    from tokenlaw.build import Experiment
+from tokenlaw.config_layers import SmoothHeads
+from validation.distances import MAX_POINTS
 
 TOKENS: Final = 5  # arrays (n, d): state, velocity, moved points
 BESIDE_TOKENS: Final = 6  # arrays (n,): angles, weights, lengths
@@ -53,9 +49,10 @@ def _head(c: Configuration) -> tuple[int, float]:
     heads, layers, d = c.heads, c.layers, c.model.d
     if heads is None or heads.kind == "fixed" or layers.kind == "recorded":
         return 0, 0.0
-    rows = heads.head_dim + (d if heads.mean_a is not None else 0)
+    head_dim = heads.head_dim or d
+    rows = head_dim + (d if heads.mean_a is not None else 0)
     low_rank = heads.kind == "low_rank" and layers.kind == "transformer"
-    values = 2 * heads.head_dim if low_rank else d
+    values = 2 * head_dim if low_rank else d
     return layers.heads if layers.kind == "transformer" else layers.nodes, float(d * (values + 2 * rows))
 
 
@@ -74,7 +71,7 @@ def token_terms(c: Configuration, n: int | None = None) -> Iterator[Term]:
     d, count = c.model.d, c.simulate.tokens if n is None else n
     need = count * (TOKENS * d + float(BESIDE_TOKENS))
     if c.heads is not None and c.heads.kind == "low_rank" and c.layers.kind == "transformer":
-        need += 2.0 * count * c.layers.heads * c.heads.head_dim
+        need += 2.0 * count * c.layers.heads * (c.heads.head_dim or d)
     mlp = getattr(c.layers, "mlp", None)
     if mlp is not None and not mlp.width and d not in SPHERES:
         need += JOINT * float(count) ** 2
@@ -164,19 +161,6 @@ def refuse_too_large(found: list[Term]) -> None:
         f"{worst.key} = {worst.value}: the run needs about {size(need)} of memory, {size(there)} are available; "
         "lower it"
     )
-
-
-def run_terms(command: str, experiment: "Experiment", layers: Path | None = None) -> list[Term]:
-    """All terms of a run; `layers`: file that its layers are to be recorded in."""
-    c, initial = experiment.configuration, experiment.initial
-    n_tokens = len(initial.tokens) if isinstance(initial, Empirical) else None
-    found = terms(command, c, n_tokens, len(experiment.plan.save_steps))
-    return found if layers is None else [*found, *record_terms(c, experiment.plan.n_steps)]
-
-
-def refuse_run(command: str, experiment: "Experiment", layers: Path | None = None) -> None:
-    """Refuse a run that does not fit; `layers`: file that its layers are to be recorded in."""
-    refuse_too_large(run_terms(command, experiment, layers))
 
 
 def at_a_time(need: float) -> int:

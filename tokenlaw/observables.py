@@ -20,6 +20,8 @@ class Observable(NamedTuple):
 
 NESTED = "simulate.tokens"  # the key in which larger samples hold the smaller ones
 SERIES = ("solve.",)
+GAPS = {"distance": "value", "gap": "gap to the next", "shift": "gap to the next"}
+"""What the gaps of a study of convergence are, by its kind."""
 OBSERVABLES = {
     "mean_overlap": Observable("squared length of the mean token", "simulate", "mean_overlap"),
     "mean_token": Observable("mean token, a vector", "simulate", "mean_token"),

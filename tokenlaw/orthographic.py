@@ -2,86 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import RegularGridInterpolator
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["View", "best_direction", "closed", "graticule", "mean_direction", "sample"]
+__all__ = ["best_direction", "closed", "directions", "graticule", "pixels", "sample", "view"]
 
 WIDE = 2.1  # times the median distance of neighbours: a grid after every second place was dropped is still whole
 _OBLIQUE = np.array([0.75, -0.5, 0.43])  # where nothing better is known: all three axes in sight
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """The sphere seen by a viewer infinitely far away.
+def view(direction: npt.ArrayLike) -> Array:
+    """What a viewer far away in a direction (3,) sees: a rotation (3, 3) with rows right, up and towards the viewer.
 
-    Attributes
-    ----------
-    right, up, towards : orthonormal, right-handed (3,): the axes of the image, and the direction to the
-    viewer.
+    North is upwards; from a pole longitude 90 is. The image of points (..., 3) is in the first two components of
+    points @ view.T, the third is their depth, positive on the visible side.
     """
+    towards = np.asarray(direction, dtype=np.float64) / np.linalg.norm(direction)
+    north = np.array([0.0, 0.0, 1.0]) if abs(towards[2]) < 0.999 else np.array([0.0, 1.0, 0.0])
+    right = np.cross(north, towards)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(towards, right), towards])
 
-    right: Array
-    up: Array
-    towards: Array
 
-    @classmethod
-    def from_direction(cls, direction: npt.ArrayLike) -> View:
-        """View from a direction (3,), north upwards; seen from a pole, longitude 90 is upwards.
+def pixels(seen: Array, size: int) -> Array:
+    """Unit vectors (size, size, 3) behind the centres of the pixels of a square image of a view, lowest row first.
 
-        Raises
-        ------
-        ValueError: the direction has no length, or is not finite.
-        """
-        towards = np.asarray(direction, dtype=np.float64)
-        length = np.linalg.norm(towards) if towards.shape == (3,) else np.nan
-        if not 0 < length < np.inf:
-            raise ValueError(f"direction must be a vector (3,) of positive length, got {direction!r}")
-        towards = towards / length
-        north = np.array([0.0, 0.0, 1.0]) if abs(towards[2]) < 0.999 else np.array([0.0, 1.0, 0.0])
-        right = np.cross(north, towards)
-        right /= np.linalg.norm(right)
-        return cls(right, np.cross(towards, right), towards)
-
-    def project(self, points: npt.ArrayLike) -> tuple[Array, Array]:
-        """Image and depth of points on the sphere.
-
-        Parameters
-        ----------
-        points : unit vectors (..., 3).
-
-        Returns
-        -------
-        image (..., 2) in the unit disc, and depth (...) = <x, towards>, positive on the visible side.
-        """
-        x = np.asarray(points, dtype=np.float64)
-        return np.stack([x @ self.right, x @ self.up], axis=-1), np.asarray(x @ self.towards)
-
-    def directions(self, size: int) -> Array:
-        """Unit vectors behind the pixels of a square image of the disc.
-
-        Parameters
-        ----------
-        size : pixels a side; the image covers [-1, 1]^2, row 0 is the lowest.
-
-        Returns
-        -------
-        (size, size, 3), at pixel centres; pixels outside the disc take the nearest point of its rim, so
-        that a circle clipped out of the image has no ragged edge.
-        """
-        centres = (2.0 * np.arange(size) + 1.0) / size - 1.0
-        across, along = np.meshgrid(centres, centres)
-        radius = np.maximum(np.hypot(across, along), 1.0)
-        across, along = across / radius, along / radius
-        depth = np.sqrt(np.maximum(1.0 - across**2 - along**2, 0.0))
-        return np.asarray(
-            across[..., None] * self.right + along[..., None] * self.up + depth[..., None] * self.towards
-        )
+    Pixels outside the disc take the nearest point of its rim, so that a circle clipped out of the image has no ragged
+    edge.
+    """
+    centres = (2.0 * np.arange(size) + 1.0) / size - 1.0
+    image = np.stack(np.meshgrid(centres, centres), axis=-1)
+    image /= np.maximum(np.linalg.norm(image, axis=-1, keepdims=True), 1.0)
+    depth = np.sqrt(np.maximum(1.0 - (image**2).sum(axis=-1, keepdims=True), 0.0))
+    return np.asarray(np.concatenate([image, depth], axis=-1) @ seen)
 
 
 def sample(
@@ -153,64 +109,21 @@ def closed(longitudes: Array, values: Array) -> tuple[Array, Array]:
     return np.insert(lon, gap + 1, 0.5 * (lon[gap] + lon[gap + 1])), np.insert(values, gap + 1, np.nan)
 
 
-def mean_direction(field: Array, latitudes: Array, longitudes: Array) -> Array:
-    """About the mean token of a density (n_lat, n_lon), from which side to look at it: (3,), NaN counts as 0."""
-    lat, lon = np.radians(latitudes)[:, None], np.radians(longitudes)[None, :]
-    share = np.nan_to_num(field) * np.cos(lat)
-    share = share / max(float(np.abs(share).sum()), 1e-300)
-    return np.array([(share * x).sum() for x in (np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat))])
+def directions(lat: npt.ArrayLike, lon: npt.ArrayLike) -> Array:
+    """Unit vectors (..., 3) from degrees."""
+    up, around = np.broadcast_arrays(np.radians(lat), np.radians(lon))
+    return np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=-1)
 
 
 def best_direction(means: npt.ArrayLike) -> Array:
-    """Direction from which the means of several measures are all well in sight.
-
-    Parameters
-    ----------
-    means : mean tokens (k, 3), each of length at most 1; short ones count little.
-
-    Returns
-    -------
-    (3,): minimises sum_k |mean_k| exp(-3 <direction, mean_k / |mean_k|>) over 2,000 directions and the
-    normalised sum; an oblique direction if all the means are shorter than 0.02.
-    """
-    m = np.asarray(means, dtype=np.float64).reshape(-1, 3)
-    lengths = np.linalg.norm(m, axis=1)
-    m, lengths = m[lengths > 0.02], lengths[lengths > 0.02]
-    if not len(m):
-        return np.asarray(_OBLIQUE / np.linalg.norm(_OBLIQUE), dtype=np.float64)
-    n = 2000
-    height = 1.0 - (2.0 * np.arange(n) + 1.0) / n
-    angle = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(n)
-    radius = np.sqrt(1.0 - height**2)
-    candidates = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
-    total = m.sum(axis=0)
-    if np.linalg.norm(total) > 1e-6:
-        candidates = np.vstack([total / np.linalg.norm(total), candidates])
-    penalty = np.exp(-3.0 * candidates @ (m / lengths[:, None]).T) @ lengths
-    return np.asarray(candidates[int(penalty.argmin())])
+    """Direction (3,) from which to look: that of the sum of mean tokens (k, 3), an oblique one where it vanishes."""
+    total = np.asarray(means, dtype=np.float64).reshape(-1, 3).sum(axis=0)
+    length = np.linalg.norm(total)
+    return np.asarray(total / length if length > 0.02 else _OBLIQUE / np.linalg.norm(_OBLIQUE))
 
 
-def graticule(view: View, spacing: float = 30.0) -> list[Array]:
-    """Parallels and meridians of the visible side.
-
-    Parameters
-    ----------
-    spacing : degrees; divides 90.
-
-    Returns
-    -------
-    list of (k, 2) lines in the image, NaN where they pass behind.
-    """
-    fine = np.radians(np.linspace(-180.0, 180.0, 361))
-    curves = []
-    for lat in np.radians(np.arange(-90.0 + spacing, 90.0, spacing)):
-        curves.append(
-            np.stack([np.cos(lat) * np.cos(fine), np.cos(lat) * np.sin(fine), 0 * fine + np.sin(lat)], -1)
-        )
-    for lon in np.radians(np.arange(0.0, 180.0, spacing)):
-        curves.append(np.stack([np.cos(fine) * np.cos(lon), np.cos(fine) * np.sin(lon), np.sin(fine)], -1))
-    lines = []
-    for curve in curves:
-        image, depth = view.project(curve)
-        lines.append(np.where((depth >= 0)[:, None], image, np.nan))
-    return lines
+def graticule(spacing: float = 30.0) -> list[Array]:
+    """Parallels and meridians of the sphere, lines (k, 3); `spacing` in degrees divides 90."""
+    fine = np.linspace(-180.0, 180.0, 181)
+    parallels = [directions(lat, fine) for lat in np.arange(spacing - 90.0, 90.0, spacing)]
+    return parallels + [directions(fine, lon) for lon in np.arange(0.0, 180.0, spacing)]

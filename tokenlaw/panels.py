@@ -1,317 +1,288 @@
-"""Curves over depth time, spectra and histograms: one function draws one panel."""
+"""What is to be drawn of a file beside its state: one list of panels, for paper (`plots`) and for a page (`report`).
+
+A curve of a variable has the variable's name; what it is says the long_name in the file.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokenlaw.contents import values_of
-from tokenlaw.drawing import Axes, MaxNLocator, NullFormatter
+from tokenlaw.contents import largest, meaning, place, record, selected, tokens_at, values_of
+from tokenlaw.moments import OVERLAP_TOKENS, eigenvalues, on_sphere, overlaps, powers, shares, token_moments
+from tokenlaw.report_words import density_label, depth_label, spelled
 
 Array = npt.NDArray[np.float64]
 
-__all__ = [
-    "certificates",
-    "distances",
-    "eigenvalues",
-    "entropy",
-    "exponents",
-    "extremes",
-    "layer_forms",
-    "layer_mixing",
-    "node_densities",
-    "overlap",
-    "pairs",
-    "spectrum",
-]
+__all__ = ["Panel", "Series", "depth_of", "panels"]
 
 # Okabe and Ito: told apart with every kind of colour vision.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#707070"
-DEPTH = "depth time (1)"  # (1): no unit
-MARKERS_UP_TO = 30  # values; longer curves carry no markers
-OVERLAP_TOKENS = 1000  # tokens whose pairwise overlaps are counted
-LAYER_WORK = 2e10  # of singular value decompositions, in units of d^3
-
-DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
-    "coupled_rms": ("token to twin, r.m.s.", {"color": BLUE, "marker": "o"}),
-    "w1_geodesic": ("$W_1$ geodesic", {"color": GREEN, "marker": "^"}),
-    "w2_chordal": ("$W_2$ chordal", {"color": ORANGE, "marker": "s"}),
-    "w2_floor": ("$W_2$ floor (two samples)", {"color": GREY, "marker": "x", "linestyle": "--"}),
-}
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#000000")
+EIGENVALUES = 8  # of a second moment, at most
 
 
-def curve(axes: Axes, x: Array, y: Array, label: str, **style: Any) -> bool:
-    """Draw the values that are finite (on a logarithmic axis: and positive), joined; False if none is."""
-    keep = np.isfinite(y) & ((y > 0) | (axes.get_yscale() != "log"))
-    if np.count_nonzero(keep) > MARKERS_UP_TO:
-        style["marker"] = "none"
-    axes.plot(x[keep], y[keep], label=label, **{"linewidth": 1.2, "markersize": 3.2, **style})
-    return bool(keep.any())
+@dataclass(frozen=True)
+class Series:
+    """A curve of values y over x, or bars: then x are their edges, one more than y.
+
+    Attributes
+    ----------
+    dash : "-", "--", ":", or "" for points that are not joined.   marked : points are marked where they are few.
+    error : standard errors of y.   band : lower and upper end of a shaded band.   text : what it is, if the file says.
+    """
+
+    label: str
+    x: Any
+    y: Any
+    colour: str = BLUE
+    dash: str = "-"
+    marked: bool = True
+    error: Any = None
+    band: tuple[Any, Any] | None = None
+    opacity: float = 1.0
+    text: str = ""
 
 
-def largest(values: Array) -> float:
-    """Largest number among values; 0 where there is none."""
-    known = values[np.isfinite(values)]
-    return float(known.max()) if known.size else 0.0
+@dataclass(frozen=True)
+class Panel:
+    """Curves with one pair of axes.
+
+    Attributes
+    ----------
+    name : of the panel in the list.   heading, caption : what is seen, and how to read it.
+    x_label, y_label : with units; (1) stands for none, (number) for whole numbers.
+    empty : what to say where there is no curve.   levels : values to compare with, and their labels.
+    y_range : ends of the axis, None for what the values need.   over_depth : x is the depth.
+    """
+
+    name: str
+    heading: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    caption: str = ""
+    empty: str = ""
+    levels: tuple[tuple[float, str], ...] = ()
+    x_log: bool = False
+    y_log: bool = False
+    y_range: tuple[float | None, float | None] = (None, None)
+    over_depth: bool = True
+    legend: bool = True
+    legend_title: str = ""
 
 
-def over_depth(axes: Axes, depth: Array, label: str) -> None:
-    """Axis of depth time, the same for every panel of a figure; (1) stands for: no unit."""
-    room = 0.02 * float(depth[-1] - depth[0]) or 0.5
-    axes.set_xlim(depth[0] - room, depth[-1] + room)
-    axes.set_xlabel(DEPTH)
-    axes.set_ylabel(label)
-    axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
+def panels(dataset: xr.Dataset, *names: str) -> list[Panel]:
+    """Those panels that a file can fill, as `held` gave it; all of the list where none is named."""
+    found = (PANELS[name](dataset) for name in names or PANELS)
+    return [panel for panel in found if panel is not None]
 
 
-def overlap(axes: Axes, depth: Array, curves: dict[str, Array]) -> None:
-    """Mean overlap |mean token|^2; the first measure as a line, the second dashed with open markers."""
-    styles: list[dict[str, Any]] = [
-        {"color": BLUE},
-        {"color": ORANGE, "linestyle": "--", "marker": "o", "markerfacecolor": "none"},
+def depth_of(dataset: xr.Dataset) -> Array:
+    """Depth times of the records."""
+    return np.asarray(dataset["depth_time"].values, dtype=np.float64)
+
+
+def of_variable(dataset: xr.Dataset, name: str, colour: str, dash: str = "-") -> Series:
+    """The curve of a variable over the depth, by its own name."""
+    variable = dataset[name]
+    return Series(spelled(name), depth_of(dataset), variable.values, colour, dash, text=meaning(variable))
+
+
+def over_depth(dataset: xr.Dataset, *words: str, curves: Iterable[Series], log: bool = False, **more: Any) -> Panel:
+    """A panel over the depth of the curves that have a value; `words` are name, heading and label."""
+    name, heading, label = words
+    series = known(curves, log)
+    y_log = log and wide([one.y for one in series])
+    return Panel(name, heading, depth_label(dataset), label, series, y_log=y_log, **more)
+
+
+def known(curves: Iterable[Series], log: bool) -> tuple[Series, ...]:
+    """Those that have a value that can be drawn, the others as NaN; on a logarithmic axis they must be positive."""
+    found = (replace(one, y=np.where(np.isfinite(one.y) & ((one.y > 0) | (not log)), one.y, np.nan)) for one in curves)
+    return tuple(one for one in found if np.isfinite(one.y).any())
+
+
+def wide(curves: list[Array]) -> bool:
+    """Whether positive values span more than a decade; in less the labels of a logarithmic axis meet."""
+    values = np.concatenate([np.zeros(0), *curves])
+    values = values[np.isfinite(values) & (values > 0)]
+    return bool(values.size and values.max() > 10 * values.min())
+
+
+def overlap(dataset: xr.Dataset) -> Panel | None:
+    depth, curves = depth_of(dataset), []
+    if "tokens" in dataset and "density" not in dataset and "tokens_mean_overlap" not in dataset:
+        curves.append(Series("tokens", depth, (token_moments(dataset)[0] ** 2).sum(axis=1)))
+    elif "mean_overlap" in dataset:
+        curves.append(replace(of_variable(dataset, "mean_overlap", BLUE), label="density"))
+    if "tokens_mean_overlap" in dataset:
+        all_there = "tokens" in dataset and not selected(dataset)
+        name = f"{dataset.sizes['token']:,} tokens" if all_there else "tokens"
+        curves.append(replace(of_variable(dataset, "tokens_mean_overlap", ORANGE, "--"), label=name, text=""))
+    if not curves:
+        return None
+    most = max(largest(one.y) for one in curves)
+    return over_depth(
+        dataset, "overlap", "Overlap", "mean overlap |⟨x⟩|² (1)", curves=curves,
+        empty="no value recorded", y_range=(0.0, None if most > 1e-3 else 1e-3),
+        caption="On the sphere 0 for tokens spread evenly, 1 when all of them are at one point and can no longer be "
+        "told apart.",
+    )  # fmt: skip
+
+
+def distances(dataset: xr.Dataset) -> Panel | None:
+    styles = {"coupled_rms": (BLUE, "-"), "w2_chordal": (ORANGE, "-"), "w1_geodesic": (GREEN, "-"),
+              "w2_floor": (GREY, "--")}  # fmt: skip
+    curves = [of_variable(dataset, name, *style) for name, style in styles.items() if name in dataset]
+    return None if not curves else over_depth(
+        dataset, "distances", "Distance between tokens and density", "distance, tokens to density (radii)",
+        curves=curves, log=True, empty="no distance was computed",
+        caption="How far the finite system is from its limit. Each token has a twin that starts with it and is carried "
+        "by the flow of the density: the distance between them is the error of the limit itself. A distance W₂ at its "
+        "floor is that of two equal laws.",
+    )  # fmt: skip
+
+
+def certificates(dataset: xr.Dataset) -> Panel | None:
+    colours = {"spectral_tail": ORANGE, "local_error": PURPLE, "moment_defect": BLUE}
+    curves = [of_variable(dataset, name, colour) for name, colour in colours.items() if name in dataset]
+    if not curves:
+        return None
+    if "mass" in dataset:
+        curves.append(Series("|mass − 1|", depth_of(dataset), np.abs(dataset["mass"].values - 1.0), GREEN))
+    return over_depth(
+        dataset, "certificates", "Certificates", "certificates (1)", curves=curves, log=True,
+        empty="no positive value recorded",
+        caption="What the run says of itself. The error at a point is estimated from the tail and from a second set of "
+        "carried nodes. None of them knows the error of the step dt.",
+    )  # fmt: skip
+
+
+def extremes(dataset: xr.Dataset) -> Panel | None:
+    if "density" not in dataset:
+        return None
+    records = (record(dataset, "density", k) for k in range(dataset.sizes["depth_time"]))
+    high, low = np.array([(largest(field), -largest(-field)) for field in records]).T
+    depth, low = depth_of(dataset), np.where(np.abs(low) > 1e-10 * largest(high), low, np.nan)
+    curves = [
+        Series("largest", depth, high),
+        Series("smallest", depth, low, GREEN),
+        Series("|smallest| where negative", depth, -low, ORANGE, ":"),
     ]
-    if len(depth) == 1:
-        styles[0]["marker"] = "s"
-    for (name, values), style in zip(curves.items(), styles, strict=False):
-        if len(depth) > MARKERS_UP_TO and "marker" in style:
-            style = {**style, "markevery": -(-len(depth) // MARKERS_UP_TO)}
-            axes.plot(depth, values, label=name, linewidth=1.2, markersize=3.2, **style)
-        else:
-            curve(axes, depth, values, name, **style)
-    over_depth(axes, depth, r"mean overlap  $|\langle x \rangle|^2$  (1)")
-    top = max(largest(values) for values in curves.values())
-    axes.set_ylim(0.0, max(1.08 * top, 1e-3))
-    axes.ticklabel_format(axis="y", scilimits=(-2, 4))
-    if len(curves) > 1:
-        axes.legend(loc="best", frameon=False)
+    return over_depth(
+        dataset, "extremes", "Extremes of the density", density_label(dataset), curves=curves, log=True,
+        empty="no positive value recorded",
+        caption="Largest and smallest density on the grid. A density cannot be negative: where the smallest value is, "
+        "the series no longer resolves it, and the size says by how much. Below 1e-10 of the largest it is not drawn.",
+    )  # fmt: skip
 
 
-def distances(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
-    """Distances of a compare file on a logarithmic axis; a distance of 0 (twins at the start) is left out."""
-    axes.set_yscale("log")
-    drawn = [
-        curve(axes, depth, dataset[name].values, label, **{"linewidth": 1.2, **style})
-        for name, (label, style) in DISTANCES.items()
-        if name in dataset
-    ]
-    over_depth(axes, depth, "distance, tokens to density (radii)")
-    finish_log(axes, any(drawn), "no distance was computed")
+def entropy(dataset: xr.Dataset) -> Panel | None:
+    if "entropy" not in dataset:
+        return None
+    d = 2 if "density" in dataset and "lat" not in dataset["density"].dims else dataset.sizes.get("component", 3)
+    uniform = float(np.log(2 * (d - 1) * np.pi)), f"uniform, log {2 * (d - 1)}π"
+    return over_depth(
+        dataset, "entropy", "Entropy", "entropy −∫ρ log ρ (nats)", curves=[of_variable(dataset, "entropy", BLUE)],
+        empty="no finite value recorded", levels=(uniform,),
+        caption="Falls without bound as the law concentrates.",
+    )  # fmt: skip
 
 
-def certificates(axes: Axes, depth: Array, dataset: xr.Dataset) -> None:
-    """Estimated error at a point (or the tail of the spectrum), moment_defect: what the run says of its resolution."""
-    axes.set_yscale("log")
-    local = "local_error" if "local_error" in dataset else "spectral_tail"
-    series = {
-        local: (local.replace("_", " "), ORANGE, "o"),
-        "moment_defect": ("moment defect", BLUE, "s"),
-    }
-    drawn = [
-        curve(axes, depth, dataset[name].values, label, color=color, marker=marker)
-        for name, (label, color, marker) in series.items()
-        if name in dataset
-    ]
-    over_depth(axes, depth, "certificates (1)")
-    finish_log(axes, any(drawn), "no positive value recorded")
+def exponents(dataset: xr.Dataset) -> Panel | None:
+    if "lyapunov" not in dataset:
+        return None
+    values = dataset["lyapunov"].values
+    depth, names = depth_of(dataset), (("λ₁", BLUE), ("λ₂", ORANGE))
+    curves = [Series(name, depth, y, colour) for (name, colour), y in zip(names, values.T, strict=False)]
+    return over_depth(
+        dataset, "exponents", "Lyapunov exponents", "Lyapunov exponents (per depth)", curves=curves,
+        empty="none at depth 0", levels=((0.0, ""),),
+        caption="Growth of small distances, averaged over the mass and depth so far: below 0 near tokens approach each "
+        "other.",
+    )  # fmt: skip
 
 
-def extremes(axes: Axes, depth: Array, highest: Array, smallest: Array, unit: str) -> None:
-    """Largest and smallest density on the grid; a negative minimum by its modulus, in its own colour."""
-    axes.set_yscale("log")
-    drawn = [curve(axes, depth, highest, "max", color=BLUE, marker="o"), bool((smallest != 0).any())]
-    if (smallest > 0).any():
-        curve(axes, depth, np.where(smallest > 0, smallest, np.nan), "min", color=GREEN, marker="s")
-    if (smallest < 0).any():
-        modulus = np.where(smallest < 0, -smallest, np.nan)
-        curve(axes, depth, modulus, "|min| where negative", color=ORANGE, marker="v", linestyle=":")
-    over_depth(axes, depth, f"density (per {unit})")
-    if largest(highest) > 0:
-        axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-10 * largest(highest)))
-    finish_log(axes, any(drawn), "no positive value recorded")
+def node_densities(dataset: xr.Dataset) -> Panel | None:
+    """Density at the carried nodes: largest, median and lowest tenth over the mass, beside the largest on the grid."""
+    if not {"node_log_density", "node_weight", "density"} <= set(dataset):
+        return None
+    logs = np.where(np.isfinite(logs := values_of(dataset, "node_log_density")), logs, -np.inf)
+    median, tenth = shares(logs, dataset["node_weight"].values, (0.5, 0.1))
+    depth = depth_of(dataset)
+    on_grid = np.array([largest(record(dataset, "density", k)) for k in range(len(depth))])
+    curves = [
+        Series("largest, nodes", depth, powers(logs.max(axis=1))), Series("largest, grid", depth, on_grid, GREY, "--"),
+        Series("median", depth, powers(median), GREEN), Series("lowest tenth", depth, powers(tenth), ORANGE),
+    ]  # fmt: skip
+    label = density_label(dataset).replace("density ρ", "density at the mass")
+    return over_depth(
+        dataset, "nodes", "Density at the mass", label, curves=curves, log=True,
+        empty="no finite value recorded", caption="Density where the carried nodes are, over their mass.",
+    )  # fmt: skip
 
 
-def entropy(axes: Axes, depth: Array, values: Array, d: int) -> None:
-    """Entropy over depth, below that of the uniform law on S^(d-1), d = 2 or 3."""
-    most, label = np.log(2 * (d - 1) * np.pi), rf"uniform, $\log {2 * (d - 1)}\pi$"
-    axes.axhline(most, color=GREY, linewidth=0.8, linestyle="--", label=label)
-    curve(axes, depth, values, "", color=BLUE, marker="o")
-    over_depth(axes, depth, r"entropy  $-\int \rho \log \rho$  (nats)")
-    axes.legend(loc="best", frameon=False)
+def spectrum(dataset: xr.Dataset) -> Panel | None:
+    if "tokens" in dataset and "density" not in dataset:
+        moments = token_moments(dataset)[1]
+    elif "second_moment" in dataset:
+        moments = dataset["second_moment"].values
+    else:
+        return None
+    values = eigenvalues(moments)
+    n = min(values.shape[1], EIGENVALUES)
+    part = f", {n} of {values.shape[1]}" if n < values.shape[1] else ""
+    curves = [Series(f"{k + 1}", depth_of(dataset), values[:, k], opacity=1.0 - 0.8 * k / n) for k in range(n)]
+    return over_depth(
+        dataset, "spectrum", "Second moment", f"eigenvalues of ⟨x xᵀ⟩{part} (1)", curves=curves, legend=False,
+        empty="no value recorded", y_range=(0.0, None),
+        caption="How many directions the tokens fill. Equal eigenvalues mean all directions, a single one a line (on "
+        "the sphere: one point, or two that face each other).",
+    )  # fmt: skip
 
 
-def exponents(axes: Axes, depth: Array, values: Array) -> None:
-    """Finite-time Lyapunov exponents (depth_time, exponent), mean over the mass; NaN at depth 0."""
-    axes.axhline(0.0, color=GREY, linewidth=0.8, linestyle="--")
-    for k, (color, marker) in zip(range(values.shape[1]), ((BLUE, "o"), (ORANGE, "s")), strict=False):
-        curve(axes, depth, values[:, k], rf"$\lambda_{k + 1}$", color=color, marker=marker)
-    over_depth(axes, depth, "Lyapunov exponents (per depth)")
-    if not np.isfinite(values).any():
-        finish_log(axes, False, "none at depth 0")
-        return
-    axes.legend(loc="best", frameon=False)
+def radius(dataset: xr.Dataset) -> Panel | None:
+    if "radius" not in dataset:
+        return None
+    size = np.sqrt(np.mean(values_of(dataset, "radius") ** 2, axis=1))
+    return over_depth(
+        dataset, "radius", "Residual stream", "r.m.s. length of the tokens (1)",
+        curves=[Series("tokens", depth_of(dataset), size)], empty="no value recorded",
+        caption="Tokens of a residual stream grow; the longer they are, the less a block turns them.",
+    )  # fmt: skip
 
 
-def node_densities(
-    axes: Axes, depth: Array, log_density: Array, weights: Array, on_grid: Array | None, unit: str
-) -> None:
-    """Density at the carried nodes (depth_time, node): largest, median and decile over the mass, beside the grid's."""
-    axes.set_yscale("log")
-    weights = np.nan_to_num(weights)
-    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(weights), 1 / len(weights))
-    known = np.where(np.isfinite(log_density), log_density, -np.inf)
-    order = np.argsort(known, axis=1)
-    share = np.cumsum(weights[order], axis=1)
-    at = {q: order[np.arange(len(order)), (share < q).sum(axis=1).clip(max=len(weights) - 1)] for q in (0.1, 0.5)}
-    by_node = {text: known[np.arange(len(order)), at[q]] for q, text in ((0.5, "median"), (0.1, "lowest tenth"))}
-    drawn = [curve(axes, depth, powers(known.max(axis=1)), "max, nodes", color=BLUE, marker="o")]
-    if on_grid is not None:
-        drawn.append(curve(axes, depth, on_grid, "max, grid", color=GREY, linestyle="--", marker="x"))
-    for (text, values), (color, marker) in zip(by_node.items(), ((GREEN, "s"), (ORANGE, "v")), strict=True):
-        drawn.append(curve(axes, depth, powers(values), text, color=color, marker=marker))
-    over_depth(axes, depth, f"density at the mass (per {unit})")
-    finish_log(axes, any(drawn), "no finite value recorded")
+def pairs(dataset: xr.Dataset) -> Panel | None:
+    """Histograms of <x_i, x_j>, i < j, at the first and the last record, among at most 1,000 tokens of each."""
+    if "tokens" not in dataset:
+        return None
+    ends = (0, -1) if dataset.sizes["depth_time"] > 1 else (0,)
+    tokens = [tokens_at(dataset, k) for k in ends]
+    values, bars = [overlaps(x) for x in tokens], []
+    if all(map(len, values)):
+        low, high = min(v.min() for v in values), max(v.max() for v in values)
+        if on_sphere(tokens, dataset["tokens"].dtype):
+            low, high = -1.0, 1.0
+        elif not high > low:
+            low, high = low - 0.5, high + 0.5
+        for sample, k, colour in zip(values, ends, (GREY, BLUE), strict=False):
+            counts, edges = np.histogram(np.clip(sample, low, high), bins=60, range=(low, high))
+            bars.append(Series(place(dataset, k), edges, counts / counts.sum(), colour))
+    return Panel(
+        "pairs", "Overlaps of pairs", "overlap of two tokens ⟨xᵢ, xⱼ⟩ (1)", "share of the pairs in a bin (1)",
+        tuple(bars), y_log=wide([one.y for one in bars]), over_depth=False, empty="less than two tokens: no pairs",
+        caption=f"Among at most {OVERLAP_TOKENS:,} tokens: clusters show as peaks, collapse as one peak at 1.",
+    )  # fmt: skip
 
 
-def powers(logs: Array) -> Array:
-    """Exponentials, NaN where they are no numbers that can be drawn."""
-    with np.errstate(over="ignore"):
-        values = np.exp(logs)
-    return np.where(values < 1e150, values, np.nan)
-
-
-def finish_log(axes: Axes, drawn: bool, otherwise: str) -> None:
-    """Legend and limits of a logarithmic panel, room for the legend; a sentence where nothing was drawn."""
-    if not drawn:
-        axes.set_yscale("linear")
-        axes.set_yticks([])
-        axes.text(0.5, 0.5, otherwise, transform=axes.transAxes, ha="center", color=GREY)
-        return
-    low, high = axes.get_ylim()
-    if high < 20 * low:
-        low, high = np.sqrt(low * high / 20), np.sqrt(low * high * 20)
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(low, high * (high / low) ** 0.28)
-    axes.legend(
-        loc="upper center", frameon=False, ncols=2, columnspacing=0.9, handlelength=1.6, handletextpad=0.5
-    )
-
-
-def spectrum(axes: Axes, depth: Array, second_moment: Array) -> None:
-    """Eigenvalues of the second moment (depth_time, d, d), the eight largest; they sum to 1 on the sphere."""
-    values = eigenvalues(second_moment)
-    shown = min(values.shape[1], 8)
-    for k in range(shown):
-        curve(axes, depth, values[:, k], "", color=BLUE, alpha=1.0 - 0.8 * k / shown, marker="o")
-    part = f", {shown} of {values.shape[1]}" if shown < values.shape[1] else ""
-    over_depth(axes, depth, "second-moment eigenvalues (1)" if not part else f"eigenvalues (1){part}")
-    axes.set_ylim(0.0, 1.05 * largest(values) or 1.0)
-
-
-def eigenvalues(moments: Array) -> Array:
-    """Eigenvalues (depth_time, d) of second moments (depth_time, d, d), falling; NaN where one is not known."""
-    known = np.isfinite(moments).all(axis=(1, 2))
-    values = np.full(moments.shape[:2], np.nan)
-    values[known] = np.linalg.eigvalsh(moments[known])[:, ::-1]
-    return values
-
-
-def pairs(axes: Axes, tokens: list[Array], labels: list[str], unit: bool) -> None:
-    """Histograms of <x_i, x_j>, i < j, at one or two records, among at most 1,000 tokens of each."""
-    values = [overlaps(x) for x in tokens]
-    if not all(map(len, values)):
-        axes.text(0.5, 0.5, "less than two tokens: no pairs", transform=axes.transAxes, ha="center", color=GREY)
-        return
-    low, high = (-1.0, 1.0) if unit else (min(v.min() for v in values), max(v.max() for v in values))
-    if not high > low:
-        low, high = low - 0.5, high + 0.5
-    found: list[Array] = []
-    for sample, label, color in zip(values, labels, (GREY, BLUE), strict=False):
-        counts, edges = np.histogram(np.clip(sample, low, high), bins=60, range=(low, high))
-        share = counts / counts.sum()
-        found.append(share[share > 0])
-        axes.stairs(share, edges, fill=True, color=color, alpha=0.25)
-        axes.stairs(share, edges, color=color, linewidth=1.2, label=label)
-    wide = np.ptp(np.log10(np.concatenate(found))) > 1  # below a decade a logarithmic axis has labels at every tick
-    axes.set_yscale("log" if wide else "linear")
-    axes.set_xlim(low, high)
-    axes.set_xlabel(r"pairwise overlap  $\langle x_i, x_j \rangle$  (1)")
-    axes.set_ylabel("share of pairs in a bin (1)")
-    axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
-    low_share, high_share = axes.get_ylim()
-    axes.set_ylim(low_share, high_share * ((high_share / low_share) ** 0.2 if wide else 1.15))
-    axes.legend(loc="upper center", frameon=False, ncols=2)
-
-
-def overlaps(points: Array) -> Array:
-    """Overlaps <x_i, x_j>, i < j, of evenly spaced tokens, at most 1,000 of the (n, d) given."""
-    n = len(points)
-    chosen = points[np.linspace(0, n - 1, min(n, OVERLAP_TOKENS)).round().astype(int)]
-    return np.asarray((chosen @ chosen.T)[np.triu_indices(len(chosen), 1)])
-
-
-def layer_mixing(axes: Axes, mixing: Array) -> None:
-    """Singular values of the mixing matrices (layer, head, d, d) by layer: largest, r.m.s. and smallest."""
-    shown = affordable(mixing.shape)
-    values = singular_values(mixing[shown])
-    series = {
-        "largest": (values[..., 0], BLUE, "o"),
-        "r.m.s.": (np.sqrt((values**2).mean(axis=-1)), ORANGE, "s"),
-        "smallest": (values[..., -1], GREEN, "^"),
-    }
-    for name, (by_head, color, marker) in series.items():
-        curve(axes, shown.astype(float), by_head.mean(axis=1), name, color=color, marker=marker)
-        axes.fill_between(
-            shown, by_head.min(axis=1), by_head.max(axis=1), color=color, alpha=0.2, linewidth=0
-        )
-    part = "" if len(shown) == len(mixing) else f"; {len(shown)} of {len(mixing)} drawn"
-    axes.set_xlabel(f"layer (number{part})")
-    axes.set_ylabel("singular values of mixing (1)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(0.0, 1.25 * largest(values) or 1.0)
-    axes.grid(True, linewidth=0.4, alpha=0.35)
-    axes.legend(loc="upper center", frameon=False, ncols=3, title="mean over heads; band: all heads")
-
-
-def singular_values(matrices: Array) -> Array:
-    """Singular values (..., k), falling, of matrices (..., m, n); NaN where one is not known."""
-    known = np.isfinite(matrices).all(axis=(-2, -1))
-    values = np.full((*matrices.shape[:-2], min(matrices.shape[-2:])), np.nan)
-    values[known] = np.linalg.svd(matrices[known], compute_uv=False)
-    return values
-
-
-def layer_forms(axes: Axes, dataset: xr.Dataset) -> None:
-    """Histogram of beta |A_m| (spectral norm) over the heads of all layers; A = key^T query."""
-    beta = dataset.attrs.get("beta")
-    beta = float(beta) if isinstance(beta, int | float | np.number) and np.isfinite(beta) else None
-    norms = form_norms(dataset).ravel() * (1.0 if beta is None else beta)
-    norms = norms[np.isfinite(norms)]
-    if norms.size:
-        alike = np.ptp(norms) < 1e3 * abs(float(np.median(norms)))  # else the rule would make bins without end
-        axes.hist(norms, bins="auto" if alike else 60, color=BLUE, alpha=0.35, edgecolor=BLUE)
-    axes.set_xlabel(r"$|A|$  (1; the file has no $\beta$)" if beta is None else r"$\beta\,|A|$  (1)")
-    axes.set_ylabel("heads (number)")
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(True, linewidth=0.4, alpha=0.35)
-
-
-def form_norms(dataset: xr.Dataset) -> Array:
-    """Spectral norms |A_m| (layer, head) of evenly spaced layers; NaN where a matrix is not known."""
-    if "query_key" in dataset:
-        forms = values_of(dataset, "query_key")
-        return singular_values(forms[affordable(forms.shape)])[..., 0]
-    key, query = (values_of(dataset, name) for name in ("key", "query"))
-    shown = affordable((*key.shape[:2], key.shape[-1]))
-    # |key^T query| = |R_key R_query^T| with key^T = Q_key R_key, and so for query
-    small = [np.linalg.qr(np.swapaxes(x[shown], -1, -2))[1] for x in (key, query)]
-    return singular_values(small[0] @ np.swapaxes(small[1], -1, -2))[..., 0]
-
-
-def affordable(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Evenly spaced layers of an array (layer, head, d, d) whose decompositions take some seconds at most."""
-    n_layers, n_heads, d = shape[:3]
-    count = min(n_layers, max(2, int(LAYER_WORK / (n_heads * float(d) ** 3))))
-    return np.unique(np.linspace(0, n_layers - 1, count).round().astype(np.int64))
+PANELS: dict[str, Callable[[xr.Dataset], Panel | None]] = {
+    "overlap": overlap, "distances": distances, "certificates": certificates, "extremes": extremes,
+    "entropy": entropy, "exponents": exponents, "nodes": node_densities, "spectrum": spectrum, "radius": radius,
+    "pairs": pairs,
+}  # fmt: skip

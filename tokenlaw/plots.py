@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,25 @@ import numpy.typing as npt
 import xarray as xr
 
 from particles.output import whole
-from tokenlaw import panels
 from tokenlaw.contents import (
     forms_of,
     held,
+    of_convergence,
     of_one_run,
     place,
-    record,
-    rows_with_numbers,
-    selected,
+    tokens_at,
     values_of,
+    variables_of,
 )
 from tokenlaw.drawing import Axes, Figure, own_style, written
-from tokenlaw.globes import DOTS, density_globes, token_globes, top
+from tokenlaw.globes import DOTS, density_globes, means_of, token_globes
+from tokenlaw.layer_panels import layer_panels
 from tokenlaw.layout import bar, canvas, note
-from tokenlaw.report_words import depth_label
+from tokenlaw.moments import on_sphere
+from tokenlaw.panel_plots import draw_panel
+from tokenlaw.panels import Panel, panels
+from tokenlaw.report_words import resolution, spelled
 from tokenlaw.rings import density_rings, token_rings
-from tokenlaw.tables import printable
-
-Array = npt.NDArray[np.float64]
 
 __all__ = ["plot", "save"]
 
@@ -42,11 +42,16 @@ STYLE: Any = {  # the types of the keys differ between versions of matplotlib
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.xmargin": 0.02,
+    "axes.formatter.limits": (-2, 4),
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.2,
     "legend.fontsize": 7.0,
     "legend.title_fontsize": 7.0,
     "xtick.labelsize": 7.0,
     "ytick.labelsize": 7.0,
 }
+PICTURES = {"jpeg", "jpg", "pdf", "png", "svg", "svgz", "tif", "tiff", "webp"}  # others lose transparency
 
 
 def plot(dataset: xr.Dataset) -> Figure:
@@ -75,50 +80,17 @@ def plot(dataset: xr.Dataset) -> Figure:
     >>> save(plot(xr.open_dataset("run.nc")), "run.png")    # doctest: +SKIP
     """
     found, reasons = held(of_one_run(dataset, "plot one of them: plot(dataset.isel(realization=0))"))
-    with own_style(STYLE):
-        if "density" in found:
-            figure = _plot_density(found)
-        elif "tokens" in found:
-            figure = _plot_tokens(found)
-        elif "mixing" in found or "query_key" in found or {"query", "key"} <= set(found):
-            return _plot_layers(found)
-        elif "collapse_depth" in dataset and dataset["collapse_depth"].ndim == 2:
-            from tokenlaw.predict import map_figure
-
-            return map_figure(dataset)
-        elif dataset.attrs.get("command") == "converge":
-            from tokenlaw import converge_files
-
-            if not converge_files.holds(dataset):
-                raise ValueError(_nothing(dataset, reasons))
-            return converge_files.figure(dataset)
-        elif _fitting(found, *CURVES):
-            figure = _plot_curves(found)
-        else:
-            raise ValueError(_nothing(dataset, reasons))
-        lost = [f"{name} not drawn: it {reasons[name]}" for name in ("density", "tokens") if name in reasons]
-        if lost:
-            note(figure, "  ·  ".join(lost), line=1)
-        return _over_depth(figure, found)
-
-
-def _nothing(dataset: xr.Dataset, reasons: Mapping[str, str]) -> str:
-    """Why there is no picture: what it could be made of, what there is, and what is wrong with it."""
-    there = ", ".join(sorted(printable(name) for name in dataset.data_vars)) or "no variables"
-    wrong = "".join(f"; {name} {reasons[name]}" for name in ("density", "tokens", "mixing") if name in reasons)
-    return (
-        f"nothing in the file can be plotted; plots are made of {forms_of('density')}, of {forms_of('tokens')}, of "
-        f"both, of curves over depth_time, or of {forms_of('mixing')} and query_key, or query and key; "
-        f"the file has {there}{wrong}"
-    )
-
-
-def _over_depth(figure: Figure, dataset: xr.Dataset) -> Figure:
-    """The figure with the name of its depth axes that the layers of the run ask for."""
-    for axes in figure.axes:
-        if axes.get_xlabel() == panels.DEPTH:
-            axes.set_xlabel(depth_label(dataset))
-    return figure
+    if not {"density", "tokens"} & set(found):
+        if layers := layer_panels(found):
+            n_layers, n_heads, d = (found.sizes[dim] for dim in ("layer", "head", "col"))
+            return _figure(found, layers, [], f"{n_layers} layers of {n_heads} heads in dimension {d}")
+        if (study := _of_a_study(dataset)) is not None:
+            return study
+    first, below = (panels(found, *names) if names else [] for names in _rows(found))
+    if not first:
+        raise ValueError(_nothing(dataset, reasons))
+    lost = [f"{name} not drawn: it {reasons[name]}" for name in ("density", "tokens") if name in reasons]
+    return _figure(found, first, below, _told(found), "  ·  ".join(lost))
 
 
 def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> None:
@@ -143,192 +115,78 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
         written(figure, part, kind, dpi)
 
 
-PICTURES = {"jpeg", "jpg", "pdf", "png", "svg", "svgz", "tif", "tiff", "webp"}  # others lose transparency
-TOKENS = {2: token_rings, 3: token_globes}
+def _of_a_study(dataset: xr.Dataset) -> Figure | None:
+    """The picture of a map of collapse depths, or of a study of convergence."""
+    from tokenlaw import study_plots
+
+    if "collapse_depth" in dataset and dataset["collapse_depth"].ndim == 2:
+        return study_plots.map_figure(dataset)
+    return study_plots.order_figure(dataset) if of_convergence(dataset) else None
 
 
-def _with_density(
-    dataset: xr.Dataset, shown: npt.NDArray[np.int64], n_panels: int, n_below: int
-) -> tuple[Figure, list[Axes]]:
-    """Figure with the density on S^2 or S^1 at the records shown, and the panels below, still empty."""
-    on_sphere = "lat" in dataset["density"].dims
-    figure, places, below = canvas(len(shown), n_panels, beside=0.7 if on_sphere else 0.0, n_below=n_below)
-    if on_sphere:
-        density_globes(figure, places, bar(figure, places), dataset, shown)
+def _nothing(dataset: xr.Dataset, reasons: Mapping[str, str]) -> str:
+    """Why there is no picture: what it could be made of, what there is, and what is wrong with it."""
+    wrong = "".join(f"; {name} {reasons[name]}" for name in ("density", "tokens", "mixing") if name in reasons)
+    return (
+        f"nothing in the file can be plotted; plots are made of {forms_of('density')}, of {forms_of('tokens')}, of "
+        f"both, of curves over depth_time, or of {forms_of('mixing')} and query_key, or query and key; "
+        f"the file has {variables_of(dataset)}{wrong}"
+    )
+
+
+def _rows(dataset: xr.Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the panels below the state, in two rows."""
+    if "density" in dataset:
+        first = ("overlap", "distances") if "tokens" in dataset else ("overlap", "certificates", "extremes")
+        return first, ("entropy", "exponents", "nodes")
+    return ("overlap", "spectrum", "pairs") if "tokens" in dataset else ("overlap", "distances", "certificates"), ()
+
+
+@own_style(STYLE)
+def _figure(dataset: xr.Dataset, first: list[Panel], below: list[Panel], text: str, lost: str = "") -> Figure:
+    """The state where the file has one, one or two rows of panels, and notes at the foot."""
+    draw, shown, beside = _state(dataset)
+    figure, places, axes = canvas(len(shown), len(first), beside, len(below))
+    draw(figure, places)
+    for where, panel in zip(axes, (*first, *below), strict=True):
+        draw_panel(where, panel)
+    note(figure, text)
+    if lost:
+        note(figure, lost, line=1)
+    return figure
+
+
+def _state(dataset: xr.Dataset) -> tuple[Callable[[Figure, list[Axes]], None], npt.NDArray[np.int64], float]:
+    """What draws the state, the records at which it does, and the room that a colour bar takes beside it, in inches."""
+    shown = np.unique(np.linspace(0, dataset.sizes["depth_time"] - 1, RECORDS).round().astype(np.int64))
+    if "density" in dataset:
+        if "lat" not in dataset["density"].dims:
+            return lambda figure, places: density_rings(figure, places, dataset, shown), shown, 0.0
+        return lambda figure, places: density_globes(figure, places, bar(figure, places), dataset, shown), shown, 0.7
+    draw = {2: token_rings, 3: token_globes}.get(dataset.sizes["component"]) if "tokens" in dataset else None
+    ends = [tokens_at(dataset, k) for k in (0, -1)] if draw else []
+    if draw is None or not on_sphere(ends, dataset["tokens"].dtype):
+        return lambda figure, places: None, shown[:0], 0.0
+    titles, points = [place(dataset, int(k)) for k in shown], [tokens_at(dataset, k) for k in shown]
+    means = means_of(dataset, shown)
+    return lambda figure, places: draw(places, titles, points, means), shown, 0.0
+
+
+def _told(dataset: xr.Dataset) -> str:
+    """What the run says about itself: its largest estimated errors and where it was not resolved, or its tokens."""
+    n = dataset.sizes.get("token", 0) if "tokens" in dataset else 0
+    if "density" not in dataset and n:
+        parts = [f"{n:,} tokens in dimension {dataset.sizes['component']}"]
+        if "radius" in dataset:
+            radius = np.sqrt(np.mean(values_of(dataset, "radius") ** 2, axis=1))[[0, -1]]
+            parts[0] += ", directions of a residual stream"
+            parts.append(f"radius (r.m.s.) from {radius[0]:.3g} to {radius[1]:.3g}")
     else:
-        density_rings(figure, places, dataset, shown)
-    return figure, below
-
-
-def _plot_density(dataset: xr.Dataset) -> Figure:
-    """Density, with the tokens where the file has them, and below it the curves that it has."""
-    depth = _depth(dataset)
-    shown = _records(depth)
-    n = dataset.sizes["token"] if "tokens" in dataset else 0
-    curves = _fitting(dataset, _overlap, *([_distances] if n else [_certificates, _extremes]))
-    below = _fitting(dataset, _entropy, _exponents, _node_densities)
-    figure, axes = _with_density(dataset, shown, len(curves), len(below))
-    for draw, where in zip((*curves, *below), axes, strict=True):
-        draw(where, dataset)
-    note(figure, _certificate(dataset) + (f"  ·  {DOTS:,} tokens drawn" if n > DOTS else ""))
-    return figure
-
-
-def _plot_curves(dataset: xr.Dataset) -> Figure:
-    """The curves of a file without density and tokens."""
-    curves = _fitting(dataset, *CURVES)
-    figure, _, axes = canvas(0, len(curves))
-    for draw, where in zip(curves, axes, strict=True):
-        draw(where, dataset)
-    note(figure, _certificate(dataset))
-    return figure
-
-
-def _overlap(axes: Axes, dataset: xr.Dataset) -> None:
-    tokens = f"{dataset.sizes['token']:,} tokens" if "tokens" in dataset and not selected(dataset) else "tokens"
-    names = {"mean_overlap": "density", "tokens_mean_overlap": tokens}
-    curves = {label: dataset[name].values for name, label in names.items() if name in dataset}
-    panels.overlap(axes, _depth(dataset), curves)
-
-
-def _distances(axes: Axes, dataset: xr.Dataset) -> None:
-    panels.distances(axes, _depth(dataset), dataset)
-
-
-def _certificates(axes: Axes, dataset: xr.Dataset) -> None:
-    panels.certificates(axes, _depth(dataset), dataset)
-
-
-def _extremes(axes: Axes, dataset: xr.Dataset) -> None:
-    extremes = _largest_and_smallest(dataset)
-    panels.extremes(axes, _depth(dataset), extremes[:, 0], extremes[:, 1], _unit(dataset))
-
-
-def _entropy(axes: Axes, dataset: xr.Dataset) -> None:
-    d = 3 if "lat" in dataset["density"].dims else 2
-    panels.entropy(axes, _depth(dataset), dataset["entropy"].values, d)
-
-
-def _exponents(axes: Axes, dataset: xr.Dataset) -> None:
-    panels.exponents(axes, _depth(dataset), dataset["lyapunov"].values)
-
-
-def _node_densities(axes: Axes, dataset: xr.Dataset) -> None:
-    at_nodes, weights = values_of(dataset, "node_log_density"), dataset["node_weight"].values
-    on_grid = _largest_and_smallest(dataset)[:, 0]
-    panels.node_densities(axes, _depth(dataset), at_nodes, weights, on_grid, _unit(dataset))
-
-
-Draw = Callable[[Axes, xr.Dataset], None]
-FILLED_BY: dict[Draw, tuple[set[str], ...]] = {  # sets of variables, of which one must be there
-    _overlap: ({"mean_overlap"}, {"tokens_mean_overlap"}),
-    _distances: tuple({name} for name in panels.DISTANCES),
-    _certificates: ({"spectral_tail"}, {"moment_defect"}),
-    _extremes: ({"density"},),
-    _entropy: ({"entropy"},),
-    _exponents: ({"lyapunov"},),
-    _node_densities: ({"node_log_density", "node_weight"},),
-}
-
-
-CURVES = (_overlap, _distances, _certificates)
-
-
-def _fitting(dataset: xr.Dataset, *panels_: Draw) -> list[Draw]:
-    """Those panels that the file can fill."""
-    return [draw for draw in panels_ if any(names <= set(dataset) for names in FILLED_BY[draw])]
-
-
-def _unit(dataset: xr.Dataset) -> str:
-    """What a density is per."""
-    return "unit area" if "lat" in dataset["density"].dims else "radian"
-
-
-def _largest_and_smallest(dataset: xr.Dataset) -> Array:
-    """Largest and smallest density on the grid at every record, (depth_time, 2)."""
-    records = (record(dataset, "density", k) for k in range(dataset.sizes["depth_time"]))
-    return np.array([(top(field), -top(-field)) for field in records])
-
-
-def _plot_tokens(dataset: xr.Dataset) -> Figure:
-    depth = _depth(dataset)
-    shown = _records(depth)
-    ends = [rows_with_numbers(record(dataset, "tokens", k)) for k in ([0, -1] if len(depth) > 1 else [0])]
-    n, d = dataset.sizes["token"], dataset.sizes["component"]
-    unit = on_sphere(ends, dataset["tokens"].dtype)
-    draw = TOKENS.get(d) if unit else None
-    figure, globes, (left, middle, right) = canvas(len(shown) if draw else 0, 3, beside=0.0)
-    mean, second = _token_moments(dataset)
-    titles = [place(dataset, int(k)) for k in shown]
-    if draw:
-        draw(globes, titles, [rows_with_numbers(record(dataset, "tokens", int(k))) for k in shown], mean[shown])
-    panels.overlap(left, depth, {"tokens": (mean**2).sum(axis=1)})
-    panels.spectrum(middle, depth, second)
-    panels.pairs(right, ends, [place(dataset, k) for k in (0, -1)][: len(ends)], unit)
-    count = f"{n:,} tokens in dimension {d}"
-    if "radius" in dataset:
-        radius = np.sqrt(np.mean(values_of(dataset, "radius") ** 2, axis=1))[[0, -1]]
-        count += f", directions of a residual stream  ·  radius (r.m.s.) from {radius[0]:.3g} to {radius[1]:.3g}"
-    note(figure, count + (f"  ·  {DOTS:,} drawn" if draw and n > DOTS else ""))
-    return figure
-
-
-def on_sphere(tokens: Sequence[Array], kind: Any) -> bool:
-    """Whether tokens are unit vectors, as far as the type in which they were stored can tell."""
-    within = max(1e-6, 4 * float(np.finfo(kind).eps)) if np.issubdtype(kind, np.floating) else 1e-6
-    return all(bool(np.abs(np.linalg.norm(x, axis=1) - 1.0).max(initial=0.0) < within) for x in tokens)
-
-
-def _plot_layers(dataset: xr.Dataset) -> Figure:
-    forms = "query_key" in dataset or {"query", "key"} <= set(dataset)
-    figure, _, axes = canvas(0, ("mixing" in dataset) + forms)
-    if "mixing" in dataset:
-        panels.layer_mixing(axes[0], values_of(dataset, "mixing"))
-    if forms:
-        panels.layer_forms(axes[-1], dataset)
-    n_layers, n_heads, d = (dataset.sizes[dim] for dim in ("layer", "head", "col"))
-    note(figure, f"{n_layers} layers of {n_heads} heads in dimension {d}")
-    return figure
-
-
-def _token_moments(dataset: xr.Dataset) -> tuple[Array, Array]:
-    """Mean (depth_time, d) and second moment (depth_time, d, d), recorded or else from the tokens."""
-    recorded = "mean_token" in dataset and "second_moment" in dataset
-    if recorded and not selected(dataset):
-        return dataset["mean_token"].values, dataset["second_moment"].values
-    weight = dataset["weight"].values if "weight" in dataset else np.ones(dataset.sizes["token"])
-    mean, second = [], []
-    for k in range(dataset.sizes["depth_time"]):
-        x = record(dataset, "tokens", k)
-        known = np.isfinite(x).all(axis=1) & (weight > 0)
-        w = weight[known] / max(weight[known].sum(), 1e-300)
-        mean.append(w @ x[known] if known.any() else np.full(x.shape[1], np.nan))
-        second.append((x[known].T * w) @ x[known] if known.any() else np.full(2 * x.shape[1:], np.nan))
-    return np.array(mean), np.array(second)
-
-
-def _certificate(dataset: xr.Dataset) -> str:
-    """What the run says about itself: its largest estimated errors, and where it was not resolved."""
-    parts = []
-    local = "local_error" if "local_error" in dataset else "spectral_tail"
-    texts = {"moment_defect": "moment defect", "local_error": "error at a point", "spectral_tail": "spectral tail"}
-    for name, text in ((name, texts[name]) for name in ("moment_defect", local)):
-        if name in dataset and np.isfinite(dataset[name].values).any():
-            parts.append(f"{text} at most {float(dataset[name].max()):.1e}")
-    if "unresolved" in dataset:
-        lost = np.flatnonzero(dataset["unresolved"].values > 0)
-        if len(lost):
-            begin, count = place(dataset, int(lost[0])), dataset.sizes["depth_time"]
-            parts.append(f"density unresolved at {len(lost)} of {count} records, first at {begin}")
-        else:
-            parts.append("density resolved at every record")
+        names = "moment_defect", "local_error" if "local_error" in dataset else "spectral_tail"
+        known = [name for name in names if name in dataset and np.isfinite(dataset[name].values).any()]
+        parts = [f"{spelled(name)} at most {float(dataset[name].max()):.1e}" for name in known]
+        if "unresolved" in dataset:
+            parts.append(resolution(dataset["unresolved"].values[:, None] > 0, lambda k: place(dataset, k)))
+    if n > DOTS:
+        parts.append(f"{DOTS:,} tokens drawn")
     return "  ·  ".join(parts)
-
-
-def _depth(dataset: xr.Dataset) -> Array:
-    return np.asarray(dataset["depth_time"].values, dtype=np.float64)
-
-
-def _records(depth: Array) -> npt.NDArray[np.int64]:
-    """Evenly spaced records, the first and the last among them."""
-    return np.unique(np.linspace(0, len(depth) - 1, RECORDS).round().astype(np.int64))

@@ -1,7 +1,7 @@
 """`tokenlaw predict`: how the overlap of tokens grows through a random transformer of a given size.
 
-The forecast is `particles.reduced.forecast`, published architectures are in `tokenlaw.presets`; here are the advice,
-the words and the maps.
+The forecast is `particles.reduced.forecast`, published architectures are in `tokenlaw.presets`, pictures in
+`tokenlaw.study_plots`; here are the advice, the words and the maps.
 Numerical packages are imported where they are used, so that the command starts at once.
 """
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from particles.reduced import Architecture, Forecast
-    from tokenlaw.drawing import Figure
 
 REALIZATIONS: Final = 2000  # with 400 the share of networks within the band is off by 0.03
 LARGEST: Final = 1e6  # of a scale: beyond it numbers leave their range, and no network is there
@@ -52,23 +51,18 @@ def architecture(settings: Mapping[str, Any]) -> "Architecture":
     unused = [option for option in ("mlp_gain", "mlp_scale") if name is None and settings.get(option) is not None]
     if unused and settings.get("mlp") is None:
         raise ValueError(f"--{unused[0].replace('_', '-')}: needs --mlp, one of {', '.join(ACTIVATIONS)}")
-    d, heads = int(settings["d_model"]), int(settings["heads"])
-    head_dim = settings.get("head_dim")
-    if head_dim is None:
-        if d % heads:
-            raise ValueError(f"--head-dim: must be given where d-model = {d} is no multiple of heads = {heads}")
-        head_dim = d // heads
-
-    def given(key: str, otherwise: float) -> float:
-        value = settings.get(key)
-        return otherwise if value is None else float(value)
-
+    d, heads, head_dim = settings["d_model"], settings["heads"], settings.get("head_dim")
+    if head_dim is None and d % heads:
+        raise ValueError(f"--head-dim: must be given where d-model = {d} is no multiple of heads = {heads}")
+    head_dim = head_dim or d // heads
+    scales = {"residual_scale": 1.0, "sigma_v": d**-0.5, "sigma_a": 1.0, "beta": head_dim**-0.5, "mlp_gain": 1.0,
+              "mlp_scale": 1.0}  # fmt: skip
+    scales |= {key: settings[key] for key in scales if settings.get(key) is not None}
     return Architecture(
-        d, heads, int(head_dim), int(settings["context"]), int(settings["layers"]),
-        eta=given("residual_scale", 1.0), sigma_v=given("sigma_v", d**-0.5), sigma_a=given("sigma_a", 1.0),
-        beta=given("beta", int(head_dim) ** -0.5),
-        mlp=None if name is None else MLPKernel(ACTIVATIONS[name], given("mlp_gain", 1.0)),
-        mlp_scale=given("mlp_scale", 1.0) if name is not None else 0.0,
+        d, heads, head_dim, settings["context"], settings["layers"],
+        eta=scales["residual_scale"], sigma_v=scales["sigma_v"], sigma_a=scales["sigma_a"], beta=scales["beta"],
+        mlp=None if name is None else MLPKernel(ACTIVATIONS[name], scales["mlp_gain"]),
+        mlp_scale=0.0 if name is None else scales["mlp_scale"],
         pre_norm=bool(settings.get("pre_norm")), factored=bool(settings.get("factored")),
     )  # fmt: skip
 
@@ -179,23 +173,6 @@ def _left_out(omitted: list[str]) -> list[str]:
     return [f"not in this forecast: {', '.join(omitted)}"] if omitted else []
 
 
-def course(found: "Forecast", title: str) -> "Figure":
-    """Mean overlap and its band over layers."""
-    from tokenlaw.drawing import new_figure, own_style
-    from tokenlaw.panels import BLUE, GREY
-
-    with own_style():
-        canvas = new_figure(7.0, 4.2, layout="constrained")
-        axes = canvas.add_subplot()
-        layers, (low, high) = range(found.architecture.layers + 1), found.band
-        axes.fill_between(layers, low, high, color=BLUE, alpha=0.25, label="90 % of random weights")
-        axes.plot(layers, found.mean, color=BLUE, label="mean")
-        axes.axhline(0.99, color=GREY, linestyle="--", linewidth=1, label="indistinguishable")
-        axes.set(xlabel="layer (number)", ylabel="overlap of the tokens, cosine (1)", ylim=(-0.02, 1.02), title=title)
-        axes.legend(frameon=False)
-    return canvas
-
-
 def collapse_map(
     kind: str, base: "Architecture", start: float, seed: int, deepest: int = 4096, drawn: bool = False
 ) -> "xr.Dataset":
@@ -233,57 +210,11 @@ def collapse_map(
     )  # fmt: skip
 
 
-def map_figure(found: "xr.Dataset") -> "Figure":
-    """The map, logarithmic in everything; grey where there is no collapse."""
-    import numpy as np
-
-    from tokenlaw.contents import read
-    from tokenlaw.drawing import LogNorm, StrMethodFormatter, new_figure, own_style
-    from tokenlaw.tables import printable
-
-    field = found["collapse_depth"]
-    if field.dtype.kind not in "fiu" or not field.size:
-        raise ValueError(f"collapse_depth must hold numbers, got {field.size} of type {field.dtype}")
-    y, x = field.dims
-    depth = read("collapse_depth", field.variable)
-    depth = np.where((depth > 0) & (depth < 1e150), depth, np.nan)
-    finite = depth[np.isfinite(depth)]
-    least, most = (max(1.0, finite.min()), max(2.0, finite.max())) if finite.size else (1.0, 2.0)
-    with own_style():
-        canvas = new_figure(7.0, 4.6, layout="constrained")
-        axes = canvas.add_subplot()
-        axes.set_facecolor("0.8")
-        norm = LogNorm(least, max(most, 1.01 * least))
-        mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), depth, cmap="viridis", norm=norm)
-        for axis, dim in ((axes.xaxis, x), (axes.yaxis, y)):
-            places = found[dim].values
-            ticks = [f"{value:g}" if places.dtype.kind in "fiu" else printable(value) for value in places]
-            axis.set_ticks(range(len(ticks)), ticks, parse_math=False)
-            axis.set_label_text(f"{printable(found[dim].attrs.get('long_name', dim))} (1)", parse_math=False)
-        within = f" within {printable(found.attrs['deepest'])}" if "deepest" in found.attrs else ""
-        axes.set_title(f"layers until collapse; grey: none{within}", fontsize=11, parse_math=False)
-        bar = canvas.colorbar(mesh, label="collapse depth (layers)")
-        bar.set_ticks(np.unique(np.geomspace(least, most, 5).round()).tolist())
-        bar.formatter = StrMethodFormatter("{x:g}")
-        bar.minorticks_off()
-    return canvas
-
-
 def answer(
     preset: str | None, given: Mapping[str, Any], kind: str | None, out: Path | None, as_numbers: bool, seed: int
 ) -> list[str | Table]:
     """What `tokenlaw predict` prints; writes the figure or the map where a file is given."""
-    if preset is not None and preset not in PRESETS:
-        raise ValueError(f"--preset: must be one of {', '.join(PRESETS)}, got {preset}")
-    if kind is not None and kind not in MAPS:
-        raise ValueError(f"--map: must be {' or '.join(MAPS)}, got {kind}")
-    endings = (".png",) if kind is None else (".png", ".nc")
-    if out is not None and out.suffix not in endings:
-        raise ValueError(f"--out: must end with {' or '.join(endings)}, got {out}")
-    if kind is not None and out is None:
-        raise ValueError("--map needs --out F.png or F.nc")
-    if kind is not None and as_numbers:
-        raise ValueError("--json: not with --map, whose numbers go to --out F.nc")
+    _refuse(preset, kind, out, as_numbers)
     changes = {name: value for name, value in given.items() if value is not None}
     sizes = {name: changes[name] for name in ("d_model", "heads", "layers", "context", "head_dim") if name in changes}
     published = None if preset is None else replace(PRESETS[preset], **sizes)
@@ -295,7 +226,7 @@ def answer(
     base, omitted = architecture(settings), omissions(published, settings)
     start, drawn = beginning(published, settings)
     if out is not None:
-        from tokenlaw import plots
+        from tokenlaw import plots, study_plots
 
         out.parent.mkdir(parents=True, exist_ok=True)
     if kind is not None and out is not None:
@@ -303,7 +234,7 @@ def answer(
         if out.suffix == ".nc":
             _save_map(found_map, out)
         else:
-            plots.save(map_figure(found_map), out, dpi=150)
+            plots.save(study_plots.map_figure(found_map), out, dpi=150)
         return [f"{out}: collapse depth over {kind}", *_left_out(omitted)]
 
     from particles.reduced.forecast import forecast
@@ -312,8 +243,23 @@ def answer(
     told = advice(found, start, seed, drawn)
     if out is not None:
         title = PRESETS[preset].title if preset else f"d = {base.d}, {base.heads} heads"
-        plots.save(course(found, title), out, dpi=150)
+        plots.save(study_plots.course(found, title), out, dpi=150)
     return [as_json(found, told, omitted)] if as_numbers else as_text(found, told, omitted)
+
+
+def _refuse(preset: str | None, kind: str | None, out: Path | None, as_numbers: bool) -> None:
+    """ValueError for options that do not go together, or that are none."""
+    if preset is not None and preset not in PRESETS:
+        raise ValueError(f"--preset: must be one of {', '.join(PRESETS)}, got {preset}")
+    if kind is not None and kind not in MAPS:
+        raise ValueError(f"--map: must be {' or '.join(MAPS)}, got {kind}")
+    endings = (".png",) if kind is None else (".png", ".nc")
+    if out is not None and out.suffix not in endings:
+        raise ValueError(f"--out: must end with {' or '.join(endings)}, got {out}")
+    if kind is not None and out is None:
+        raise ValueError("--map needs --out F.png or F.nc")
+    if kind is not None and as_numbers:
+        raise ValueError("--json: not with --map, whose numbers go to --out F.nc")
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:

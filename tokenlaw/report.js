@@ -15,7 +15,7 @@
 
   function show(k) {
     shown = k;
-    const now = page.shown[k];
+    const now = page[k];
     readout.textContent = now.text;
     slider.setAttribute("aria-valuetext", now.text);
     const jobs = [Plotly.animate(scene, [String(k)], {
@@ -27,18 +27,13 @@
     return Promise.all(jobs).then(() => { scene.dataset.shown = String(k); });
   }
 
-  // Density under the pointer: one byte a place tells the colour, and the scale its density.
-  function densityAt(event) {
-    const point = event.points[0], scale = page.scale;
-    if (!scale || point.curveNumber !== 0) { return; }
-    const lat = Math.asin(Math.max(-1, Math.min(1, point.z / Math.hypot(point.x, point.y, point.z))));
-    const lon = (Math.atan2(point.y, point.x) / Math.PI * 180 + 360) % 360;
-    const codes = scene._fullData[0].surfacecolor, rows = codes.length - 1, columns = codes[0].length - 1;
-    const code = codes[Math.round((0.5 - lat / Math.PI) * rows)][Math.round(lon / 360 * columns)];
-    const share = Math.max(0, (code - scale.first) / (255 - scale.first));
-    const value = code < scale.first ? "negative: not resolved here"
-      : "density ≈ " + (scale.top * Math.pow(share, 1 / scale.power)).toPrecision(2);
-    pointer.textContent = value + " at latitude " + (lat / Math.PI * 180).toFixed(0) + "°, longitude " + lon.toFixed(0) + "°";
+  // Density under the pointer, a value of the surface.
+  function tell(event) {
+    const { curveNumber, pointNumber, fullData } = event.points[0];
+    if (curveNumber !== 0) { return; }
+    const [column, row] = pointNumber, values = fullData.surfacecolor;
+    const lat = 90 - 180 * row / (values.length - 1), lon = 360 * column / (values[0].length - 1);
+    pointer.textContent = `density ${values[row][column].toPrecision(3)} at latitude ${lat.toFixed(0)}°, longitude ${lon.toFixed(0)}°`;
   }
 
   // Call when what was asked for is drawn, and a little later: pictures must not pile up where drawing is slow.
@@ -49,7 +44,7 @@
 
   function step() {
     if (!playing) { return; }
-    slider.value = (shown + 1) % page.shown.length;
+    slider.value = (shown + 1) % page.length;
     show(Number(slider.value)).then(() => after(250, step));
   }
 
@@ -84,7 +79,7 @@
       });
       if (turn) {
         turn.addEventListener("click", () => { turning = !turning; press(turn, turning); spin(); });
-        scene.on("plotly_hover", densityAt);
+        scene.on("plotly_hover", tell);
         scene.on("plotly_unhover", () => { pointer.textContent = ""; });
       }
       return show(Number(slider.value));

@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from tokenlaw.contents import place, selected
 from tokenlaw.tables import printable
 
-__all__ = ["MEANINGS", "depth_label", "findings", "settings_of", "summary"]
+__all__ = ["density_label", "depth_label", "findings", "resolution", "settings_of", "spelled", "summary"]
 
-MEANINGS = {
-    "mass": "1 in exact arithmetic",
-    "mean_overlap": "squared length of the mean token; on the sphere 0 spread evenly, 1 a single point",
-    "tokens_mean_overlap": "the same of the tokens",
-    "radius": "length of the tokens in the residual stream",
-    "moment_error": "estimated error of mean and second moment, from a second set of carried nodes",
-    "moment_defect": "largest difference of mean and second moment between the representations of the density",
-    "spectral_tail": "share of the highest degrees: what the cut at lmax leaves",
-    "local_error": "estimated error of the density at a point, as a share of its largest value",
-    "negative_mass": "mass of the negative part of the series",
-    "min_density": "smallest value on the grid; negative where the series rings",
-    "entropy": "−∫ρ log ρ by the carried nodes; largest for the uniform law",
-    "area_defect": "how well the carried nodes integrate; entropy is good while it is small",
-    "folds": "carried nodes at which a layer folded the sphere",
-    "coupled_rms": "distance of each token to its twin in the density's flow: the error of the limit",
-    "w2_chordal": "transport distance, chordal, tokens to a sample of the density",
-    "w1_geodesic": "transport distance, great circle, tokens to a sample of the density",
-    "w2_floor": "what W2 shows when the laws are equal",
-}
 COLLAPSED = 0.99  # mean overlap from which tokens are called indistinguishable
 ABOVE_FLOOR = 1.25  # ratio of W2 to its floor from which the two are called different
 
@@ -65,7 +47,7 @@ def _number(value: Any) -> str:
 
 
 def findings(dataset: xr.Dataset) -> Iterator[str]:
-    """Sentences (HTML): how alike the tokens are, how close tokens and density are, how far to trust the density."""
+    """Sentences: how alike the tokens are, how close tokens and density are, how far to trust the density."""
     if "mean_overlap" in dataset and np.isfinite(dataset["mean_overlap"].values).any():
         yield _collapse(dataset)
     if "coupled_rms" in dataset and np.isfinite(dataset["coupled_rms"].values[-1]):
@@ -79,9 +61,9 @@ def _collapse(dataset: xr.Dataset) -> str:
     overlap = dataset["mean_overlap"].values[known]
     if settings_of(dataset).get("model", {}).get("space") == "euclidean":
         first, last = np.sqrt(np.abs(overlap[[0, -1]]))
-        course = f"The mean token has length {first:.3g} at the start and <b>{last:.3g}</b> at the end"
-        return f"{course}; tokens move in R<sup>d</sup>."
-    course = f"The mean overlap goes from {overlap[0]:.3g} to <b>{overlap[-1]:.3g}</b>"
+        course = f"The mean token has length {first:.3g} at the start and {last:.3g} at the end"
+        return f"{course}; tokens move in space."
+    course = f"The mean overlap goes from {overlap[0]:.3g} to {overlap[-1]:.3g}"
     apart = np.flatnonzero(~(overlap > COLLAPSED))
     begin = apart[-1] + 1 if len(apart) else 0
     if begin < len(overlap):
@@ -98,7 +80,7 @@ def _distance(dataset: xr.Dataset) -> Iterator[str]:
     twins = float(dataset["coupled_rms"].values[-1])
     count = f", {dataset.sizes['token']:,} tokens" if "tokens" in dataset and not selected(dataset) else ""
     yield (
-        f"At the end a token is <b>{twins:.3g}</b> radii from its twin in the flow of the density (r.m.s.{count})."
+        f"At the end a token is {twins:.3g} radii from its twin in the flow of the density (r.m.s.{count})."
     )
     if "w2_chordal" not in dataset or "w2_floor" not in dataset:
         return
@@ -115,17 +97,24 @@ def _distance(dataset: xr.Dataset) -> Iterator[str]:
         )
 
 
+def resolution(lost: npt.NDArray[np.bool_], place: Callable[[int], str]) -> str:
+    """Whether the density at a point is resolved, from where it is lost (record, realization) and what records are."""
+    at = np.flatnonzero(lost.any(axis=1))
+    if not len(at):
+        return "density resolved at every record"
+    members = f" in {lost.any(axis=0).sum()} of {lost.shape[1]} realizations" if lost.shape[1] > 1 else ""
+    return f"density unresolved at {len(at)} of {len(lost)} records{members}, first at {place(int(at[0]))}"
+
+
 def _resolution(dataset: xr.Dataset) -> str:
-    lost = np.flatnonzero(dataset["unresolved"].values > 0)
-    if not len(lost):
-        known = _largest(dataset, "local_error", "; its error at a point is", 0)
-        return f"The density is resolved at every record{known}."
-    first = int(lost[0])
-    moments = _largest(dataset, "moment_error", " Means and second moments are right to", first)
+    lost = dataset["unresolved"].values > 0
+    said = resolution(lost[:, None], lambda k: place(dataset, k)).capitalize()
+    if not lost.any():
+        return f"{said}{_largest(dataset, 'local_error', '; its error at a point is', 0)}."
+    moments = _largest(dataset, "moment_error", ". Means and second moments are right to", int(lost.argmax()))
     return (
-        f"The density is <b>not resolved</b> at {len(lost)} of {dataset.sizes['depth_time']} records, first at "
-        f"{place(dataset, first)}: its values at a point should not be used there{moments and '.' + moments}; "
-        "a larger <code>solve.lmax</code> resolves more, unless a message of the run says otherwise."
+        f"{said}: its values at a point should not be used there{moments}; "
+        "a larger solve.lmax resolves more, unless a message of the run says otherwise."
     )
 
 
@@ -143,6 +132,16 @@ def depth_label(dataset: xr.Dataset) -> str:
         return "record (number)"
     kind = settings_of(dataset).get("layers", {}).get("kind")
     return "depth (layers)" if kind == "recorded" else "depth time (1)"
+
+
+def density_label(dataset: xr.Dataset) -> str:
+    """Name of an axis of densities with its unit."""
+    return f"density ρ (per {'unit area' if 'lat' in dataset.dims else 'radian'})"
+
+
+def spelled(name: str) -> str:
+    """The name of a variable in words."""
+    return name.replace("_", " ")
 
 
 def settings_of(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 from particles import checksum, run_files
 from particles import output as records
 from particles.simulate import State
-from particles.trial import attempt
+from particles.trial import BROKEN, attempt
 from spde.density import Density
 from tokenlaw import config
 from tokenlaw.build import Experiment
@@ -39,7 +39,7 @@ def resumable(command: str, experiment: Experiment, out: Path) -> Old:
         _same_versions(attrs, out)
     except ConfigError:
         raise
-    except (OSError, LookupError, ValueError, RuntimeError, AttributeError) as error:
+    except BROKEN as error:
         raise ConfigError(f"--resume {out}: not a readable file of a run ({type(error).__name__})") from None
     if written_by != command:
         raise ConfigError(f"--resume {out}: was written by tokenlaw {written_by}, not by tokenlaw {command}")

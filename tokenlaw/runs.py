@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from particles import Recorder, record
-from particles import output as records
+from particles import Empirical, Recorder, record
 from particles.interrupts import undisturbed
 from particles.layer_files import write_layers
 from particles.long_steps import telling_long_steps
 from particles.parallel import one_blas_thread
-from particles.run_files import recover
+from particles.placing import whole
+from particles.run_files import recover, writing
 from particles.simulate import Flow, Progress, State, TokenFlow
 from spde.density import Density
 from tokenlaw import config, memory
@@ -18,8 +18,8 @@ from tokenlaw.build import Experiment
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 from tokenlaw.resume import begun_with, input_sums, records_to_keep, restored, resumable
-from validation.compare import PairFlow, distance_steps
-from validation.wasserstein import MAX_POINTS
+from validation import PairFlow, distance_steps
+from validation.distances import MAX_POINTS
 
 TITLES = {
     "solve": "conditional token law",
@@ -94,7 +94,7 @@ def execute(
     ------
     ConfigError : nothing was written, or the old file is untouched.   SolverError : the last good state is on disk.
     """
-    memory.refuse_run(command, experiment, layers)
+    refuse_run(command, experiment, layers)
     with locked(out, *([] if layers is None else [layers])):
         with undisturbed():
             old = resumable(command, experiment, out) if resume and out.exists() else None
@@ -121,6 +121,19 @@ def execute(
         job.flow.run(state, experiment.plan.save_steps, recorder, progress, start=begun, tell=tell)
 
 
+def needs(command: str, experiment: Experiment, layers: Path | None = None) -> list[memory.Term]:
+    """What a run needs of memory; `layers`: file that its layers are to be recorded in."""
+    c, initial, plan = experiment.configuration, experiment.initial, experiment.plan
+    n_tokens = len(initial.tokens) if isinstance(initial, Empirical) else None
+    found = memory.terms(command, c, n_tokens, len(plan.save_steps))
+    return found if layers is None else [*found, *memory.record_terms(c, plan.n_steps)]
+
+
+def refuse_run(command: str, experiment: Experiment, layers: Path | None = None) -> None:
+    """ConfigError where a run does not fit into the memory that is there."""
+    memory.refuse_too_large(needs(command, experiment, layers))
+
+
 def may_refine(command: str, experiment: Experiment, realization: int | None) -> bool:
     """Whether nodes may be made finer: not in members whose files hold them, and are to be opened together."""
     holds_nodes = command == "compare" or experiment.configuration.solve.characteristics
@@ -136,11 +149,8 @@ def record_layers(experiment: Experiment, path: Path) -> None:
         recorded = record(experiment.law, n_steps)
     except ValueError as error:
         raise ConfigError(f"--record-layers {path}: {error}") from None
-    try:
-        with records.whole(path) as part:
-            write_layers(recorded, part)
-    except (OSError, RuntimeError) as error:
-        raise records.WriteError(path, error, begun=False) from error
+    with writing(path), whole(path) as part:
+        write_layers(recorded, part)
 
 
 def _attributes(command: str, experiment: Experiment) -> dict[str, Any]:

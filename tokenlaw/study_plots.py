@@ -1,41 +1,87 @@
-"""Figures of studies: curves with error bars, theory dashed."""
+"""Figures of studies and forecasts: curves with error bars, theory dashed; the course of an overlap; maps."""
+
+from itertools import cycle
 
 import numpy as np
+import xarray as xr
 
+import validation
+from particles.reduced import Forecast
+from tokenlaw.contents import read
 from tokenlaw.drawing import Figure as Canvas
-from tokenlaw.drawing import new_figure, own_style
-from tokenlaw.panels import BLUE, GREEN, GREY, ORANGE, PURPLE
-from validation.verdict import Figure
-
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+from tokenlaw.drawing import LogNorm, StrMethodFormatter, new_figure, own_style
+from tokenlaw.observables import GAPS
+from tokenlaw.panel_plots import single
+from tokenlaw.panels import COLOURS, GREY, Panel, Series
+from tokenlaw.tables import printable
 
 
 @own_style()
-def draw(figure: Figure, title: str) -> Canvas:
+def draw(figure: validation.Figure, title: str) -> Canvas:
     """Draw what a study wants drawn."""
-    canvas = new_figure(7.5, 5.0, layout="constrained")
-    axes = canvas.add_subplot()
-    solid = 0
-    for series in figure.series:
-        x, y = np.atleast_1d(series.x), np.atleast_1d(series.y)
-        if series.dashed:
-            axes.plot(x, y, "--", color=GREY, label=series.label, zorder=1)
-            continue
-        axes.errorbar(
-            x, y, yerr=series.error, label=series.label, color=COLOURS[solid % len(COLOURS)], markersize=5,
-            marker=MARKERS[solid % len(MARKERS)], linestyle="-" if series.line else "none", capsize=2,
-        )  # fmt: skip
-        solid += 1
-    if figure.x_log:
-        axes.set_xscale("log")
-    if figure.y_log:
-        axes.set_yscale("log", nonpositive="mask")
-    axes.set_xlabel(figure.x_label)
-    axes.set_ylabel(figure.y_label)
-    axes.set_title(title, fontsize=11)
+    colours = cycle(COLOURS)
+    series = [
+        Series(one.label, one.x, one.y, GREY, "--", marked=False) if one.dashed
+        else Series(one.label, one.x, one.y, next(colours), "-" if one.line else "", error=one.error)
+        for one in figure.series
+    ]  # fmt: skip
+    panel = Panel("study", title, figure.x_label, figure.y_label, tuple(series), x_log=figure.x_log, y_log=figure.y_log)
+    canvas = single(panel, title, 7.5, 5.0)
     canvas.supxlabel("all quantities are dimensionless", fontsize=8, x=0.99, ha="right", color=GREY)
-    axes.grid(alpha=0.25)
-    if len(figure.series) > 0:
-        axes.legend(fontsize=8, frameon=False)
+    return canvas
+
+
+def order_figure(dataset: xr.Dataset) -> Canvas:
+    """Gaps over the values, with the error by the slope where there is one."""
+    key, observable = dataset.attrs.get("key", "value"), dataset.attrs.get("observable", "observable")
+    kind = dataset.attrs.get("kind", "gap")
+    x, gap = dataset["key_value"].values, dataset["gap"].values
+    error = dataset["gap_error"].values if "gap_error" in dataset else np.full(len(x), np.nan)
+    shown = np.isfinite(gap) & (gap > 0)
+    bars = np.where(np.isfinite(error), error, 0.0)[shown]
+    series = [validation.Series(f"{observable}: {GAPS.get(kind, 'gap')}", x[shown], gap[shown], bars, line=False)]
+    title = f"{observable} in {key}"
+    if {"slope", "slope_low", "slope_high", "slope_prefactor"} <= set(dataset) and np.isfinite(dataset["slope"]):
+        p, low, high, c = (float(dataset[name]) for name in ("slope", "slope_low", "slope_high", "slope_prefactor"))
+        series.append(validation.Series(f"error, {c:.3g} value^{p:.3g}", x, c * x**p, dashed=True))
+        title += f": slope {p:.3f}, 95 percent interval [{low:.3f}, {high:.3f}]"
+    return draw(validation.Figure(f"{key} (1)", f"{observable} (1)", tuple(series), x_log=True, y_log=True), title)
+
+
+def course(found: Forecast, title: str) -> Canvas:
+    """Mean overlap and its band over layers."""
+    layers = np.arange(found.architecture.layers + 1)
+    mean = Series("mean; band: 90 % of random weights", layers, found.mean, marked=False, band=found.band)
+    panel = Panel("course", title, "layer (number)", "overlap of the tokens, cosine (1)", (mean,),
+                  levels=((0.99, "indistinguishable"),), y_range=(-0.02, 1.02))  # fmt: skip
+    return single(panel, title)
+
+
+@own_style()
+def map_figure(found: xr.Dataset) -> Canvas:
+    """A map of collapse depths, logarithmic in everything; grey where there is no collapse."""
+    field = found["collapse_depth"]
+    if field.dtype.kind not in "fiu" or not field.size:
+        raise ValueError(f"collapse_depth must hold numbers, got {field.size} of type {field.dtype}")
+    y, x = field.dims
+    depth = read("collapse_depth", field.variable)
+    depth = np.where((depth > 0) & (depth < 1e150), depth, np.nan)
+    finite = depth[np.isfinite(depth)]
+    least, most = (max(1.0, finite.min()), max(2.0, finite.max())) if finite.size else (1.0, 2.0)
+    canvas = new_figure(7.0, 4.6, layout="constrained")
+    axes = canvas.add_subplot()
+    axes.set_facecolor("0.8")
+    norm = LogNorm(least, max(most, 1.01 * least))
+    mesh = axes.pcolormesh(range(field.sizes[x]), range(field.sizes[y]), depth, cmap="viridis", norm=norm)
+    for axis, dim in ((axes.xaxis, x), (axes.yaxis, y)):
+        places = found[dim].values
+        ticks = [f"{value:g}" if places.dtype.kind in "fiu" else printable(value) for value in places]
+        axis.set_ticks(range(len(ticks)), ticks, parse_math=False)
+        axis.set_label_text(f"{printable(found[dim].attrs.get('long_name', dim))} (1)", parse_math=False)
+    within = f" within {printable(found.attrs['deepest'])}" if "deepest" in found.attrs else ""
+    axes.set_title(f"layers until collapse; grey: none{within}", fontsize=11, parse_math=False)
+    bar = canvas.colorbar(mesh, label="collapse depth (layers)")
+    bar.set_ticks(np.unique(np.geomspace(least, most, 5).round()).tolist())
+    bar.formatter = StrMethodFormatter("{x:g}")
+    bar.minorticks_off()
     return canvas

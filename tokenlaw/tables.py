@@ -1,11 +1,9 @@
-"""Tables of the command line: drawn on a terminal, plain columns in a pipe."""
+"""Tables of what commands print, and text that is safe to print."""
 
-import sys
-from collections.abc import Iterable
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import typer
 
 from tokenlaw.config_io import one_line
 
@@ -36,7 +34,7 @@ def printable(text: Any) -> str:
     return one_line(str(text))
 
 
-def _shown(part: str | Table) -> str | Table:
+def safe(part: str | Table) -> str | Table:
     """The same with what would move a cursor, hide or reorder text as escapes: it may come from a file."""
     if isinstance(part, str):
         return "\n".join(printable(line.expandtabs()) for line in part.split("\n"))
@@ -44,25 +42,10 @@ def _shown(part: str | Table) -> str | Table:
     return Table(part.forms, rows, tuple(map(printable, part.head)))
 
 
-def tell(parts: Iterable[str | Table]) -> None:
-    """Print paragraphs and tables to the standard output."""
-    parts = [_shown(part) for part in parts]
-    if sys.stdout is None or not sys.stdout.isatty():  # closed, a pipe, a file
-        typer.echo("\n".join(map(str, parts)))
-        return
-    from rich import box, table
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    for part in parts:
-        if isinstance(part, str):
-            console.print(Text(part))
-            continue
-        drawn = table.Table(box=box.SIMPLE_HEAD, show_header=bool(part.head), pad_edge=False)
-        for k, form in enumerate(part.forms):
-            heading = part.head[k].strip() if part.head else ""
-            drawn.add_column(heading, justify="right" if form.startswith(">") else "left", overflow="fold")
-        for row in part.rows:
-            drawn.add_row(*(Text(cell.strip()) for cell in row))
-        console.print(drawn)
+def finite(value: Any) -> Any:
+    """Plain data with None for what is no finite number, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,114 +1,29 @@
-"""Arguments of `tokenlaw theory`: what a key=value may be, read with one-line errors."""
+"""Arguments of `tokenlaw theory`: parameters of functions, read from "key=value" with one-line errors.
+
+A parameter is annotated Annotated[type, ...] with its meaning, a text, its range, an `Interval`, and perhaps a default
+that follows from others, `Derived`; types are int, float, Path (of a file that exists) and Literal of words.
+"""
 
 import difflib
-import math
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from annotated_types import Interval
 
 from tokenlaw.config_io import one_line, show
 
-
-class Kind(Protocol):
-    """What an argument may be."""
-
-    @property
-    def allowed(self) -> str:
-        """Phrase that follows "must be"."""
-        ...
-
-    def read(self, text: str) -> object:
-        """Value of a text; ValueError when it is not allowed."""
-        ...
-
-
-@dataclass(frozen=True)
-class Real:
-    """A finite number in a range; an open end excludes its bound."""
-
-    least: float = -math.inf
-    most: float = math.inf
-    open_ends: bool = False
-
-    @property
-    def allowed(self) -> str:
-        """Phrase that follows "must be"."""
-        if math.isinf(self.most):
-            return "a finite number" if math.isinf(self.least) else f"a finite number >= {self.least:g}"
-        strictly = "strictly " if self.open_ends else ""
-        return f"a number {strictly}between {self.least:g} and {self.most:g}"
-
-    def read(self, text: str) -> float:
-        """Value of a text."""
-        value = float(text)
-        inside = self.least < value < self.most if self.open_ends else self.least <= value <= self.most
-        if not (math.isfinite(value) and inside):
-            raise ValueError(text)
-        return value
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A whole number in a range."""
-
-    least: int
-    most: int = 10**6
-
-    @property
-    def allowed(self) -> str:
-        """Phrase that follows "must be"."""
-        return f"a whole number between {self.least} and {self.most}"
-
-    def read(self, text: str) -> int:
-        """Value of a text."""
-        value = int(text)
-        if not self.least <= value <= self.most:
-            raise ValueError(text)
-        return value
-
-
-@dataclass(frozen=True)
-class Word:
-    """One of some words."""
-
-    words: tuple[str, ...]
-
-    @property
-    def allowed(self) -> str:
-        """Phrase that follows "must be"."""
-        return f"one of {', '.join(self.words)}"
-
-    def read(self, text: str) -> str:
-        """Value of a text."""
-        if text not in self.words:
-            raise ValueError(text)
-        return text
-
-
-@dataclass(frozen=True)
-class File:
-    """The name of a file that exists; what must be in it is up to the entry."""
-
-    allowed: str = "the name of an existing file"
-
-    def read(self, text: str) -> Path:
-        """Value of a text."""
-        path = Path(text)
-        if not path.is_file():
-            raise ValueError(text)
-        return path
+REQUIRED: Final = inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A default that follows from the other arguments, and how to say it."""
+    """A default that follows from the arguments before it, and how to say it."""
 
     text: str
     of: Callable[[Mapping[str, Any]], object]
-
-
-REQUIRED: Final = object()
 
 
 @dataclass(frozen=True)
@@ -118,14 +33,42 @@ class Argument:
     Attributes
     ----------
     name, meaning : as the user sees them.
-    kind : what it may be.
+    kind : annotation of the parameter.
     default : a value, `Derived`, or REQUIRED.
     """
 
     name: str
     meaning: str
-    kind: Kind
+    kind: Any
     default: object = REQUIRED
+
+    @classmethod
+    def of(cls, parameter: inspect.Parameter, kind: Any) -> "Argument":
+        """From a parameter of a function."""
+        (meaning,) = (one for one in kind.__metadata__ if isinstance(one, str))
+        derived = [one for one in kind.__metadata__ if isinstance(one, Derived)]
+        return cls(parameter.name, meaning, kind, *derived or [parameter.default])
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words among which to choose, if it is one."""
+        base = get_args(self.kind)[0]
+        return get_args(base) if get_origin(base) is Literal else ()
+
+    @property
+    def allowed(self) -> str:
+        """Phrase that follows "must be"."""
+        if self.words:
+            return f"one of {', '.join(self.words)}"
+        base, *more = get_args(self.kind)
+        if base is Path:
+            return "the name of an existing file"
+        bounds = next((one for one in more if isinstance(one, Interval)), Interval())
+        least, most = (bounds.ge, bounds.le) if bounds.gt is None else (bounds.gt, bounds.lt)
+        if most is not None:
+            strictly = "" if bounds.gt is None else "strictly "
+            return f"a {'whole ' if base is int else ''}number {strictly}between {least} and {most}"
+        return f"a {'whole' if base is int else 'finite'} number{'' if least is None else f' >= {least}'}"
 
     @property
     def default_text(self) -> str:
@@ -138,11 +81,23 @@ class Argument:
 
     def read(self, text: str, where: str) -> object:
         """Value of a text; ValueError of one line."""
-        try:
-            return self.kind.read(text)
-        except (ValueError, OverflowError):
-            hint = nearest(text, self.kind.words) if isinstance(self.kind, Word) else ""
-            raise ValueError(f"{where}: {self.name} must be {self.kind.allowed}, got {show(text)}{hint}") from None
+        from pydantic import ConfigDict, TypeAdapter
+
+        adapter = TypeAdapter(self.kind, config=ConfigDict(allow_inf_nan=False))
+        try:  # int does not take 3.0
+            value = adapter.validate_python(int(text) if get_args(self.kind)[0] is int else text)
+            if isinstance(value, Path) and not value.is_file():
+                raise ValueError(text)
+            return value
+        except ValueError:
+            hint = nearest(text, self.words)
+            raise ValueError(f"{where}: {self.name} must be {self.allowed}, got {show(text)}{hint}") from None
+
+
+def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
+    """What a function takes."""
+    kinds = get_type_hints(function, include_extras=True)
+    return tuple(Argument.of(one, kinds[name]) for name, one in inspect.signature(function).parameters.items())
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -165,11 +120,11 @@ def read_arguments(arguments: Sequence[Argument], settings: Sequence[str], where
         if key in values:
             raise ValueError(f"{where}: {one_line(key)} is given twice")
         values[key] = known[key].read(text, where)
-    for argument in arguments:
-        if argument.name not in values and argument.default is REQUIRED:
-            raise ValueError(f"{where}: {argument.name} is missing: {argument.meaning}, {argument.kind.allowed}")
-    for argument in arguments:
-        if argument.name not in values:
-            default = argument.default
-            values[argument.name] = default.of(values) if isinstance(default, Derived) else default
+    left = [argument for argument in arguments if argument.name not in values]
+    for argument in left:
+        if argument.default is REQUIRED:
+            raise ValueError(f"{where}: {argument.name} is missing: {argument.meaning}, {argument.allowed}")
+    for argument in left:
+        default = argument.default
+        values[argument.name] = default.of(values) if isinstance(default, Derived) else default
     return values

@@ -1,7 +1,6 @@
 """Studies run, drawn and written: results.json, a table and a figure for each claim, index.html and docs/claims.md."""
 
 import csv
-import html
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from particles.output import make_folder, versions, whole
+from particles.trial import BROKEN
 from tokenlaw import plots
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 from tokenlaw.study_plots import draw
-from tokenlaw.tables import Table, tell
-from validation.claims import CLAIMS, Claim
-from validation.verdict import Findings, Verdict
+from tokenlaw.tables import Table
+from tokenlaw.templates import rendered
+from validation import CLAIMS, Claim, Findings, Verdict
 
 Results = dict[str, dict[str, Any]]
 RESULTS = "results.json"
@@ -32,13 +32,13 @@ def chosen(names: Iterable[str]) -> list[Claim]:
     return [CLAIMS[name] for name in wanted]
 
 
-def tell_claims(claims: Iterable[Claim]) -> None:
-    """Print claims as a table."""
+def claims_table(claims: Iterable[Claim]) -> Table:
+    """What claims say, and where."""
     rows = []
     for claim in claims:
         text = f"{claim.title}: {claim.text}." + (f" Derived here: {claim.correction}." if claim.correction else "")
         rows.append((claim.name, text, f"  ({claim.source})"))
-    tell([Table(("<4", "", ""), tuple(rows), ("", "claim", "  (source)"))])
+    return Table(("<4", "", ""), tuple(rows), ("", "claim", "  (source)"))
 
 
 def execute(
@@ -89,9 +89,9 @@ def _earlier(path: Path) -> Results:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         results = {name: entry for name, entry in found.items() if name in CLAIMS}
-        page(results), claims_page(results)  # what they show is there, and is what it should be
+        claims_page(results), page(results)  # what they show is there, and is what it should be
         return results
-    except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
+    except BROKEN:
         raise ConfigError(f"--out {path.parent}: {path.name} there is not a results file of tokenlaw") from None
 
 
@@ -122,51 +122,9 @@ def number(value: float | None, error: float = 0.0) -> str:
     return f"{value:.6g}"
 
 
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.3em .6em;text-align:left;
-vertical-align:top}img{max-width:100%}.holds{color:#00674a}.corrected{color:#8a4b00}.fails{color:#a3003c}
-.undecided{color:#555}.small{font-size:85%;color:#555}"""
-
-
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """index.html: all claims with their numbers, figures and notes."""
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><title>tokenlaw: claims and verdicts</title>",
-        f"<style>{STYLE}</style><h1>Claims and verdicts</h1>",
-        "<table><tr><th>claim<th>verdict<th>measured<th>predicted<th>corrected</tr>",
-    ]
-    for name, entry in results.items():
-        parts.append(_row(f"<a href=#{name}>{name}</a> {html.escape(entry['title'])}", entry))
-    parts.append("</table>")
-    for name, entry in results.items():
-        parts += [
-            f"<h2 id={name}>{name}: {html.escape(entry['title'])}",
-            f"<span class={Verdict(entry['verdict'])}>{Verdict(entry['verdict'])}</span></h2>",
-            f"<p>{html.escape(entry['text'])}. <span class=small>{html.escape(entry['source'])}</span></p>",
-        ]
-        if entry["correction"]:
-            parts.append(f"<p>Derived here: {html.escape(entry['correction'])}.</p>")
-        parts.append("<table><tr><th>number<th>verdict<th>measured<th>predicted<th>corrected<th>visible</tr>")
-        for part in entry["parts"].values():
-            parts.append(_row(html.escape(part["text"]), part, number(part["visible_deviation"])))
-        size = "quick" if entry["quick"] else "full"
-        parts += [
-            f"</table><p><img src={name}.png alt='{html.escape(entry['title'], quote=True)}'></p>",
-            *(f"<p class=small>{html.escape(note)}</p>" for note in entry["notes"]),
-            f"<p class=small>{size} run of {html.escape(entry['date'])}, seed {entry['seed']:d}, "
-            f"<a href={name}.csv>table</a>, "
-            f"{html.escape(entry['study'])}</p>",
-        ]
-    return "\n".join(parts) + "\n"
-
-
-def _row(label: str, entry: Mapping[str, Any], last: str | None = None) -> str:
-    measured = number(entry["estimate"], entry["standard_error"])
-    tail = "" if last is None else f"<td>{last}"
-    return (
-        f"<tr><td>{label}<td class={Verdict(entry['verdict'])}>{Verdict(entry['verdict'])}<td>{measured}"
-        f"<td>{number(entry['predicted'])}<td>{number(entry['corrected'])}{tail}</tr>"
-    )
+    return rendered("claims.html", results=results, number=number, verdict=Verdict)
 
 
 def claims_page(results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,7 +1,9 @@
-"""How close finite transformers and their limit are: distances and comparisons on the same layers."""
+"""How close finite transformers and their limit are: distances, comparisons on the same layers, claims and verdicts."""
+
+from typing import TYPE_CHECKING, Any
 
 from validation.compare import PairFlow, PairState, distance_steps
-from validation.wasserstein import (
+from validation.distances import (
     Transport,
     TransportError,
     chordal,
@@ -11,17 +13,21 @@ from validation.wasserstein import (
     w2_chordal,
     wasserstein,
 )
+from validation.verdict import Claim, Figure, Findings, Part, Series, Verdict
+
+if TYPE_CHECKING:
+    from validation.claims import CLAIMS
+else:
+
+    def __getattr__(name: str) -> Any:
+        """`CLAIMS`, which imports every study."""
+        if name == "CLAIMS":
+            from validation.claims import CLAIMS
+
+            return CLAIMS
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 __all__ = [
-    "PairFlow",
-    "PairState",
-    "Transport",
-    "TransportError",
-    "chordal",
-    "distance_steps",
-    "geodesic",
-    "transport",
-    "w1_geodesic",
-    "w2_chordal",
-    "wasserstein",
-]
+    "CLAIMS", "Claim", "Figure", "Findings", "PairFlow", "PairState", "Part", "Series", "Transport", "TransportError",
+    "Verdict", "chordal", "distance_steps", "geodesic", "transport", "w1_geodesic", "w2_chordal", "wasserstein",
+]  # fmt: skip

@@ -22,7 +22,7 @@ from spde.density import Density
 from spde.records import node_weights
 from spde.solver import DensityFlow
 from spde.state import DensityState
-from validation.wasserstein import w1_geodesic, w2_chordal
+from validation.distances import w1_geodesic, w2_chordal
 
 
 @dataclass(frozen=True, eq=False)

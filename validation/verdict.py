@@ -15,6 +15,7 @@ with a standard error, a bound on systematic errors, and the effect: a deviation
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -173,3 +174,32 @@ class Findings:
             "notes": list(self.notes),
             "parts": {name: part.as_json() for name, part in self.parts.items()},
         }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published statement, and the study that decides.
+
+    Attributes
+    ----------
+    module : dotted name of the study, which begins with that of the claim: ...d1_weak_error for D1.
+    title : in a few words.   text : the claim in words and formula.
+    source : authors and arXiv number; "as reported" where known at second hand.
+    correction : what was derived here where it differs, or "".
+    """
+
+    module: str
+    title: str
+    text: str
+    source: str
+    correction: str = ""
+
+    @property
+    def name(self) -> str:
+        """Short name, as used on the command line."""
+        return self.module.rpartition(".")[2].partition("_")[0].upper()
+
+    def run(self, *, quick: bool, seed: int) -> Findings:
+        """Run the study; `quick` takes seconds, the full size minutes."""
+        findings: Findings = import_module(self.module).study(quick, seed)
+        return findings

@@ -8,7 +8,7 @@ For A = W W'ᵀ with Gaussian factors of many columns, E⟨nrm(Ax), nrm(Ay)⟩ =
 """
 
 from tokenlaw.study_plots import draw
-from validation.claims import CLAIMS
+from validation import CLAIMS
 
 claim = CLAIMS["L1"]
 findings = claim.run(quick=True, seed=0)

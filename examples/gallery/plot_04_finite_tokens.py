@@ -11,7 +11,7 @@ import numpy as np
 
 from particles import GaussianHeads, Homogenized, Noise, Softmax, Tokens, VonMisesFisherMixture, simulate
 from spde import Density, Sphere, solve, spectral_field
-from validation.statistics import slope
+from validation.estimates import slope
 
 start = VonMisesFisherMixture([1.0], [[0, 0, 1]], [2.0])
 layers = Homogenized(GaussianHeads(3), Softmax(2.0), dt=0.05, nodes=8, noise=Noise(seed=3))

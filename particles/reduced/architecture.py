@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_not_negative, check_positive
 from particles.kernels import WIDEST, Activation, pair_mean
 from particles.reduced.overlap import check_heads
 
@@ -86,10 +86,8 @@ class Architecture:
             if not getattr(self, name) >= least:  # written so that NaN is caught
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         for name in ("eta", "sigma_v", "mlp_scale"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be finite and >= 0, got {getattr(self, name)}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius must be positive and finite, got {self.radius}")
+            check_not_negative(getattr(self, name), name)
+        check_positive(self.radius, "radius")
 
     @property
     def attention_step(self) -> float:

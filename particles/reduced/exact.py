@@ -6,7 +6,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from particles.arrays import Array
+from particles.arrays import Array, check_not_negative
 
 SERIES_BELOW = 0.1  # |a| below which the closed form of the conformal mean cancels
 
@@ -84,8 +84,7 @@ def equiangular_overlap(time: ArrayLike, start: float, n: int, beta: float) -> A
     """
     if not n >= 2:  # written so that NaN is caught
         raise ValueError(f"n must be at least 2, got {n}")
-    if not 0 <= beta < math.inf:
-        raise ValueError(f"beta must be finite and >= 0, got {beta}")
+    check_not_negative(beta, "beta")
     if not -1 / (n - 1) <= start <= 1:
         raise ValueError(f"start must lie between -1/(n - 1) = {-1 / (n - 1):g} and 1, got {start}")
     t = np.asarray(time, dtype=np.float64)

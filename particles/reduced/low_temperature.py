@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaln, gammaln, hyp2f1
 
-from particles.arrays import Array
+from particles.arrays import Array, check_not_negative
 from particles.reduced.overlap import OverlapDiffusion, artanh, check_dimension, collapse_exponent
 
 STEP = 0.2  # trapezoidal rule in artanh of the sample correlation, analytic in a strip of half-width pi/2
@@ -118,8 +118,7 @@ class LowTemperatureLimit(OverlapDiffusion):
     kappa: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.kappa < np.inf:
-            raise ValueError(f"kappa must be finite and >= 0, got {self.kappa}")
+        check_not_negative(self.kappa, "kappa")
 
     def rates(self, y: Array) -> tuple[Array, Array]:
         """Drift and variance of y = artanh u."""

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.arrays import Array
+from particles.arrays import Array, check_not_negative
 from particles.reduced.scale import FAR, Scale
 
 STRONGEST = 1e15  # largest beta sigma_a^2: a hard maximum to rounding
@@ -54,9 +54,8 @@ def collapse_exponent(d: int, s: float, gain: float) -> float:
 def check_heads(d: int, beta: float, sigma_a: float, head_dim: int) -> None:
     """Refuse parameters that are none of Gaussian heads."""
     check_dimension(d, head_dim)
-    for name, value in (("beta", beta), ("sigma_a", sigma_a)):
-        if not 0 <= value < np.inf:  # written so that NaN is caught
-            raise ValueError(f"{name} must be finite and >= 0, got {value}")
+    check_not_negative(beta, "beta")
+    check_not_negative(sigma_a, "sigma_a")
     if not beta * sigma_a * sigma_a <= STRONGEST:
         raise ValueError(f"beta * sigma_a^2 must be at most {STRONGEST:g}, got {beta * sigma_a * sigma_a:g}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles.arrays import Array
+from particles.arrays import Array, check_not_negative
 from particles.reduced.overlap import OverlapDiffusion, check_dimension, gaps
 
 
@@ -29,8 +29,7 @@ class ValuesOnly(OverlapDiffusion):
 
     def __post_init__(self) -> None:
         check_dimension(self.d)
-        if not 0 <= self.beta < np.inf:  # written so that NaN is caught
-            raise ValueError(f"beta must be finite and >= 0, got {self.beta}")
+        check_not_negative(self.beta, "beta")
 
     @property
     def critical_beta(self) -> float:

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from random import Random
 
-from tests.faults import crashes, damage, disks, hostile, kills, links, numbers, system
+from tests.faults import crashes, damage, disks, hostile, kills, links, numbers, products, system
 from tests.faults.runs import Bench, Tally
 
 FAULTS = (
@@ -22,6 +22,7 @@ FAULTS = (
     (crashes.power_lost, 600),
     (system.failing, 60),
     (system.failing_products, 12),
+    (products.failing_folders, 12),
     (system.without_locks, 9),
     (links.planted, 1),
     (disks.full, 20),

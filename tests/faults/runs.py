@@ -16,8 +16,9 @@ from pathlib import Path
 
 from particles import output
 from tests.tokenlaw.commands import HOMOGENIZED, contents
-from tokenlaw import cli, files, plots
+from tokenlaw import files, plots
 from tokenlaw import runs as commands
+from tokenlaw.commands import app
 
 COMMANDS = tuple(commands.JOBS)
 READERS = (files.describe, plots.plot)  # imported here, so that a child need not do it
@@ -92,7 +93,7 @@ def start(*words: object, prepare: Callable[[], object] = lambda: None, every_re
             output.Recorder.__init__.__defaults__ = (None, None, None, 0.0)
         sys.argv = ["tokenlaw", *map(str, words)]
         prepare()
-        cli.main()
+        app.main()
     except SystemExit as ending:
         code = int(ending.code or 0)
     except BaseException:
@@ -140,7 +141,7 @@ class Bench:
     @cache  # noqa: B019 - a bench lives as long as the process
     def reference(self, command: str, settings: tuple[str, ...] = SETTINGS) -> Path:
         """File of a run that nothing happened to; tables it needs are then there for every child."""
-        assert cli.run([*map(str, words(command, self.config, self.fresh("warm"), settings=settings))]) == 0
+        assert app.run([*map(str, words(command, self.config, self.fresh("warm"), settings=settings))]) == 0
         out = self.folder / f"reference-{command}-{abs(hash(settings))}.nc"
         code, said = run(*words(command, self.config, out, settings=settings), every_record=False)
         assert (code, said) == (0, []), said

@@ -1,5 +1,6 @@
 """Calls of the system that fail: writes, closes, flushes, renames, one by one; and disks that know no locks."""
 
+import atexit
 import ctypes
 import errno
 import os
@@ -33,8 +34,8 @@ SHORTER = ("layers.t_end=0.04", "output.distances=100")
 def preload(*arguments: str) -> None:
     """Begin anew with the calls that can fail, where there is a compiler; they are those of every child."""
     if LOADED in os.environ:
-        shutil.rmtree(os.environ["LD_PRELOAD"].rpartition("/")[0])
         del os.environ["LD_PRELOAD"]  # it is loaded; programs that are started from here on do without
+        atexit.register(shutil.rmtree, Path(os.environ[LOADED]).parent)
         return
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
@@ -43,7 +44,7 @@ def preload(*arguments: str) -> None:
     source = Path(__file__).with_name("shim.c")
     done = subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], capture_output=True)
     if done.returncode == 0:
-        os.environ |= {LOADED: "1", "LD_PRELOAD": str(library)}
+        os.environ |= {LOADED: str(library), "LD_PRELOAD": str(library)}
         os.execv(sys.executable, [sys.executable, "-m", "tests.faults", *arguments])
 
 
@@ -52,6 +53,16 @@ def armed(folder: Path, call: str, nth: int, error: int, for_ever: bool) -> Call
 
     def arm() -> None:
         ctypes.CDLL(None).faults_arm(str(folder).encode(), call.encode(), nth, error, int(for_ever))
+
+    return arm
+
+
+def in_children(folder: Path, call: str, nth: int, error: int, for_ever: bool) -> Callable[[], object]:
+    """The same in the programs that a process starts, each of which counts for itself."""
+
+    def arm() -> None:
+        os.environ["LD_PRELOAD"] = os.environ[LOADED]
+        os.environ["TOKENLAW_FAULTS_ARM"] = f"{call} {nth} {error} {int(for_ever)} {folder}"
 
     return arm
 

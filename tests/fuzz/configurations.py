@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tokenlaw import config_messages
 from tokenlaw.config_io import write_key, write_value
 from tokenlaw.config_models import Configuration
+from tokenlaw.config_types import models_of
 
 Document = dict[str, Any]
 PATHS = sorted({path for _, path in config_messages.all_keys()} | {"layers.mlp.width", "layers.mlp.activation"})
@@ -35,10 +36,13 @@ def _choices() -> dict[str, tuple[Any, ...]]:
     """Values that some key takes by name, read off the models."""
     found: dict[str, set[Any]] = {}
     for section, about in Configuration.model_fields.items():
-        for model in config_messages.models_of(about.annotation):
+        for model in models_of(about.annotation):
             for key, field in model.model_fields.items():
+                extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
                 if get_origin(field.annotation) is Literal:
                     found.setdefault(f"{section}.{key}", set()).update(get_args(field.annotation))
+                elif "table" in extra:
+                    found.setdefault(f"{section}.{key}", set()).update(config_messages.names_in(str(extra["table"])))
     return {path: tuple(sorted(values)) for path, values in sorted(found.items())}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fuzz import configurations as conf
 from tests.fuzz import files
 from tests.fuzz.trial import Trial
-from tokenlaw import cli
+from tokenlaw.commands import app
 from tokenlaw.config_io import write_value
 
 COMMANDS = ("solve", "simulate", "compare")
@@ -130,7 +130,7 @@ def _result(command: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         (path / "c.toml").write_text(RUN)
-        assert cli.run([command, str(path / "c.toml"), "--out", str(path / "out.nc"), "-q"]) == 0
+        assert app.run([command, str(path / "c.toml"), "--out", str(path / "out.nc"), "-q"]) == 0
         return (path / "out.nc").read_bytes()
 
 

@@ -19,7 +19,8 @@ import typer
 import xarray as xr
 
 from particles import memory as door
-from tokenlaw import cli, config, config_messages, runs
+from tokenlaw import config, config_messages, runs
+from tokenlaw.commands import app
 
 MEMORY = 1 << 29  # bytes that a trial is told are available: what takes more must be refused
 PATIENCE = 60  # seconds; a tiny run that takes longer hangs
@@ -96,7 +97,7 @@ def _patience() -> Iterator[None]:
 @functools.cache
 def _commands() -> Any:
     """The commands, made once: making them takes longer than most refusals."""
-    return typer.main.get_command(cli.app)
+    return typer.main.get_command(app.app)
 
 
 def judge(trial: Trial) -> Verdict:
@@ -159,13 +160,13 @@ def _called(words: Sequence[str], folder: Path, before: dict[str, bytes], preten
         stack.enter_context(mock.patch.object(door, "available", return_value=MEMORY))
         if pretend:
             stack.enter_context(mock.patch.dict(runs.JOBS, dict.fromkeys(runs.JOBS, _pretended)))
-        stack.enter_context(mock.patch.object(cli, "app", _commands()))
+        stack.enter_context(mock.patch.object(app, "app", _commands()))
         stack.enter_context(contextlib.redirect_stderr(said))
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(np.errstate())
         try:
             with _patience():
-                code = cli.run([word.format(folder=folder) if "{folder}" in word else word for word in words])
+                code = app.run([word.format(folder=folder) if "{folder}" in word else word for word in words])
         except Pretended:
             code = 0
         except Hangs:

@@ -72,5 +72,5 @@ def test_what_is_wrong_is_told_in_one_sentence(tmp_path):
         path.unlink()
     with pytest.raises(ValueError, match="no such file"):
         closure_from_file(path)
-    with pytest.raises(ValueError, match='attention must be one of softmax, l2, sinkhorn, linear, got "sigmoid"'):
+    with pytest.raises(ValueError, match='attention must be one of softmax, linear, l2, sinkhorn, got "sigmoid"'):
         closure_from_file(path, "sigmoid")

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from particles import SolverError
+from particles import ArgumentError, SolverError
 from particles.memory import TooLarge
 from particles.output import WriteError
 from tokenlaw.config import ConfigError
 from tokenlaw.ensemble import EnsembleError
-from validation.wasserstein import TransportError
+from validation.distances import TransportError
 
 ERRORS = [
+    ArgumentError("nodes", 1, "be at least 2"),
     SolverError("it stopped", step=3, depth_time=0.3, state=np.arange(3.0)),
     WriteError(Path("a.nc"), OSError(28, "No space left on device"), begun=True),
     ConfigError("solve.lmax = 1: must be from 2 to 1023"),

@@ -74,7 +74,7 @@ def test_bad_laws_are_refused():
         (lambda: VonMisesFisherMixture([1.0], [[0, 0, 0.0]], [1.0]), "mean must not be the zero vector"),
         (lambda: VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [-1.0]), "kappa must be >= 0"),
         (lambda: VonMisesFisherMixture([1.0], [[0, 0, np.nan]], [1.0]), "mean must be finite"),
-        (lambda: Conformal([0.0, 0.0, 1.0]), "open unit ball"),
+        (lambda: Conformal([0.0, 0.0, 1.0]), "a must have a length below 1"),
         (lambda: Tokens(np.zeros((0, 3))), "n >= 1"),
         (lambda: Tokens([[0, 0, 2.0]]), "unit vectors; token 0 has length 2"),
         (lambda: Tokens([[0, 1.0, 0], [0, 0, 0.5]]), "unit vectors; token 1 has length 0.5"),

@@ -158,10 +158,10 @@ def test_bad_kernels_are_refused():
         (lambda: DualKernel(tanh, 1, 0.1, 0.1), "d must be at least 2, got 1"),
         (lambda: DualKernel(tanh, 3, math.nan, 0.1), "sigma_r must be between 0 and 1e\\+100, got nan"),
         (lambda: DualKernel(tanh, 3, 0.1, -1.0), "sigma_w must be between 0 and 1e\\+100, got -1"),
-        (lambda: DualKernel(tanh, 3, 31.0, 0.1), r"1/d \+ sigma_r\^2 must be at most 900 for tanh, got sigma_r = 31"),
+        (lambda: DualKernel(tanh, 3, 31.0, 0.1), r"such that 1/d \+ sigma_r\^2 is at most 900 for tanh, got 31"),
         (lambda: kernel.value(1.001), "u must lie between -1 and 1, got 1.001"),
         (lambda: kernel.derivative([0.0, math.nan]), "u must lie between -1 and 1, got nan"),
-        (lambda: kernel.legendre(-1), "lmax must be a non-negative integer, got -1"),
+        (lambda: kernel.legendre(-1), "lmax must be an integer >= 0, got -1"),
     ]
     for make, text in cases:
         with pytest.raises(ValueError, match=text):

@@ -235,7 +235,7 @@ def test_bad_laws_are_refused():
         (lambda: RandomTransformer(heads, Softmax(0.0), 0.1, 0, Noise(0)), "heads must be an integer >= 1"),
         (lambda: Homogenized(heads, Softmax(0.0), np.inf, 1, Noise(0)), "dt must be positive and finite"),
         (lambda: Homogenized(heads, Softmax(0.0), 0.1, 1, Noise(0)).coarsen(2), "only layers with fixed nodes"),
-        (lambda: Noise(-1), "seed must be a non-negative integer"),
+        (lambda: Noise(-1), "seed must be an integer >= 0"),
         (lambda: Linear(-1.0), "beta must be finite"),
     ]
     for make, text in cases:
@@ -249,7 +249,7 @@ def test_bad_laws_are_refused():
     fixed = FixedHeads(np.ones((2, 3, 3)), np.ones((2, 1, 3)), np.ones((2, 1, 3)))
     with pytest.raises(TypeError, match="values independent of A"):
         Homogenized(fixed, Softmax(0.0), 0.1, 1, Noise(0))
-    with pytest.raises(ValueError, match="2 heads are given"):
+    with pytest.raises(ValueError, match="heads must be the number of heads that are given, 2"):
         RandomTransformer(fixed, Softmax(0.0), 0.1, 3, Noise(0)).layer(0)
 
 

@@ -346,7 +346,7 @@ def test_errors():
         MLPBlock(relu, 0, 0.0, -0.1)
     with pytest.raises(ValueError, match="substeps must be an integer >= 1, got 0"):
         WithMLP(Still(3, 0.1), block("relu"), Noise(0), substeps=0)
-    with pytest.raises(ValueError, match=r"1/d \+ sigma_r\^2 must be at most 900"):
+    with pytest.raises(ValueError, match=r"sigma_r must be such that 1/d \+ sigma_r\^2 is at most 900"):
         WithMLP(Still(3, 0.1), MLPBlock(ACTIVATIONS["tanh"], 0, 40.0), Noise(0))
     with pytest.raises(ValueError, match="series of random fields exist for d = 2 and d = 3, got d = 4"):
         spectrum(block("relu").kernel(4))
@@ -372,7 +372,7 @@ def test_joint_draws_of_too_many_points_are_refused():
     assert WithMLP(Still(3, 0.1), block("relu"), Noise(0)).most_points is None
     assert WithMLP(Still(4, 0.1), block("relu", 5), Noise(0)).most_points is None
     points = Uniform(4).sample(np.random.default_rng(0), MOST_POINTS + 1)
-    with pytest.raises(ValueError, match=r"width = 0: .* at no more than 2048 points, got 2049; give the MLP block a "):
+    with pytest.raises(ValueError, match=r"width must be at least 1 for 2049 points: .* no more than 2048, got 0"):
         simulate(Tokens(points), law, n_steps=1)
 
 

@@ -167,6 +167,7 @@ def test_what_private_noise_refuses():
     law = WithPrivateNoise(still(3, 0.1), 0.1, Noise(0))
     with pytest.raises(ValueError, match="private noise already"):
         WithPrivateNoise(law, 0.1, Noise(0))
+    with pytest.raises(ValueError, match=r"law must have no private noise, .* no place in a residual stream"):
+        PreNorm(law)
     with pytest.raises(TypeError, match="no place in a residual stream"):
-        simulate(Tokens(np.eye(3)), PreNorm(law), n_steps=1)
-    assert isinstance(PreNorm(law).layer(0)[1], ResidualPush)
+        ResidualPush(law.layer(0)[-1]).block  # noqa: B018 - made when it is asked for

@@ -227,12 +227,12 @@ def test_what_has_no_finer_path_says_so():
         (lambda: WithMLP(law, MLPBlock(relu, 8), Noise(0)).refine(2), "width must be 0"),
         (lambda: WithMLP(four, MLPBlock(relu), Noise(0)).refine(2), "d must be 2 or 3 to refine"),
         (lambda: law.refine(3), "factor must be a power of two"),
-        (lambda: law.refine(0), "factor must be a power of two"),
-        (lambda: law.refine(True), "factor must be a power of two"),
+        (lambda: law.refine(0), "factor must be an integer >= 1"),
+        (lambda: law.refine(True), "factor must be an integer >= 1"),
         (lambda: Ballistic(heads, Softmax(2.0), 0.1, 2, Noise(0)).refine(6), "factor must be a power of two"),
         (lambda: law.refine(2).coarsen(4), "only layers with fixed nodes can be coarsened"),
         (lambda: homogenized(splits=3), "splits must be a power of two"),
-        (lambda: WithPrivateNoise(law, 0.1, Noise(0), splits=0), "splits must be a power of two"),
+        (lambda: WithPrivateNoise(law, 0.1, Noise(0), splits=0), "splits must be an integer >= 1"),
     ]
     for make, text in cases:
         with pytest.raises(ValueError, match=text):

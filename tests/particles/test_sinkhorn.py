@@ -127,5 +127,5 @@ def test_bad_parameters_are_refused():
         with pytest.raises(ValueError, match="tolerance must lie in"):
             Sinkhorn(1.0, tolerance=tolerance)
     for iterations in (0, True, np.nan):
-        with pytest.raises(ValueError, match="iterations must be at least 1"):
+        with pytest.raises(ValueError, match="iterations must be an integer >= 1"):
             Sinkhorn(1.0, iterations=iterations)

@@ -7,8 +7,9 @@ import pytest
 
 from spde import Circle, Sphere, unit_sphere
 from spde.circle import adjoint_at, resize, synthesis_at
+from tests.spde.circle_sums import SummedCircle
 
-BACKENDS = ["ducc0", "numpy"]
+KINDS = [Circle, SummedCircle]
 
 
 def angles(rng, n):
@@ -32,10 +33,10 @@ def textbook(a, theta):
     return (a[0].real + 2 * waves) / np.sqrt(2 * np.pi)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lmax", [2, 3, 8, 31, 64, 255])
-def test_round_trip_and_parseval(backend, lmax):
-    circle, rng = Circle(lmax, backend), np.random.default_rng(lmax)
+def test_round_trip_and_parseval(kind, lmax):
+    circle, rng = kind(lmax), np.random.default_rng(lmax)
     a = random_coefficients(rng, lmax)
     values = circle.synthesis(a)
     assert values.shape == circle.shape == (circle.nphi,)
@@ -47,10 +48,10 @@ def test_round_trip_and_parseval(backend, lmax):
     assert abs(circle.weights.sum() - circle.volume) < 1e-13
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_harmonics_are_the_textbook_ones(backend):
+@pytest.mark.parametrize("kind", KINDS)
+def test_harmonics_are_the_textbook_ones(kind):
     """On the grid and at free points, one mode at a time and all together; the sign of i is that of e^{ik theta}."""
-    circle, rng = Circle(9, backend), np.random.default_rng(0)
+    circle, rng = kind(9), np.random.default_rng(0)
     theta = angles(rng, 50)
     grid = 2 * np.pi * np.arange(circle.nphi) / circle.nphi
     for k in (0, 1, 5, 9):
@@ -77,9 +78,9 @@ def test_gradient_and_divergence():
     assert np.abs(circle.gradient(sine)[:, 0] - circle.points[:, 0]).max() < 1e-14  # d sin = cos
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_adjoint_is_the_adjoint(backend):
-    rng, circle = np.random.default_rng(2), Circle(40, backend)
+@pytest.mark.parametrize("kind", KINDS)
+def test_adjoint_is_the_adjoint(kind):
+    rng, circle = np.random.default_rng(2), kind(40)
     points, values = points_at(angles(rng, 500)), rng.standard_normal(500) / 500
     a = random_coefficients(rng, 40)
     weight = np.where(np.arange(41) == 0, 1.0, 2.0)
@@ -95,7 +96,7 @@ def test_both_ways_to_free_points_agree():
     rng = np.random.default_rng(3)
     points, values = points_at(angles(rng, 3000)), rng.standard_normal(3000)
     for lmax in (2, 50, 300):
-        one, two = (Circle(lmax, backend) for backend in BACKENDS)
+        one, two = (kind(lmax) for kind in KINDS)
         a = random_coefficients(rng, lmax)
         size = np.linalg.norm(a)
         assert np.abs(one.synthesis_at(a, points) - two.synthesis_at(a, points)).max() < 1e-12 * size
@@ -124,26 +125,26 @@ def test_low_moments_are_those_of_the_density():
 
 def test_bad_arguments_are_refused():
     for lmax in (1, 0, 1024):
-        with pytest.raises(ValueError, match="lmax must be between 2 and 1023"):
+        with pytest.raises(ValueError, match="lmax must be an integer between 2 and 1023"):
             Circle(lmax)
     for wrong in (31.0, "31", True):
-        with pytest.raises(TypeError, match="lmax must be an integer"):
+        with pytest.raises(ValueError, match="lmax must be an integer"):
             Circle(wrong)
-    with pytest.raises(ValueError, match='backend on the circle must be "ducc0" or "numpy", got \'shtns\''):
+    with pytest.raises(ValueError, match='backend must be "ducc0", got \'shtns\''):
         Circle(31, "shtns")
     with pytest.raises(ValueError, match=r"grid values must have shape \(96,\), got \(97,\)"):
         Circle(31).analysis(np.zeros(97))
 
 
 def test_circles_survive_pickling():
-    circle = Circle(31, "numpy")
+    circle = Circle(31, "ducc0")
     again = pickle.loads(pickle.dumps(circle))
-    assert (again.lmax, again.backend) == (31, "numpy")
+    assert (again.lmax, again.backend) == (31, "ducc0")
     assert np.array_equal(again.points, circle.points)
 
 
 def test_spheres_are_chosen_by_dimension():
     assert isinstance(unit_sphere(2, 15), Circle)
     assert isinstance(unit_sphere(3, 15), Sphere)
-    with pytest.raises(ValueError, match="densities need d = 2 or d = 3, got d = 4"):
+    with pytest.raises(ValueError, match="d must be 2 or 3 for densities; tokens may have any d, got 4"):
         unit_sphere(4, 15)

@@ -139,10 +139,10 @@ class Mean:
 
 
 KERNELS = {
-    "transposed": (lambda found: found.T, ValueError, "must have shape (5, 3) for points (5, 3), got (3, 5)"),
-    "one for all": (lambda found: found[0], ValueError, "must have shape (5, 3) for points (5, 3), got (3,)"),
-    "no number": (lambda found: found * np.nan, ValueError, "must be finite, got NaN or infinity"),
-    "complex": (lambda found: found + 0j, TypeError, "must hold real numbers, got complex128"),
+    "transposed": (lambda found: found.T, ValueError, "for points (5, 3) must have shape (5, 3), got (3, 5)"),
+    "one for all": (lambda found: found[0], ValueError, "for points (5, 3) must have shape (5, 3), got (3,)"),
+    "no number": (lambda found: found * np.nan, ValueError, "for points (5, 3) must be finite, got nan"),
+    "complex": (lambda found: found + 0j, TypeError, "for points (5, 3) must hold real numbers, got complex128"),
     "failing": (lambda found: found @ found, ValueError, "(N, d)"),
 }
 
@@ -185,10 +185,10 @@ class Own:
 
 HEADS = {
     "one for all": (lambda h: Heads(h.out[0], h.query, h.key), ValueError, "out of the heads that Own.sample(rng, 4)"),
-    "vectors": (lambda h: Heads(h.out, h.query[:, 0], h.key), ValueError, "must have shape (4, rows, 3), got (4, 3)"),
+    "vectors": (lambda h: Heads(h.out, h.query[:, 0], h.key), ValueError, "must have shape (4, any, 3), got (4, 3)"),
     "rows that differ": (lambda h: Heads(h.out, h.query[:, :2], h.key), ValueError, "shape (4, 2, 3), got (4, 3, 3)"),
     "factors": (lambda h: Heads(h.out[:, :, :2], h.query, h.key, h.key), ValueError, "shape (4, 2, 3), got (4, 3, 3)"),
-    "no number": (lambda h: Heads(h.out * np.nan, h.query, h.key), ValueError, "must be finite, got NaN or infinity"),
+    "no number": (lambda h: Heads(h.out * np.nan, h.query, h.key), ValueError, "must be finite, got nan"),
     "complex": (lambda h: Heads(h.out + 0j, h.query, h.key), TypeError, "must hold real numbers, got complex128"),
     "a tuple": (lambda h: (h.out, h.query, h.key), TypeError, "Own.sample(rng, size) must give Heads, got tuple"),
 }
@@ -277,7 +277,7 @@ def test_arrays_are_no_tokens_and_numbers_no_counts():
     with pytest.raises(TypeError, match=r"tokens must be Tokens\(points\), or EuclideanTokens in R\^d, got ndarray"):
         simulate(np.eye(3), replace(LAYERS, kernel=Softmax(1.0)), n_steps=1)
     for settings in ({"n_steps": 4.0}, {"n_steps": True}, {"n_steps": 4, "save_every": 2.0}):
-        with pytest.raises(TypeError, match=r"must be a whole number of layers, got (4\.0|True|2\.0)"):
-            simulate(Tokens(np.eye(3)), replace(LAYERS, kernel=Softmax(1.0)), **settings)
+        with pytest.raises(ValueError, match=r"must be an integer >= [01], got (4\.0|True|2\.0)"):
+            simulate(Tokens(np.eye(3)), LAYERS, **settings)
     tokens = Tokens(Uniform(3).sample(np.random.default_rng(0), 4))
     assert simulate(tokens, replace(LAYERS, kernel=Softmax(1.0)), n_steps=np.int64(1)).sizes["depth_time"] == 2

@@ -27,8 +27,10 @@ from particles.parallel import by_chunks, chunks, threads
 from particles.retraction import flow, geodesic, normalize
 from particles.simulate import TokenFlow, TokenState
 from particles.tokens import Tokens, mean_token, second_moment
-from spde import CircleField, SpectralField, choice, field, sources, spectral_field
-from spde.choice import auto_field, direct_time, series_time, strengths
+from spde import CircleField, SpectralField, field, sources, spectral_field
+from spde import cost as costs
+from spde.choice import auto_field, strengths
+from spde.cost import direct_time, series_time
 from spde.moves import move, tangent_series
 
 POLES = [[0, 0, 1.0], [0, 0, -1.0], [1e-200, 2e-200, 1.0], [-3e-170, 1e-170, -1.0], [1e-9, -2e-9, 1.0]]
@@ -332,11 +334,11 @@ def test_auto_follows_the_model(monkeypatch):
     """Both ways around, whatever the costs are."""
     push, few = push_of(n_heads=2), cloud(300)
     for cost, want in [(0.0, SpectralField), (1e9, DirectField)]:
-        monkeypatch.setitem(choice.COSTS, 3, choice.SeriesCost(cost, 0.0, 0.0, 0.0))
+        monkeypatch.setitem(costs.COSTS, 3, costs.SeriesCost(cost, 0.0, 0.0, 0.0, 0.75))
         assert type(auto_field(1e-6)(push, few, 300)) is want
 
 
 def test_auto_is_direct_in_other_dimensions():
     push = AttentionPush(Softmax(1.0), np.eye(4)[None], np.eye(4)[None], np.eye(4)[None])
     tokens = Tokens(dense.nrm(np.random.default_rng(11).standard_normal((5000, 4))))
-    assert type(choice.auto_field(1e-6)(push, tokens, 5000)) is DirectField
+    assert type(auto_field(1e-6)(push, tokens, 5000)) is DirectField

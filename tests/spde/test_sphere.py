@@ -172,13 +172,13 @@ def test_resizing_keeps_the_modes():
 
 @pytest.mark.parametrize("lmax", [1, 0, -3, 1024, 10**9])
 def test_degrees_out_of_range_are_refused(lmax):
-    with pytest.raises(ValueError, match="lmax must be between 2 and 1023"):
+    with pytest.raises(ValueError, match="lmax must be an integer between 2 and 1023"):
         Sphere(lmax)
 
 
 def test_wrong_kinds_are_refused():
     for wrong in (31.0, "31", True):
-        with pytest.raises(TypeError, match="lmax must be an integer"):
+        with pytest.raises(ValueError, match="lmax must be an integer"):
             Sphere(wrong)
     with pytest.raises(ValueError, match="backend"):
         Sphere(31, "healpy")

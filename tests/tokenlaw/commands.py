@@ -11,9 +11,9 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-from tokenlaw import cli
+from tokenlaw.commands import app
 
-COMMAND = [sys.executable, "-c", "from tokenlaw.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from tokenlaw.commands.app import main; main()"]
 HOMOGENIZED = """
 [model]
 d = 3
@@ -45,7 +45,7 @@ TRANSFORMER = HOMOGENIZED.replace(LAYERS, 'kind = "transformer"\neta = 0.1\nhead
 def call(*words, **settings):
     """Run a command in this process: exit code.  Settings: section__key = value becomes --set section.key=value."""
     given = [f"{key.replace('__', '.')}={value}" for key, value in settings.items()]
-    return cli.run([*map(str, words), *(word for text in given for word in ("--set", text))])
+    return app.run([*map(str, words), *(word for text in given for word in ("--set", text))])
 
 
 def start(*words):

@@ -177,7 +177,7 @@ def test_info_on_members_together(tmp_path, capsys):
     assert call("info", tmp_path / "together.nc") == 0
     said = capsys.readouterr().out
     overlap = np.array([member["mean_overlap"].values for member in members])
-    row = next(line for line in said.splitlines() if line.startswith("mean overlap")).split()[2:]
+    row = next(line for line in said.splitlines() if line.startswith("mean_overlap")).split()[1:4]
     want = overlap[:, 0].mean(), overlap[:, -1].mean(), overlap.max()
     assert row == [f"{value:.4g}" for value in want]
     assert "3 realizations: first and last are means over them" in said

@@ -58,7 +58,7 @@ def test_info_and_plot(example, capsys):
     assert call("info", example) == 0
     text = capsys.readouterr().out
     assert "lon 768" in text
-    assert "pointwise density: resolved throughout" in text
+    assert "density resolved at every record" in text
     assert call("plot", example, "--out", "p.png") == 0
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
 
@@ -107,12 +107,12 @@ def test_tokens_by_quadrature_and_their_field():
     ("words", "settings", "line"),
     [
         (("solve", "s.toml"), {"model__d": 4, "initial": "{kind='uniform'}"},
-         "model.d = 4: must be 2 or 3 for densities; tokenlaw simulate takes any d"),
+         "model.d = 4: must be 2 or 3 for densities; tokens may have any d"),
         (("compare", "s.toml"), {"model__d": 4, "initial": "{kind='uniform'}"}, "model.d = 4: must be 2 or 3"),
         (("solve", "s.toml"), {"model__d": 4, "initial": "{kind='density',file='d.nc'}"},
-         'model.d = 4: must be 2 or 3 with initial.kind = "density"'),
+         "d.nc: has d = 2, must have model.d = 4"),
         (("solve", "s.toml"), {"initial": "{kind='density',file='d.nc'}"},
-         "d.nc: holds a density with d = 2, model.d is 3"),
+         "d.nc: has d = 2, must have model.d = 3"),
         (("simulate", "s.toml"), {"model__d": 4, "initial": "{kind='uniform'}", "simulate__field": "spectral"},
          "must be another method unless model.d is 2 or 3, and model.d is 4"),
         (("solve", "c.toml"), {"initial": "{kind='simplex',overlap=0.1}", "simulate__tokens": 2}, "has no density"),

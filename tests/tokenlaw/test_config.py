@@ -1,6 +1,7 @@
 """The configuration: every refusal is one line that names the key, nothing is lost in text and back."""
 
 import math
+import re
 import tomllib
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from particles.heads import GaussianHeads, usual_deviation
+from particles import ACTIVATIONS, ArgumentError
+from particles.closure_files import CLOSED
+from particles.heads import ENTRIES, GaussianHeads, usual_deviation
+from tests.tokenlaw.commands import call
 from tokenlaw import config_checks
+from tokenlaw.build import build
 from tokenlaw.config import (
     ConfigError,
     Configuration,
@@ -21,8 +26,12 @@ from tokenlaw.config import (
     steps,
 )
 from tokenlaw.config_io import write_value
-from tokenlaw.config_messages import all_keys
+from tokenlaw.config_layers import Mlp, RandomHeads
+from tokenlaw.config_messages import all_keys, names_in
+from tokenlaw.config_types import kinds_of, models_of
+from tokenlaw.told import KEYS, telling
 
+VARY = ("--vary", "layers.dt=0.2,0.1,0.05", "--observable", "mean_token")
 BASE = """
 [model]
 d = 3
@@ -50,9 +59,9 @@ MODIFIED = 'layers={kind="modified", dt=0.1, t_end=1.0, eta=0.1}'
 FIXED = 'heads={kind="fixed", value=[[1,0,0],[0,1,0],[0,0,1]], query=[[1,0,0]], key=[[0,1,0]]}'
 
 
-def refusal(*overrides, text=BASE, seed=None):
+def refusal(*overrides, text=BASE):
     with pytest.raises(ConfigError) as caught:
-        load_text(text, overrides, seed)
+        build(load_text(text, overrides))
     message = str(caught.value)
     assert message == message.strip()
     assert len(message.splitlines()) == 1
@@ -62,19 +71,18 @@ def refusal(*overrides, text=BASE, seed=None):
 # --- what is refused, and how
 
 EXACT = {
-    "solve.lmax=5000": "solve.lmax = 5000: must be between 2 and 1023",
-    "solve.lmax=1": "solve.lmax = 1: must be between 2 and 1023",
+    "solve.lmax=5000": "solve.lmax = 5000: must be an integer between 2 and 1023",
+    "solve.lmax=1": "solve.lmax = 1: must be an integer between 2 and 1023",
     "solve.lmx=31": "solve.lmx: unknown key; did you mean solve.lmax?",
     "model.lmax=31": "model.lmax: unknown key; did you mean solve.lmax?",
     "lmax=31": "lmax: unknown key; did you mean solve.lmax?",
     "solv.lmax=31": "solv: unknown section; did you mean solve?",
-    "zzz.q=1": "zzz: unknown section; allowed: "
-    "model, heads, layers, initial, solve, simulate, noise, output",
+    "zzz.q=1": "zzz: unknown section; allowed: model, heads, layers, initial, solve, simulate, noise, output",
     "noise.xyzzy=1": "noise.xyzzy: unknown key; allowed: seed, member",
     "model.d='3'": 'model.d = "3": must be a whole number between 2 and 65536',
     "model.d=true": "model.d = true: must be a whole number between 2 and 65536",
     "model.d=3.0": "model.d = 3.0: must be a whole number between 2 and 65536",
-    "model.d=1": "model.d = 1: must be between 2 and 65536",
+    "model.d=1": "model.d = 1: must be a whole number between 2 and 65536",
     "model.beta=-1": "model.beta = -1: must be a finite number at least 0",
     "model.beta=nan": "model.beta = nan: must be a finite number at least 0",
     "model.beta=inf": "model.beta = inf: must be a finite number at least 0",
@@ -84,90 +92,84 @@ EXACT = {
     "model.causal=1": "model.causal = 1: must be true or false",
     "model.space=torus": 'model.space = "torus": must be one of sphere, euclidean',
     "layers.retraction=translate": 'layers.retraction = "translate": must be another one with model.space = "sphere"',
-    "initial={kind='gaussian', mean=[0,0,0], covariance=[[1,0,0],[0,1,0],[0,0,1]]}": 'initial.kind = "gaussian": '
-    'must be another one with model.space = "sphere"',
-    "initial={kind='gaussian', mean=[0,0], covariance=[[1]]}": "initial.mean = [0.0, 0.0]: must have "
-    "model.d = 3 entries, not 2",
-    "initial={kind='gaussian', mean=[0,0,0], covariance=[[1]]}": "initial.covariance: a 1 x 1 matrix, must be 3 x 3",
-    "initial={kind='gaussian', mean=[0,0,0]}": "initial.covariance: missing; must be a model.d x model.d matrix: "
-    "a list of rows of numbers",
+    "initial={kind='gaussian', mean=[0,0,0], covariance=[[1,0,0],[0,1,0],[0,0,1]]}":
+    'initial.kind = "gaussian": must be another one with model.space = "sphere"',
+    "initial={kind='gaussian', mean=[0,0,0]}":
+    "initial.covariance: missing; must be a model.d x model.d matrix: a list of rows of numbers",
     "model=3": "model = 3: must be a section [model]",
     "heads.sigma_v=-0.1": "heads.sigma_v = -0.1: must be a finite number at least 0",
-    "heads.head_dim=0": "heads.head_dim = 0: must be between 1 and 1000000000",
-    "heads.head_dim=4": "heads.head_dim = 4: must be between 1 and model.d = 3",
-    "heads.mean_v=[[1,2],[3,4]]": "heads.mean_v: a 2 x 2 matrix, must be 3 x 3",
-    "heads.mean_a=[[1,2,3],[3,4,5]]": "heads.mean_a: a 2 x 3 matrix, must be 3 x 3",
-    "heads.mean_v=[[1,2],[3]]": "heads.mean_v = [[1, 2], [3]]: must be a matrix: a list of rows of numbers, "
-    "all of the same length",
-    "heads.mean_v=[[1,2],[3,'a']]": 'heads.mean_v[1][1] = "a": must be a finite number',
-    "heads.mean_v=[1]": "heads.mean_v[0] = 1: must be a list",
+    "heads.head_dim=0": "heads.head_dim = 0: must be a whole number at least 1",
+    "heads.head_dim=4": "heads.head_dim = 4: must be between 1 and d = 3",
+    "heads.mean_v=[[1,2],[3,4]]": "heads.mean_v = [[1.0, 2.0], [3.0, 4.0]]: must have shape (3, 3), got (2, 2)",
+    "heads.mean_a=[[1,2,3],[3,4,5]]":
+    "heads.mean_a = [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]: must have shape (3, 3), got (2, 3)",
+    "heads.mean_v=[[1,2],[3]]":
+    "heads.mean_v = [[1, 2], [3]]: must be a matrix: a list of rows of numbers, all of the same length",
+    "heads.mean_v=[[1,2],[3,'a']]": 'heads.mean_v[1][1] = "a": must be a valid number',
+    "heads.mean_v=[1]": "heads.mean_v[0] = 1: must be a valid list",
     "heads.mean_v=1": "heads.mean_v = 1: must be a model.d x model.d matrix: a list of rows of numbers",
     "heads.value=[[1]]": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
     "heads.kind=gauss": 'heads.kind = "gauss": must be one of gaussian, rademacher, uniform, low_rank, fixed, smooth',
     "heads.kind=1": "heads.kind = 1: must be one of gaussian, rademacher, uniform, low_rank, fixed, smooth",
     "heads={value=[[1]]}": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
     "heads=1": "heads = 1: must be a section [heads]",
-    "layers.kind=brownian": 'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded',  # noqa: E501
+    "layers.kind=brownian":
+    'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded',
     "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, ballistic, modified, recorded",
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
     "layers.eta=0.1": 'layers.eta = 0.1: belongs to layers.kind = "transformer" or "modified", not to "homogenized"',
     "layers.file=x.nc": 'layers.file = "x.nc": belongs to layers.kind = "recorded", not to "homogenized"',
     "layers.retraction=flat": 'layers.retraction = "flat": must be one of normalize, geodesic, flow, translate',
     "layers.dt=0": "layers.dt = 0: must be a finite number greater than 0",
-    "layers.dt=1e-300": "layers.dt = 1e-300: must be so large that layers.t_end takes "
-    "at most 1000000000 steps",
+    "layers.dt=1e-300": "layers.dt = 1e-300: must be so large that layers.t_end takes at most 1000000000 steps",
     "layers.t_end=-1": "layers.t_end = -1: must be a finite number at least 0",
     "layers.t_end=0.01": "layers.t_end = 0.01: must be 0 or at least layers.dt = 0.02",
     "layers.noise_scale=0": "layers.noise_scale = 0: must be a finite number greater than 0",
     "layers.mlp=3": "layers.mlp = 3: must be a section [layers.mlp]",
-    "layers.mlp.activation=softplus": 'layers.mlp.activation = "softplus": must be one of '
-    "relu, erf, tanh, sigmoid, silu, gelu, linear",
-    "layers.mlp.width=-1": "layers.mlp.width = -1: must be between 0 and 1000000000",
+    "layers.mlp.activation=softplus":
+    'layers.mlp.activation = "softplus": must be one of relu, erf, tanh, sigmoid, silu, gelu, linear',
+    "layers.mlp.width=-1": "layers.mlp.width = -1: must be a whole number between 0 and 1000000000",
     "layers.mlp.sigma_r=-0.1": "layers.mlp.sigma_r = -0.1: must be a finite number at least 0",
     "layers.mlp.sigma_w=nan": "layers.mlp.sigma_w = nan: must be a finite number at least 0",
     "layers.mlp.sigma=1": "layers.mlp.sigma: unknown key; did you mean layers.mlp.sigma_w?",
     "layers.nodes_fixed=1": "layers.nodes_fixed = 1: must be true or false",
     "initial={kind='tokens'}": "initial.file: missing; must be the name of an existing file",
-    "initial={kind='uniform', a=[0,0,0]}": 'initial.a = [0, 0, 0]: belongs to initial.kind = "conformal", '
-    'not to "uniform"',
-    "initial={kind='conformal', a=[0,0,1]}": "initial.a = [0, 0, 1]: must be a vector of length below 1",
-    "initial={kind='conformal', a=[0,0]}": "initial.a = [0.0, 0.0]: must have model.d = 3 entries, not 2",
-    "initial={kind='simplex', overlap=1}": "initial.overlap = 1: "
-    "must be a finite number at least -1 and below 1",
-    "initial={kind='simplex', overlap=0}": "simulate.tokens = 1024: must be at most model.d = 3 "
-    'with initial.kind = "simplex"',
-    "initial.components=[]": "initial.components = []: must be a list of at least one table "
-    "{weight, mean, kappa}",
+    "initial={kind='uniform', a=[0,0,0]}":
+    'initial.a = [0, 0, 0]: belongs to initial.kind = "conformal", not to "uniform"',
+    "initial={kind='conformal', a=[0,0,1]}": "initial.a = [0.0, 0.0, 1.0]: must have a length below 1",
+    "initial={kind='conformal', a=[0,0]}": "initial.a: has d = 2, must have model.d = 3",
+    "initial={kind='simplex', overlap=1}": "simulate.tokens = 1024: must be at most d = 3 for a simplex",
+    "initial={kind='simplex', overlap=0}": "simulate.tokens = 1024: must be at most d = 3 for a simplex",
+    "initial.components=[]": "initial.components = []: must be a list of at least one table {weight, mean, kappa}",
     "initial.components=[3]": "initial.components[0] = 3: must be a table",
-    "initial.components=[{mean=[0,0,0], kappa=1}]": "initial.components[0].mean = [0, 0, 0]: "
-    "must be a non-zero vector",
-    "initial.components=[{mean=[0,1], kappa=1}]": "initial.components[0].mean = [0.0, 1.0]: "
-    "must have model.d = 3 entries, not 2",
-    "initial.components=[{mean=[0,nan,1], kappa=1}]": "initial.components[0].mean[1] = nan: "
-    "must be a finite number",
-    "initial.components=[{mean=[0,0,1], kappa=2e6}]": "initial.components[0].kappa = 2000000.0: "
-    "must be between 0 and 1000000",
-    "initial.components=[{mean=[0,0,1], kappa=1, weight=0}]": "initial.components[0].weight = 0: "
-    "must be a finite number greater than 0",
-    "initial.components=[{mean=[0,0,1], kapa=1}]": "initial.components[0].kapa: unknown key; "
-    "did you mean initial.components[0].kappa? (and 1 more)",
-    "solve.field_tol=0.2": "solve.field_tol = 0.2: must be a finite number greater than 0 and at most 0.1",
-    "solve.remap_every=-1": "solve.remap_every = -1: must be between 0 and 1000000000",
-    "solve.carried_nodes=[24,4.5]": "solve.carried_nodes[1] = 4.5: must be a whole number",
+    "initial.components=[{mean=[0,0,0], kappa=1}]": "initial.components[0].mean = [0, 0, 0]: must be a non-zero vector",
+    "initial.components=[{mean=[0,1], kappa=1}]": "initial.components: has d = 2, must have model.d = 3",
+    "initial.components=[{mean=[0,nan,1], kappa=1}]": "initial.components[0].mean[1] = nan: must be a finite number",
+    "initial.components=[{mean=[0,0,1], kappa=2e6}]":
+    "initial.components[0].kappa = 2000000.0: must be a finite number between 0 and 1000000",
+    "initial.components=[{mean=[0,0,1], kappa=1, weight=0}]":
+    "initial.components[0].weight = 0: must be a finite number greater than 0",
+    "initial.components=[{mean=[0,0,1], kapa=1}]":
+    "initial.components[0].kapa: unknown key; did you mean initial.components[0].kappa? (and 1 more)",
+    "solve.field_tol=0.2": "solve.field_tol = 0.2: must lie in (0, 0.1]",
+    "solve.remap_every=-1": "solve.remap_every = -1: must be a whole number between 0 and 1000000000",
+    "solve.carried_nodes=[24,4.5]":
+    "solve.carried_nodes = [24, 4.5]: must be [latitudes, longitudes], latitudes at least 2, longitudes "
+    'even and at least 4, at most 4000000 nodes in all, or "auto"',
     "solve.on_unresolved=ignore": 'solve.on_unresolved = "ignore": must be one of warn, stop',
-    "simulate.tokens=0": "simulate.tokens = 0: must be between 1 and 1000000000",
+    "simulate.tokens=0": "simulate.tokens = 0: must be a whole number between 1 and 1000000000",
     "noise.seed=-1": "noise.seed = -1: must be a whole number at least 0 and below 9223372036854775808",
-    "noise.member=9223372036854775808": "noise.member = 9223372036854775808: "
-    "must be a whole number at least 0 and below 9223372036854775808",
+    "noise.member=9223372036854775808":
+    "noise.member = 9223372036854775808: must be a whole number at least 0 and below 9223372036854775808",
     "noise=3": "noise = 3: must be a section [noise]",
     "output.save_every=0": "output.save_every = 0: must be a finite number greater than 0",
-    "output.distances=1": "output.distances = 1: must be between 2 and 1000000000",
+    "output.distances=1": "output.distances = 1: must be a whole number between 2 and 1000000000",
     "model.d": '--set "model.d": must be key.path=value, as in solve.lmax=31',
     "model..d=3": '--set "model..d=3": must be key.path=value, as in solve.lmax=31',
     "a." * 3000 + "b=1": f'--set "{"a." * 28}...: nested too deeply',
     "model.d.x=3": "--set model.d.x: model.d is not a section",
-    "initial.components.0.kappa=3": "--set initial.components.0.kappa: initial.components is a list, "
-    "which can only be set as a whole",
+    "initial.components.0.kappa=3":
+    "--set initial.components.0.kappa: initial.components is a list, which can only be set as a whole",
 }  # fmt: skip
 
 
@@ -190,7 +192,7 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ([MEAN, "layers.nodes=1"], "layers.nodes = 1: must be at least 2"),
         (
             [MEAN, "layers.nodes=2", "layers.dt=0.5", "layers.noise_scale=0.1"],
-            "layers.dt = 0.5: must be at most layers.nodes * layers.noise_scale = 0.2",
+            "layers.dt = 0.5: must be at most nodes * noise_scale = 0.2 when mean_v",
         ),
         ([FIXED], 'heads.kind = "fixed": must be one of gaussian, rademacher, uniform, low_rank with'),
         (["heads.kind=smooth"], 'heads.kind = "smooth": must be one of gaussian, rademacher, uniform, low_rank with'),
@@ -198,18 +200,25 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
          'uniform, low_rank, fixed with layers.kind = "modified"'),
         ([BALLISTIC], 'heads.mean_v: missing with layers.kind = "ballistic", where only the mean of V moves'),
         ([MODIFIED], 'heads.mean_v: missing with layers.kind = "modified", where only the mean of V moves'),
-        ([MODIFIED, MEAN, "layers.retraction=flow"], 'layers.retraction = "flow": must be one of normalize, geo'),
+        ([MODIFIED, MEAN, "layers.retraction=flow"],
+         'layers.retraction = "flow": must be normalize or geodesic, whose'),
         ([MODIFIED, MEAN, "layers.noise_scale=-1"], "layers.noise_scale = -1: must be a finite number at least 0"),
-        ([BALLISTIC, FIXED, "heads.key=[[[1,0,0]],[[1,0,9]]]"], "heads.key: 2 given, must be as many as heads.value"),
-        ([BALLISTIC, FIXED, "heads.value=[]"], "heads.value: 0 given, must be at least 1"),
+        ([BALLISTIC, FIXED, "heads.key=[[[1,0,0]],[[1,0,9]]]"],
+         "heads.key = [[[1.0, 0.0, 0.0]], [[1.0, 0.0, 9.0]]]: must have shape (1, 1, 3), got (2, 1, 3)"),
+        ([BALLISTIC, FIXED, "heads.value=[]"], "heads.value = []: must have shape (any, any, any), got (0,)"),
         (["heads.modes=3"], 'heads.modes = 3: belongs to heads.kind = "smooth", not to "gaussian"'),
-        ([FIXED, TRANSFORMER], "heads.value: 1 given, must be layers.heads = 8"),
-        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0,9]]]"], "heads.key: 2 given, must be layers.heads"),
-        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0]]]"], "heads.key[1]: a 1 x 2 matrix, must be 1 x 3"),
-        ([FIXED, ONE_HEAD, "heads.key=[]"], "heads.key: 0 given, must be layers.heads = 1"),
-        ([FIXED, ONE_HEAD, "heads.key=[[1,0,0],[0,1,0]]"], "heads.key: a 2 x 3 matrix, must be 1 x 3"),
-        ([FIXED, ONE_HEAD, "heads.query=[[1],[1],[1],[1]]"], "heads.query: a matrix of 4 rows, must"),
-        ([FIXED, ONE_HEAD, "heads.value=[[1,0,0]]"], "heads.value: a 1 x 3 matrix, must be 3 x 3"),
+        ([FIXED, TRANSFORMER], "layers.heads = 8: must be the number of heads that are given, 1"),
+        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0,9]]]"],
+         "heads.key = [[[1.0, 0.0, 0.0]], [[1.0, 0.0, 9.0]]]: must have shape (1, 1, 3), got"),
+        ([FIXED, ONE_HEAD, "heads.key=[[[1,0,0]],[[1,0]]]"],
+         "heads.key = [[[1.0, 0.0, 0.0]], [[1.0, 0.0]]]: must be an array, all rows of one length"),
+        ([FIXED, ONE_HEAD, "heads.key=[]"], "heads.key = []: must have shape (1, 1, 3)"),
+        ([FIXED, ONE_HEAD, "heads.key=[[1,0,0],[0,1,0]]"],
+         "heads.key = [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]: must have shape (1, 1, 3), got (1, 2, 3)"),
+        ([FIXED, ONE_HEAD, "heads.query=[[1],[1],[1],[1]]"],
+         "heads.query = [[[1.0], [1.0], [1.0], [1.0]]]: must have shape (1, any, 3), got (1, 4, 1)"),
+        ([FIXED, ONE_HEAD, "heads.value=[[1,0,0]]"],
+         "heads.value = [[[1.0, 0.0, 0.0]]]: must have shape (heads, d, d) with d >= 2, got (1, 1, 3)"),
         ([TRANSFORMER, "heads={kind='fixed', value=[[1]]}"], "heads.query: missing; fixed"),
         ([TRANSFORMER, "layers.dt=0.1"], 'layers.dt = 0.1: belongs to layers.kind = "homogenized"'),
         ([TRANSFORMER, "layers.depth=1000000000"], "output.save_every = 0.1: must let at most 1000000"),
@@ -229,7 +238,11 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ([EUCLIDEAN, "layers.private_noise=0.1"], "layers.private_noise = 0.1: must be 0 with model.space = "),
         ([EUCLIDEAN, "layers.mlp={width=0}"], "layers.mlp.width = 0: must be at least 1 with model.space = "),
         ([EUCLIDEAN, MEAN, "layers={kind='modified', dt=0.1, t_end=1, eta=0.1}"], 'layers.kind = "modified": must be'),
-        (["model.attention=sinkhorn", "model.causal=true"], "model.causal = true: must be false with model.att"),
+        (["model.attention=sinkhorn", "model.causal=true"], "model.causal = true: a causal mask needs softmax, L2, li"),
+        ([EUCLIDEAN, GAUSSIAN, "initial.mean=[0,0]"], "initial.covariance = [[1.0, 0.1, 0.0], [0.1, 1.0, 0.0], [0.0"),
+        ([EUCLIDEAN, "initial={kind='gaussian', mean=[0,0], covariance=[[1,0],[0,1]]}"], "initial.mean: has d = 2, mu"),
+        ([EUCLIDEAN, GAUSSIAN, "initial.covariance=[[1]]"],
+         "initial.covariance = [[1.0]]: must have shape (3, 3), got"),
         (["layers={kind='recorded', file='.'}"], 'layers.file = ".": must be the name of an existing file'),
     ],
 )  # fmt: skip
@@ -255,24 +268,10 @@ def test_the_same_keys_are_accepted_where_they_fit(tmp_path):
     assert load_text(BASE, [TRANSFORMER, "heads.kind=smooth"]).heads.mean_v is None
 
 
-PLANNED = {"model.attention": "l2", "model.causal": True, "heads.kind": "smooth", "layers.kind": "ballistic"}
-
-
-@pytest.mark.parametrize(("path", "value"), PLANNED.items())
-def test_what_is_planned_says_so_and_what_there_is(path, value, monkeypatch):
-    """Nothing is planned at the moment; were these values, this is what would be said."""
-    monkeypatch.setattr(config_checks, "NOT_YET", {path: frozenset({value})})
-    message = refusal(f"{path}={write_value(value)}")
-    assert message.startswith(f"{path} = {write_value(value)}: not available in this version; available: ")
-    available = message.partition("available: ")[2]
-    assert available
-    assert write_value(value).strip('"') not in available.split(", ")
-
-
 def test_missing_sections_and_several_errors():
     assert refusal(text="") == "model: missing; must be a section [model] (and 2 more)"
     assert refusal("model={d=3, bta=1}") == "model.bta: unknown key; did you mean model.beta? (and 1 more)"
-    assert refusal("solve.lmax=1", "noise.seed=-1", "simulate.tokens=0").endswith(" (and 2 more)")
+    assert refusal("output.distances=1", "noise.seed=-1", "simulate.tokens=0").endswith(" (and 2 more)")
 
 
 def test_fixed_heads_come_from_a_file_or_from_matrices(tmp_path):
@@ -280,7 +279,7 @@ def test_fixed_heads_come_from_a_file_or_from_matrices(tmp_path):
     file = f"heads={{kind='fixed', file='{tmp_path / 'heads.nc'}'}}"
     assert load_text(BASE, [file, TRANSFORMER]).heads.value is None
     assert refusal(file, TRANSFORMER, "heads.key=[[1,0,0]]") == (
-        "heads.key: given beside heads.file; either the file or the three matrices"
+        "heads.key = [[[1.0, 0.0, 0.0]]]: given beside heads.file; either the file or the three matrices"
     )
 
 
@@ -288,8 +287,8 @@ def test_fixed_heads_come_from_a_file_or_from_matrices(tmp_path):
 @pytest.mark.parametrize("layers", [(), (TRANSFORMER,), (BALLISTIC, 'layers.mlp={activation="relu"}')])
 def test_heads_are_gaussian_where_they_are_left_out(heads, layers):
     """No section, an empty one, one without its kind: the same law, number by number, as in Python."""
-    c = load_text(BASE.replace('[heads]\nkind = "gaussian"', heads), layers)
-    assert c == load_text(BASE, layers)
+    c = build(load_text(BASE.replace('[heads]\nkind = "gaussian"', heads), [MEAN, *layers])).configuration
+    assert c == build(load_text(BASE, [MEAN, *layers])).configuration
     usual = GaussianHeads(3)
     assert (c.heads.kind, c.heads.sigma_v, c.heads.sigma_a, c.heads.head_dim) == (
         "gaussian", usual.sigma_v, usual.sigma_a, usual.head_dim
@@ -300,10 +299,12 @@ def test_nothing_moves_without_a_mean_of_the_heads_left_out():
     assert refusal(BALLISTIC, text=BASE.replace('[heads]\nkind = "gaussian"', "")).startswith("heads.mean_v: missing")
 
 
-def test_the_deviations_of_configurations_are_those_of_the_objects():
-    for d in (*range(2, 70), 768, 4096, 65536):
-        c = load_text(BASE, [f"model.d={d}", "initial={kind='uniform'}"])
+def test_the_defaults_of_heads_are_those_of_the_objects_and_stand_in_the_text_of_a_run():
+    for d in (2, 3, 7, 768):
+        c = build(load_text(BASE, [f"model.d={d}", "initial={kind='uniform'}"])).configuration
         assert c.heads.sigma_v == c.heads.sigma_a == usual_deviation(d)
+        assert f"sigma_v = {usual_deviation(d)!r}\nsigma_a = {usual_deviation(d)!r}\nhead_dim = {d}\n" in dumps(c)
+        assert build(load_text(dumps(c))).configuration == c
 
 
 def test_recorded_layers_bring_their_heads(tmp_path):
@@ -316,9 +317,9 @@ def test_recorded_layers_bring_their_heads(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[model]\nd = 3\nbeta =", "configuration, line 3, column 7: Invalid value"),
-        ("[model", "configuration, line 1, column 7: Expected ']' at the end of a table declaration"),
-        ("[model]\nd = 3\nd = 4\n", "configuration, line 3, column 6: Cannot overwrite a value"),
+        ("[model]\nd = 3\nbeta =", "configuration: Invalid value (at end of document)"),
+        ("[model", "configuration: Expected ']' at the end of a table declaration (at end of document)"),
+        ("[model]\nd = 3\nd = 4\n", "configuration: Cannot overwrite a value (at line 3, column 6)"),
         ("x = " + "[" * 5000, "configuration: nested too deeply"),
     ],
 )
@@ -347,7 +348,7 @@ def test_files_that_cannot_be_read(tmp_path):
             load(f"{tmp_path}/{name}")
         assert len(str(caught.value).splitlines()) == 1
     (tmp_path / "bad.toml").write_text("[model]\nd = = 3\n")
-    with pytest.raises(ConfigError, match=r"bad\.toml, line 2, column 5"):
+    with pytest.raises(ConfigError, match=r"bad\.toml: Invalid value \(at line 2, column 5\)"):
         load(tmp_path / "bad.toml")
 
 
@@ -355,7 +356,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_defaults():
-    c = load_text(BASE)
+    c = build(load_text(BASE)).configuration
     assert (c.heads.sigma_v, c.heads.sigma_a, c.heads.head_dim) == (1 / math.sqrt(3), 1 / math.sqrt(3), 3)
     assert (c.heads.mean_v, c.heads.mean_a) == (None, None)
     assert (c.layers.noise_scale, c.layers.nodes, c.layers.nodes_fixed) == (1.0, 16, False)
@@ -369,7 +370,6 @@ def test_defaults():
         0,
     )
     assert (c.noise.seed, c.noise.member, c.output.save_every, c.output.distances) == (0, 0, 0.1, 6)
-    assert load_text(BASE, ["model.d=4", "initial={kind='uniform'}"]).heads.sigma_v == 0.5
 
 
 def test_the_retraction_follows_the_space():
@@ -392,15 +392,13 @@ def test_a_zero_mean_is_no_mean():
     assert load_text(BASE, ["heads.mean_v=[[0,0,0],[0,0,0],[0,0,0]]"]) == load_text(BASE)
 
 
-def test_overrides_and_seed(tmp_path):
+def test_overrides(tmp_path):
     (tmp_path / "c.toml").write_text(BASE)
     c = load(
         tmp_path / "c.toml",
-        ["solve.lmax=31", "layers.retraction=geodesic", "noise.seed = 5", "solve.lmax=15"],
-        9,
+        ["solve.lmax=31", "layers.retraction=geodesic", "noise.seed = 5", "solve.lmax=15", "noise.seed=9"],
     )
     assert (c.solve.lmax, c.layers.retraction, c.noise.seed) == (15, "geodesic", 9)
-    assert refusal(seed=-3).startswith("noise.seed = -3: must be")
     assert refusal("model.beta=1\nx=3") == r'model.beta = "1\nx=3": must be a finite number at least 0'
     assert refusal("model.attention=softmax\nbeta=3").startswith(
         r'model.attention = "softmax\nbeta=3": must be'
@@ -454,7 +452,7 @@ def test_round_trip(overrides):
 
 
 def test_text_holds_every_key_and_value():
-    document = tomllib.loads(dumps(load_text(BASE)))
+    document = tomllib.loads(dumps(build(load_text(BASE)).configuration))
     assert {f"{section}.{key}" for section, table in document.items() for key in table} >= {
         path
         for _, path in all_keys()
@@ -633,3 +631,58 @@ def test_the_configuration_starts_without_the_numerical_packages():
             "spde",
             "validation",
         }
+
+
+# --- rules of objects
+
+
+def test_rules_of_objects_are_told_with_their_keys_before_anything_is_written(tmp_path, capsys):
+    """By every command, `tokenlaw config` too: one line with key, value and what is allowed."""
+    path, out = tmp_path / "c.toml", tmp_path / "x.nc"
+    path.write_text(BASE.replace('kind = "gaussian"', 'kind = "gaussian"\nhead_dim = 4'))
+    for words in (("config",), ("simulate", "--out", out), ("solve", "--out", out), ("converge", "--out", out, *VARY)):
+        assert call(words[0], path, *words[1:]) == 2
+        assert capsys.readouterr().err == "error: heads.head_dim = 4: must be between 1 and d = 3\n"
+    path.write_text(BASE)
+    assert call("config", path) == 0
+    assert load_text(capsys.readouterr().out) == build(load_text(BASE)).configuration
+    assert not out.exists()
+
+
+def test_a_constructor_of_ones_own_is_told_as_far_as_its_arguments_are_keys():
+    c = load_text(BASE)
+    for error, text in (
+        (ArgumentError("nodes", 16, "be even"), "layers.nodes = 16: must be even"),
+        (ArgumentError("nu", 0.0, "be 1"), "layers.private_noise = 0.0: must be 1"),
+        (ArgumentError("retraction", (2, 3), "have shape (3, 3)"), 'layers.retraction = "normalize": must have shape'),
+        (ArgumentError("own", "a", "be b"), 'layers: own must be b, got "a"'),
+        (TypeError("no kernel\nat all"), r"layers: no kernel\nat all"),
+        (ConfigError("heads: as it is"), "heads: as it is"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{re.escape(text)}"), telling(c, "layers"):
+            raise error
+
+
+def test_keys_that_other_arguments_stand_for_are_keys():
+    assert set(KEYS.values()) - {"layers.mlp.activation", *(f"layers.mlp.{name}" for name in Mlp.model_fields)} <= {
+        path for _, path in all_keys()
+    }
+
+
+def test_names_of_choices_stand_in_one_table_each(capsys):
+    tables = {
+        f"{section}.{key}": names_in(field.json_schema_extra["table"])
+        for section, about in Configuration.model_fields.items()
+        for model in models_of(about.annotation)
+        for key, field in model.model_fields.items()
+        if "table" in (field.json_schema_extra or {})
+    }
+    assert tables.keys() == {"model.attention", "layers.retraction", "layers.scheme"}
+    for path, names in tables.items():
+        model, space = (BASE, []) if path != "layers.scheme" else (BASE, [BALLISTIC, MEAN])
+        assert refusal(*space, f"{path}=other", text=model) == f'{path} = "other": must be one of {", ".join(names)}'
+    assert list(kinds_of(RandomHeads)) == list(ENTRIES)
+    for name, key, table in (("mlp-kernel", "activation", ACTIVATIONS), ("gaussian-closure", "attention", CLOSED)):
+        assert call("theory", name, f"{key}=other") == 2
+        told = capsys.readouterr().err.partition("must be one of ")[2].split("\n")[0].split(", ")
+        assert {word.split()[0].strip(";,.") for word in told} >= set(table)

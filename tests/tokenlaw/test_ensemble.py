@@ -18,8 +18,9 @@ import xarray as xr
 from distributed import Client, Status
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start, until
-from tokenlaw import cli, cluster, config, ensemble, locks, members, runs
+from tokenlaw import cluster, config, ensemble, locks, members, runs
 from tokenlaw.build import build
+from tokenlaw.commands import terminal
 from tokenlaw.members import Outcome, Stopped, Task, run_member
 
 RUN = ("ensemble", "c.toml", "--run", "simulate", "--members")
@@ -407,7 +408,7 @@ def test_a_bar_on_a_terminal_only(here, monkeypatch, capsys):
         yield seen.append
 
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "_progress", progress)
+        patch.setattr(terminal, "progress", progress)
         assert call(*RUN, "3", "--out", "e") == 0
     assert seen == [1, 2, 3]
     assert call(*RUN, "1", "--out", "f") == 0

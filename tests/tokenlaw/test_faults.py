@@ -23,7 +23,7 @@ from tests.faults import crashes, damage, disks, kills, numbers
 from tests.faults.runs import Bench
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, contents, tokens_file
 from tests.tokenlaw.test_resume import seal_again
-from tokenlaw import cli
+from tokenlaw.commands import app, terminal
 from tokenlaw.config import ConfigError
 from tokenlaw.locks import locked
 
@@ -275,12 +275,12 @@ def test_nobody_listens(folder, monkeypatch):
 def test_a_terminal_that_is_closed_ends_a_run_like_a_request_to_end(monkeypatch):
     handled = []
     monkeypatch.setattr(signal, "signal", lambda number, handler: handled.append((number, handler)))
-    monkeypatch.setattr(cli, "run", lambda: 0)
+    monkeypatch.setattr(app, "run", lambda: 0)
     with pytest.raises(SystemExit):
-        cli.main()
+        app.main()
     wanted = {number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
               if signal.getsignal(number) is not signal.SIG_IGN}  # fmt: skip
-    assert {number for number, handler in handled if handler is cli._interrupt} == wanted
+    assert {number for number, handler in handled if handler is terminal.interrupt} == wanted
 
 
 def test_points_that_are_not_finite_stop_a_run_inside_a_layer(folder, capsys):
@@ -427,7 +427,7 @@ def test_what_a_killed_run_had_not_put_into_its_file_is_taken_up(folder, monkeyp
         assert list(dataset["step"].values) == [0]
     assert Path(".a.nc.writing/tokenlaw.journal").exists()
     steps = []
-    monkeypatch.setattr(cli, "_progress", lambda *_: nullcontext(steps.append))
+    monkeypatch.setattr(terminal, "progress", lambda *_: nullcontext(steps.append))
     assert call(*run, "a.nc", "--resume") == 0
     assert steps == []  # all of it was in the journal
     assert call(*run, "b.nc") == 0

@@ -63,14 +63,14 @@ def test_what_does_not_fit_is_one_line(tmp_path, capsys):
     with pytest.raises(ConfigError) as caught:
         build(load_text(HOMOGENIZED, five)).tokens()
     assert str(caught.value) == (
-        "layers.mlp.width = 0: the limit field is drawn jointly for d = 5, at no more than 2048 points, got 2049; "
-        "give the MLP block a finite width"
+        "layers.mlp.width = 0: must be at least 1 for 2049 points: the limit field is drawn jointly for d = 5, at no "
+        "more than 2048"
     )
     assert len(build(load_text(HOMOGENIZED, [*five, "layers.mlp.width=9"])).tokens()[0]) == 2049
     with pytest.raises(ConfigError) as caught:
         build(load_text(HOMOGENIZED, ["layers.mlp={activation='tanh', sigma_r=50}"]))
     assert str(caught.value) == (
-        "layers.mlp: 1/d + sigma_r^2 must be at most 900 for tanh, got sigma_r = 50.0"
+        "layers.mlp.sigma_r = 50.0: must be such that 1/d + sigma_r^2 is at most 900 for tanh"
     )
     config, out, layers = tmp_path / "c.toml", tmp_path / "out.nc", tmp_path / "layers.nc"
     config.write_text(HOMOGENIZED)

@@ -14,9 +14,9 @@ import pytest
 from tests.tokenlaw.commands import COMMAND
 from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, layers_file, token_file
 from tokenlaw import plots
-from tokenlaw.predict import answer, map_figure
-from tokenlaw.study_plots import draw
-from validation.verdict import Figure, Series
+from tokenlaw.predict import answer
+from tokenlaw.study_plots import draw, map_figure
+from validation import Figure, Series
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = {
@@ -28,14 +28,15 @@ HOSTILE = {
 }  # fmt: skip
 DRAWN = """
 import sys, warnings
-from tokenlaw import cli, plots
+from tokenlaw import plots
+from tokenlaw.commands import app
 from tokenlaw.study_plots import draw
-from validation.verdict import Figure, Series
+from validation import Figure, Series
 warnings.simplefilter("error")
-assert cli.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
-assert cli.run(["report", "run.nc", "--out", sys.argv[1] + "run.html"]) == 0
+assert app.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
+assert app.run(["report", "run.nc", "--out", sys.argv[1] + "run.html"]) == 0
 words = "--d-model 8 --heads 2 --layers 3 --context 6 --out".split()
-assert cli.run(["predict", *words, sys.argv[1] + "course.png"]) == 0
+assert app.run(["predict", *words, sys.argv[1] + "course.png"]) == 0
 plots.save(draw(Figure("x", "y", (Series("one", [1, 2], [3, 4], [1, 1]),)), "title"), sys.argv[1] + "study.png")
 """
 
@@ -111,7 +112,7 @@ def test_a_backend_of_the_user_stays_for_pictures_of_their_own():
 
 def test_all_of_matplotlib_comes_through_one_module():
     """No module but `drawing` imports matplotlib, makes a figure or writes one; so none can draw in another style."""
-    for path in sorted((ROOT / "tokenlaw").glob("*.py")):
+    for path in sorted((ROOT / "tokenlaw").rglob("*.py")):
         if path.name == "drawing.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -125,7 +126,7 @@ def test_all_of_matplotlib_comes_through_one_module():
 
 def test_whoever_makes_a_figure_does_so_in_the_own_style():
     """Every function that calls `new_figure` is within `own_style`, or called by one that is."""
-    for path in sorted((ROOT / "tokenlaw").glob("*.py")):
+    for path in sorted((ROOT / "tokenlaw").rglob("*.py")):
         tree = ast.parse(path.read_text())
         makes = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "new_figure" for n in ast.walk(tree))
         styled = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "own_style" for n in ast.walk(tree))

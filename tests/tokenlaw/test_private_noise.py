@@ -66,13 +66,14 @@ def test_transformers_have_it_too():
         (["layers.private_noise=-1"], "layers.private_noise = -1: must be a finite number at least 0"),
         (
             ["layers.private_noise=1", "layers.norm=rms"],
-            'layers.norm = "rms": must be "post" with layers.private_noise, a noise on the sphere',
+            'layers.norm = "rms": must have no private noise, which is a diffusion on the sphere and has no place in a '
+            "residual stream",
         ),
     ],
 )
 def test_keys_that_are_refused(overrides, message):
     with pytest.raises(ConfigError) as caught:
-        load_text(HOMOGENIZED, overrides)
+        build(load_text(HOMOGENIZED, overrides))
     assert str(caught.value) == message
     assert load_text(HOMOGENIZED).layers.private_noise == 0.0
 
@@ -80,7 +81,7 @@ def test_keys_that_are_refused(overrides, message):
 def test_densities_that_are_refused(tmp_path, capsys):
     settings = {"layers__private_noise": 0.1}
     assert call("solve", "c.toml", "--out", "x.nc", solve__remap_every=0, **settings) == 2
-    assert capsys.readouterr().err == "error: solve.remap_every = 0: must be 1 with layers.private_noise\n"
+    assert capsys.readouterr().err == "error: solve.remap_every = 0: must be 1 with private noise\n"
     assert call("simulate", "c.toml", "--out", "x.nc", "-q", solve__remap_every=0, **settings) == 0
     tokens_file(tmp_path / "t.nc")
     tokens = "{kind='tokens', file='t.nc'}"

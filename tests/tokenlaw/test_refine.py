@@ -91,20 +91,20 @@ def test_every_law_around_is_refined():
 @pytest.mark.parametrize(
     ("text", "overrides", "message"),
     [
-        (HOMOGENIZED, ["layers.refine=3"], "layers.refine = 3: must be a power of two between 1 and 1048576"),
-        (HOMOGENIZED, ["layers.refine=0"], "layers.refine = 0: must be between 1 and 1048576"),
-        (TRANSFORMER, ["layers.refine=2"], 'layers.refine = 2: not with layers.kind = "transformer", whose steps are'),
-        (HOMOGENIZED, ["layers={kind='recorded', refine=2}"], 'layers.refine = 2: not with layers.kind = "recorded"'),
-        (HOMOGENIZED, ["layers.refine=2", "layers.mlp={width=4}"], "layers.refine = 2: must be 1 with layers.mlp.wid"),
+        (HOMOGENIZED, ["layers.refine=3"], "layers.refine = 3: must be a power of two (1, 2, 4, ...)"),
+        (HOMOGENIZED, ["layers.refine=0"], "layers.refine = 0: must be a whole number between 1 and 1048576"),
+        (TRANSFORMER, ["layers.refine=2"], 'layers.refine = 2: belongs to layers.kind = "homogenized" or'),
+        (HOMOGENIZED, ["layers={kind='recorded', refine=2}"], 'layers.refine = 2: belongs to layers.kind = "hom'),
+        (HOMOGENIZED, ["layers.refine=2", "layers.mlp={width=4}"], "layers.mlp.width = 4: must be 0 (the limit field"),
         (
             HOMOGENIZED.replace("[0.0, 0.0, 1.0]", "[0.0, 0.0, 0.0, 1.0]"),
             ["layers.refine=2", "layers.mlp={width=0}", "model.d=4"],
-            "layers.refine = 2: must be 1 with layers.mlp and d = 4; a limit field",
+            "model.d = 4: must be 2 or 3 to refine the path of a limit field",
         ),
         (HOMOGENIZED, ["layers.refine=1048576", "layers.dt=1e-5", "layers.t_end=0.1"], "layers.dt = 1e-05: must be so"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_refined(text, overrides, message):
     with pytest.raises(ConfigError) as caught:
-        load_text(text, overrides)
+        build(load_text(text, overrides))
     assert str(caught.value).startswith(message)

@@ -13,9 +13,13 @@ import xarray as xr
 from tests.tokenlaw.commands import call
 from tests.tokenlaw.test_plots import compare_file, density_file, directions, followed, layers_file, token_file
 from tokenlaw import report
-from tokenlaw.colour_scale import Scale
+from tokenlaw.contents import held
+from tokenlaw.globes import NEGATIVE
 from tokenlaw.orthographic import sample
+from tokenlaw.panels import panels
+from tokenlaw.plots import plot
 from tokenlaw.report import page
+from tokenlaw.scenes import _colours
 
 CONFIGURATION = '[model]\nd = 3\nbeta = 2.0\n[heads]\nkind = "gaussian"\n[layers]\nkind = "homogenized"\ndt = 0.02\n'
 
@@ -119,7 +123,7 @@ def test_the_page_is_whole_and_fetches_nothing(name):
     assert len(found.ids) == len(set(found.ids))
     assert {f"figure-{figure}" for figure in found.figures} | {"page"} == set(found.blocks)
     assert found.addresses == []
-    steps = found.blocks["page"]["shown"]
+    steps = found.blocks["page"]
     assert len(steps) == len(found.blocks["figure-scene"]["frames"]) == min(25, dataset.sizes["depth_time"])
     assert [step["depth"] for step in (steps[0], steps[-1])] == dataset["depth_time"].values[[0, -1]].tolist()
 
@@ -128,7 +132,7 @@ def test_the_page_is_whole_and_fetches_nothing(name):
 def test_every_axis_has_a_name_and_a_unit(name):
     for key, figure in read(FILES[name]()).blocks.items():
         for axis in ("xaxis", "yaxis"):
-            if axis in figure.get("layout", {}):
+            if key != "page" and axis in figure["layout"]:
                 assert re.search(r"\(.+\)", figure["layout"][axis]["title"]["text"]), (key, axis)
 
 
@@ -137,8 +141,8 @@ def test_every_axis_has_a_name_and_a_unit(name):
     [
         ("density", {"scene", "overlap", "certificates", "extremes", "spectrum"}),
         ("compare", {"scene", "overlap", "distances", "certificates", "extremes", "spectrum", "pairs"}),
-        ("followed", {"scene", "overlap", "distances", "certificates", "extremes", "entropy", "exponents", "spectrum",
-                      "pairs"}),
+        ("followed", {"scene", "overlap", "distances", "certificates", "extremes", "entropy", "exponents", "nodes",
+                      "spectrum", "pairs"}),
         ("tokens in dimension 16", {"scene", "overlap", "spectrum", "pairs"}),
         ("circle, density", {"scene", "overlap", "extremes", "spectrum"}),
     ],
@@ -149,40 +153,26 @@ def test_figures_of_each_kind(name, figures):
 
 def test_colours_mean_the_density_at_their_place():
     dataset = compare_file()
-    found = read(dataset).blocks
-    scale, figure = found["page"]["scale"], found["figure-scene"]
+    figure = read(dataset).blocks["figure-scene"]
     surface = figure["data"][0]
     places = np.stack([values(surface[axis]) for axis in "xyz"], axis=-1).astype(float)
     np.testing.assert_allclose(np.linalg.norm(places, axis=-1), 1, atol=1e-6)
     equator = places[len(places) // 2]  # rows from north to south, columns from longitude 0 eastwards: report.js
     np.testing.assert_allclose([places[0, 0], equator[0], equator[len(equator) // 4]], np.eye(3)[[2, 0, 1]], atol=1e-6)
     for record, frame in ((0, figure["frames"][0]), (20, figure["frames"][-1])):
-        codes = values(frame["data"][0]["surfacecolor"]).astype(float)
-        got = scale["top"] * ((codes - scale["first"]) / (255 - scale["first"])) ** (1 / scale["power"])
+        got = values(frame["data"][0]["surfacecolor"])
         want = sample(dataset["density"].values[record], dataset["lat"].values, dataset["lon"].values, places)
-        np.testing.assert_allclose(got, want, atol=scale["top"] * 0.5 / 255 / scale["power"] * 1.01)
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    largest = max(values(frame["data"][0]["surfacecolor"]).max() for frame in figure["frames"])
+    assert (surface["cmin"], surface["cmax"]) == (0, pytest.approx(largest))
 
 
-@pytest.mark.parametrize("tops", [(1.0, 2.0), (1.0, 200.0)])
-@pytest.mark.parametrize("lowest", [0.0, -0.3])
-def test_scale_turns_both_ways(tops, lowest):
-    fields = [np.linspace(lowest, top, 1001) for top in tops]
-    scale = Scale.of(fields)
-    assert (scale.power < 1) == (tops[1] > 100)
-    for field in fields:
-        codes = scale.codes(field).astype(float)
-        assert np.array_equal(codes < scale.first, field < -1e-3 * field.max())
-        share = (codes[field >= 0] - scale.first) / (255 - scale.first)
-        assert np.abs(share - (field[field >= 0] / scale.top) ** scale.power).max() <= 0.51 / (255 - scale.first)
-    stops = [stop for stop, _ in scale.colours()]
-    assert (stops[0], stops[-1]) == (0.0, 1.0)
-    assert stops == sorted(stops)
-    bar = scale.bar()
-    told = dict(zip(bar["ticktext"], bar["tickvals"], strict=True))
-    assert ("negative" in told) == (lowest < 0)
-    for text, place in told.items():
-        if text != "negative":
-            assert scale.codes(np.array([float(text)]))[0] == pytest.approx(place, abs=0.51)
+@pytest.mark.parametrize("largest", [2.0, 200.0])
+def test_colours_are_finer_near_zero_where_records_differ_much(largest):
+    stops = dict(_colours([np.linspace(0, top, 11) for top in (1.0, largest)], "density")["colorscale"])
+    assert list(stops) == sorted(stops)
+    assert (min(stops), max(stops)) == (0, 1)
+    assert (sum(stop < 0.1 for stop in stops) > 8) == (largest > 100)
 
 
 def test_tokens_stand_where_they_are():
@@ -190,7 +180,7 @@ def test_tokens_stand_where_they_are():
     frame = read(dataset).blocks["figure-scene"]["frames"][2]
     dots = np.stack([values(frame["data"][2][axis]) for axis in "xyz"], axis=-1)
     np.testing.assert_allclose(dots / np.linalg.norm(dots, axis=1)[:, None], dataset["tokens"].values[2], atol=1e-6)
-    mean = np.array([values([frame["data"][1][axis][0]])[0] for axis in "xyz"])
+    mean = np.array([values(frame["data"][1][axis])[0] for axis in "xyz"])
     want = dataset["mean_token"].values[2]
     np.testing.assert_allclose(mean / np.linalg.norm(mean), want / np.linalg.norm(want), atol=1e-6)
 
@@ -215,10 +205,48 @@ def test_curves_are_those_of_the_file():
     dataset = compare_file()
     found = read(dataset).blocks
     named = {curve["name"]: values(curve["y"]) for curve in found["figure-distances"]["data"]}
-    np.testing.assert_array_equal(named["token to its twin, r.m.s."][1:], dataset["coupled_rms"].values[1:])
+    np.testing.assert_array_equal(named["coupled rms"][1:], dataset["coupled_rms"].values[1:])
     overlap = found["figure-overlap"]["data"]
     np.testing.assert_array_equal(values(overlap[0]["y"]), dataset["mean_overlap"])
     np.testing.assert_array_equal(values(overlap[1]["y"]), dataset["tokens_mean_overlap"])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_paper_and_page_draw_the_same_curves(name):
+    """One list of panels: of those that both show, labels, names of curves and values are the same."""
+    dataset = FILES[name]()
+    given = {panel.name: panel for panel in panels(held(dataset)[0]) if panel.series}
+    on_page = {key.removeprefix("figure-"): block for key, block in read(dataset).blocks.items()}
+    assert set(given) == set(on_page) - {"page", "scene"}
+    axes = {(ax.get_xlabel(), ax.get_ylabel()): ax for ax in plot(dataset).axes}
+    found = {key: axes[label] for key, panel in given.items() if (label := (panel.x_label, panel.y_label)) in axes}
+    assert found
+    for key, ax in found.items():
+        drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+        for curve in on_page[key]["data"]:
+            y = values(curve["y"])
+            if ax.lines:
+                np.testing.assert_array_equal(drawn[curve["name"]], y[np.isfinite(y)])
+            else:  # bars
+                assert curve["name"] in ax.get_legend_handles_labels()[1]
+        assert ax.get_yscale() == on_page[key]["layout"]["yaxis"]["type"]
+
+
+@pytest.mark.parametrize("ratio, scale", [(2.0, "linear"), (9.0, "linear"), (11.0, "log"), (1e5, "log")])
+def test_an_axis_over_less_than_a_decade_is_linear(ratio, scale):
+    """Labels of a logarithmic one would stand at every digit and meet, on paper as on the page."""
+    dataset = compare_file(4).assign(coupled_rms=("depth_time", np.geomspace(0.1, 0.1 * ratio, 4)))
+    dataset = dataset.drop_vars(["w1_geodesic", "w2_chordal", "w2_floor"])
+    axis = read(dataset).blocks["figure-distances"]["layout"]["yaxis"]
+    assert axis["type"] == scale
+    assert axis.get("dtick") in {"linear": (None,), "log": ("D2", 1)}[scale]
+    assert next(ax for ax in plot(dataset).axes if "distance" in ax.get_ylabel()).get_yscale() == scale
+
+
+def test_what_a_variable_is_stands_as_in_the_file():
+    dataset = compare_file(3)
+    dataset["coupled_rms"].attrs["long_name"] = "<i>distance</i> of twins"
+    assert read(dataset).text.count("<i>distance</i> of twins") == 2  # at its curve and in the table of numbers
 
 
 def with_overlap(*course):
@@ -229,16 +257,16 @@ def with_overlap(*course):
 @pytest.mark.parametrize(
     "dataset, sentence",
     [
-        (with_overlap(0.1, 0.4, 0.8), "The mean overlap goes from 0.1 to 0.8 : two tokens grow more alike"),
+        (with_overlap(0.1, 0.4, 0.8), "The mean overlap goes from 0.1 to 0.8: two tokens grow more alike"),
         (with_overlap(0.4, 0.2, 0.1), "two tokens grow less alike"),
         (with_overlap(0.4, 0.2, 0.405), "about as alike at the end as at the start"),
         (with_overlap(0.4, 0.995, 0.6, 0.999), "from depth 0.3 on the tokens are indistinguishable"),
         (with_overlap(0.4, 0.995, 0.6), "two tokens grow more alike"),
         (with_overlap(0.4, 0.995, 0.999), "from depth 0.1 on the tokens are indistinguishable"),
-        (density_file(3), "The density is resolved at every record"),
+        (density_file(3), "Density resolved at every record"),
         (
             density_file(3).assign(unresolved=("depth_time", [0, 1, 1])),
-            "not resolved at 2 of 3 records, first at depth 0.1:",
+            "Density unresolved at 2 of 3 records, first at depth 0.1:",
         ),
         (plane_file(), "The mean token has length"),
     ],
@@ -259,13 +287,14 @@ def test_distance_is_told_beside_its_floor():
 def test_negative_densities_have_their_colour():
     dataset = compare_file(3)
     dataset["density"][-1] -= 0.1
-    found = read(dataset).blocks
-    assert found["page"]["scale"]["first"] > 0
-    codes = values(found["figure-scene"]["frames"][-1]["data"][0]["surfacecolor"])
-    assert (codes == 0).any()
-    assert (
-        values(found["figure-scene"]["frames"][0]["data"][0]["surfacecolor"]) >= found["page"]["scale"]["first"]
-    ).all()
+    figure = read(dataset).blocks["figure-scene"]
+    first, last = (values(figure["frames"][k]["data"][0]["surfacecolor"]) for k in (0, -1))
+    assert first.min() >= 0
+    assert last.min() == pytest.approx(-0.1, abs=0.02)
+    surface = figure["data"][0]
+    below = [place for place, colour in surface["colorscale"] if colour == NEGATIVE]
+    zero = -surface["cmin"] / (surface["cmax"] - surface["cmin"])
+    assert (below[0], below[-1]) == (0, pytest.approx(zero))
 
 
 def test_text_of_the_file_stays_text():
@@ -276,10 +305,11 @@ def test_text_of_the_file_stays_text():
     assert found.text.count("onerror") >= 4
 
 
-def test_no_data_ends_its_block():
-    block = report._data("page", {"text": "</script><b>"})
-    assert block.count("<") == 2
-    assert json.loads(block.partition(">")[2].rpartition("</script>")[0]) == {"text": "</script><b>"}
+def test_no_data_ends_its_block(monkeypatch):
+    monkeypatch.setattr(report, "_steps", lambda *_: [{"text": "</script><b>"}])
+    text = page(density_file(2), "run.nc")
+    assert "<b>" not in text
+    assert Page(text).blocks["page"] == [{"text": "</script><b>"}]
 
 
 def test_many_records_are_thinned():
@@ -298,7 +328,7 @@ def test_configuration_versions_and_seed_are_there():
         assert words in text
 
 
-def test_a_page_as_large_as_that_of_the_quickstart_is_below_six_megabytes(monkeypatch):
+def test_a_page_as_large_as_that_of_the_quickstart_is_below_seven_megabytes(monkeypatch):
     monkeypatch.undo()
     from plotly.offline import get_plotlyjs
 
@@ -308,7 +338,7 @@ def test_a_page_as_large_as_that_of_the_quickstart_is_below_six_megabytes(monkey
     where = directions(lat[:, None], lon[None, :])
     fields = np.stack([np.exp(where @ np.array([0, k / 9, 1.0])) for k in range(21)])
     dataset = dataset.assign(density=(("depth_time", "lat", "lon"), fields)).assign_coords(lat=lat, lon=lon)
-    assert len(page(dataset, "run.nc").encode()) + len(get_plotlyjs().encode()) < 6e6
+    assert len(page(dataset, "run.nc").encode()) + len(get_plotlyjs().encode()) < 7e6
 
 
 @pytest.mark.parametrize(
@@ -365,7 +395,7 @@ def test_without_plotly_one_line_says_how_to_get_it(tmp_path, capsys, monkeypatc
     density_file(2).to_netcdf(tmp_path / "run.nc")
     for name in [name for name in sys.modules if name.partition(".")[0] == "plotly"]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("report", "curves", "scenes"):
+    for name in ("report", "scenes"):
         monkeypatch.delitem(sys.modules, f"tokenlaw.{name}", raising=False)
         monkeypatch.delattr(tokenlaw, name, raising=False)
     assert call("report", tmp_path / "run.nc") == 2

@@ -13,7 +13,7 @@ import xarray as xr
 
 from particles import checksum, output, run_files
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
-from tokenlaw import cli
+from tokenlaw.commands import terminal
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def interrupt_at(monkeypatch, step, kind=KeyboardInterrupt):
 
         yield show
 
-    monkeypatch.setattr(cli, "_progress", progress)
+    monkeypatch.setattr(terminal, "progress", progress)
 
 
 def depths(path):

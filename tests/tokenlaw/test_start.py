@@ -40,7 +40,7 @@ def test_the_packages_load_no_more_than_they_need():
 
 def test_the_version_loads_no_package():
     code = (
-        "import sys; from tokenlaw import cli; cli.run(['--version']);"
+        "import sys; from tokenlaw.commands import app; app.run(['--version']);"
         "sys.exit(' '.join({'numpy', 'particles', 'xarray', 'pydantic'} & set(sys.modules)) or 0)"
     )
     assert outcome([sys.executable, "-c", code]) == (0, "")
@@ -196,7 +196,7 @@ def test_settings_that_fit_are_left_alone():
 @pytest.mark.parametrize(
     ("module", "number"),
     [
-        ("tokenlaw.cli", signal.SIGTERM), ("typer", signal.SIGINT), ("tokenlaw.tables", signal.SIGHUP),
+        ("tokenlaw.commands.app", signal.SIGTERM), ("typer", signal.SIGINT), ("tokenlaw.tables", signal.SIGHUP),
         ("xarray", signal.SIGINT),
     ],
 )  # fmt: skip
@@ -215,7 +215,7 @@ sys.meta_path.insert(0, Interrupting())
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
-from tokenlaw.cli import main
+from tokenlaw.commands.app import main
 main()
 """
     found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ import xarray as xr
 
 from particles.output import read_state
 from tests.tokenlaw.commands import TRANSFORMER, assert_same, call
+from tokenlaw.build import build
 from tokenlaw.config import ConfigError, load_text
 from tokenlaw.config import load as load_config
 
@@ -72,15 +73,15 @@ def test_recorded_layers_run_in_a_stream():
 def test_densities_refuse_a_stream(command, capsys):
     assert call(command, "t.toml", "--out", "x.nc", layers__norm="pre") == 2
     assert capsys.readouterr().err == (
-        'error: layers.norm = "pre": must be "post" for densities: directions alone do not say how they move on; '
-        "tokenlaw simulate takes it\n"
+        'error: layers.norm = "pre": must be no residual stream: directions alone, as a density has them, do not say '
+        "how they move on\n"
     )
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["initial.radius=2"], 'initial.radius = 2.0: must be 1 unless layers.norm is "pre" or "rms"'),
+        (["initial.radius=2"], "initial.radius = 2.0: must be 1 unless the layers are PreNorm"),
         (["initial.radius=0"], "initial.radius = 0: must be a finite number greater than 0"),
         (["layers.norm=layer"], 'layers.norm = "layer": must be one of post, pre, rms'),
         (
@@ -91,7 +92,7 @@ def test_densities_refuse_a_stream(command, capsys):
 )
 def test_keys_that_are_refused(overrides, message):
     with pytest.raises(ConfigError) as caught:
-        load_text(TRANSFORMER, overrides)
+        build(load_text(TRANSFORMER, overrides))
     assert str(caught.value) == message
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.tokenlaw.commands import call
-from tokenlaw import tables
-from tokenlaw.tables import Table, tell
+from tokenlaw.commands import terminal
+from tokenlaw.commands.terminal import tell
+from tokenlaw.tables import Table
 
 TABLE = Table(("<8", ">7"), (("one", "1.5"), ("[b]two", "-3")), ("name", "value"))
 
@@ -15,7 +16,7 @@ def test_a_pipe_gets_aligned_columns(capsys):
 
 
 def test_a_terminal_gets_a_drawn_table(capsys, monkeypatch):
-    monkeypatch.setattr(tables.sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(terminal.sys.stdout, "isatty", lambda: True, raising=False)
     tell(["before", TABLE])
     out = capsys.readouterr().out
     assert "─" in out  # the line below the headings
@@ -41,4 +42,4 @@ def test_commands_print_no_lines_of_tables_in_a_pipe(capsys, words, heading):
 
 def test_a_closed_standard_output(monkeypatch):
     monkeypatch.setattr("sys.stdout", None)
-    assert tables.tell(["nobody reads this", TABLE]) is None
+    assert tell(["nobody reads this", TABLE]) is None

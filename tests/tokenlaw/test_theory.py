@@ -5,14 +5,17 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
 import xarray as xr
+from annotated_types import Interval
 
 from particles.reduced import Simplex
-from tokenlaw import cli, theory
-from tokenlaw.theory_arguments import REQUIRED, Argument, File, Real, Whole, Word, read_arguments
+from tokenlaw import theory
+from tokenlaw.commands import app
+from tokenlaw.theory_arguments import REQUIRED, arguments_of, read_arguments
 
 KEYS = {  # fixed: scripts depend on them
     "values-only": (["d", "beta", "u0"], ["critical_beta", "antipodal_probability"]),
@@ -28,7 +31,7 @@ KEYS = {  # fixed: scripts depend on them
 
 def asked(capsys, *words):
     """Result of a command with --json."""
-    assert cli.run(["theory", *words, "--json"]) == 0
+    assert app.run(["theory", *words, "--json"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.count("\n") == 1
@@ -37,7 +40,7 @@ def asked(capsys, *words):
 
 def refused(capsys, *words):
     """The line of a refusal."""
-    assert cli.run(["theory", *words]) == 2
+    assert app.run(["theory", *words]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
@@ -90,12 +93,12 @@ def test_simplex_says_its_error(capsys):
 
 def test_what_is_infinite_is_null_in_json_and_inf_in_text(capsys):
     assert asked(capsys, "low-temperature", "d=16", "head_dim=2") == {"kappa": 5.5, "exponent": None}
-    assert cli.run(["theory", "low-temperature", "d=16", "head_dim=2"]) == 0
+    assert app.run(["theory", "low-temperature", "d=16", "head_dim=2"]) == 0
     assert "exponent  inf" in capsys.readouterr().out
 
 
 def test_text_has_every_key_with_its_meaning(capsys):
-    assert cli.run(["theory", "values-only", "d=3", "beta=1", "u0=0"]) == 0
+    assert app.run(["theory", "values-only", "d=3", "beta=1", "u0=0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     for line, (key, meaning) in zip(lines, theory.ENTRIES["values-only"].results.items(), strict=True):
@@ -114,7 +117,7 @@ def test_names_and_keys_are_the_fixed_ones():
 
 
 def test_list_explains_every_entry(capsys):
-    assert cli.run(["theory", "--list"]) == 0
+    assert app.run(["theory", "--list"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for entry in theory.ENTRIES.values():
         assert f"{entry.name} {entry.summary}" in text
@@ -122,14 +125,14 @@ def test_list_explains_every_entry(capsys):
         assert all(f"-> {key}" in text for key in entry.results)
     assert "default d^-1/2" in text
     assert "default 0" in text
-    assert cli.run(["theory", "cosine-lemma", "--list"]) == 0
+    assert app.run(["theory", "cosine-lemma", "--list"]) == 0
     text = capsys.readouterr().out
     assert "-> two_factor" in text
     assert "simplex" not in text
 
 
 def test_list_is_there_for_programs_too(capsys):
-    assert cli.run(["theory", "--list", "--json"]) == 0
+    assert app.run(["theory", "--list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert list(listed) == list(theory.ENTRIES)
     sigma = listed["mlp-kernel"]["arguments"]["sigma_r"]
@@ -177,14 +180,16 @@ def test_refusals_are_one_line(capsys, words, text):
 def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_path):
     """What another entry needs: the object in the table, nothing else."""
 
-    def mean(file: Path, power: int, kind: str):
+    def mean(
+        file: Annotated[Path, "numbers"],
+        power: Annotated[int, Interval(ge=1), "exponent"] = 1,
+        kind: Annotated[Literal["one", "two"], "kind"] = "one",
+    ):
         values = [float(line) ** power for line in file.read_text(encoding="utf-8").split()]
         return {"mean": sum(values) / len(values), "values": [*values, math.inf], "name": kind, "none": math.nan}
 
     entry = theory.Entry(
         "mean", "Mean of the numbers in a file.",
-        (Argument("file", "numbers", File()), Argument("power", "exponent", Whole(1), 1),
-         Argument("kind", "kind", Word(("one", "two")), "one")),
         {"mean": "their mean", "values": "all", "name": "kind", "none": "nothing"}, "arithmetic", mean,
     )  # fmt: skip
     monkeypatch.setattr(theory, "ENTRIES", {**theory.ENTRIES, "mean": entry})
@@ -192,7 +197,7 @@ def test_an_entry_is_one_object_and_may_take_a_file(capsys, monkeypatch, tmp_pat
     found = asked(capsys, "mean", f"file={tmp_path}/numbers.txt", "power=2")
     assert found == {"mean": 41 / 3, "values": [1, 4, 36, None], "name": "one", "none": None}
     assert 'file must be the name of an existing file, got "nowhere"' in refused(capsys, "mean", "file=nowhere")
-    assert cli.run(["theory", "mean", "--list"]) == 0
+    assert app.run(["theory", "mean", "--list"]) == 0
     assert "default one" in capsys.readouterr().out
 
 
@@ -218,7 +223,10 @@ def test_gaussian_closures_come_from_a_file(capsys, tmp_path):
 
 
 def test_equal_signs_belong_to_the_value_and_reals_may_be_unbounded():
-    arguments = (Argument("name", "any", Word(("a=b",))), Argument("x", "any", Real(), -2.5))
+    def given(name: Annotated[Literal["a=b"], "any"], x: Annotated[float, "any"] = -2.5):
+        """Any."""
+
+    arguments = arguments_of(given)
     assert read_arguments(arguments, ["name=a=b"], "here") == {"name": "a=b", "x": -2.5}
     with pytest.raises(ValueError, match='here: x must be a finite number, got "1e999"'):
         read_arguments(arguments, ["x=1e999"], "here")
@@ -226,9 +234,9 @@ def test_equal_signs_belong_to_the_value_and_reals_may_be_unbounded():
 
 def test_explaining_needs_no_numerical_package():
     code = (
-        "import sys; from tokenlaw import cli; code = cli.run(['theory', '--list', '--json']); "
+        "import sys; from tokenlaw.commands import app; code = app.run(['theory', '--list', '--json']); "
         "sys.exit(code or any(name in sys.modules for name in ('numpy', 'scipy', 'particles', 'rich.table')))"
     )
-    home = Path(cli.__file__).parents[1]
+    home = Path(app.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=home)
     assert done.returncode == 0, done.stderr

@@ -9,8 +9,7 @@ import pytest
 from tests.tokenlaw.commands import call
 from tokenlaw import validate
 from tokenlaw.locks import locked
-from validation import claims
-from validation.verdict import Figure, Findings, Part, Series
+from validation import Claim, Figure, Findings, Part, Series
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +25,10 @@ def _two_claims(monkeypatch, tmp_path):
         series = (Series("measured", x, x, 0.1 * x), Series("theory", x, x, dashed=True))
         return Findings({"main": part}, Figure("x", "y", series, x_log=True), {"x": x, "y": x**2}, ("a note",))
 
-    monkeypatch.setattr(claims.Claim, "run", run)
-    both = {name: claims.Claim(name, f"title {name}", "text with <, & and |", "Somebody") for name in ("A1", "A2")}
-    for module in (claims, validate):
-        monkeypatch.setattr(module, "CLAIMS", both)
+    monkeypatch.setattr(Claim, "run", run)
+    modules = {"A1": "validation.studies.a1_one", "A2": "validation.studies.a2_two"}
+    both = {name: Claim(place, f"title {name}", "text with <, & and |", "Somebody") for name, place in modules.items()}
+    monkeypatch.setattr(validate, "CLAIMS", both)
 
 
 def test_everything_is_written(tmp_path, capsys):
@@ -49,7 +48,7 @@ def test_everything_is_written(tmp_path, capsys):
     assert "text with &lt;, &amp;" in page
     markdown = validate.claims_page(results)
     assert "| [A2](#a2) title A2 | corrected |" in markdown
-    assert "`validation/studies/a1.py`" in markdown
+    assert "`validation/studies/a1_one.py`" in markdown
 
 
 def test_claims_of_earlier_calls_stay(tmp_path):

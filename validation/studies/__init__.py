@@ -1,1 +1,1 @@
-"""One study a claim: study(quick, seed) -> Findings."""
+"""Published claims, one a module: its CLAIM, and the study that decides, study(quick, seed) -> Findings."""

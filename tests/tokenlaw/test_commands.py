@@ -1,0 +1,17 @@
+"""The room of commands: options that several take are said once."""
+
+import typer
+
+from tokenlaw.commands.app import app
+
+
+def test_options_of_one_name_are_said_alike():
+    commands = typer.main.get_command(app).commands.values()
+    said = {}
+    for command in commands:
+        for option in command.params:
+            for name in set(option.opts) & {"--set", "--quiet", "--json"}:
+                said.setdefault(name, set()).add((option.help, option.metavar))
+    assert {name: len(ways) for name, ways in said.items()} == {"--set": 1, "--quiet": 1, "--json": 1}
+    seeds = {option.help for command in commands for option in command.params if "--seed" in option.opts}
+    assert seeds == {"overrides noise.seed", "seed of all random numbers"}

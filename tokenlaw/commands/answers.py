@@ -1,0 +1,151 @@
+"""The commands validate, converge, theory and predict, whose answers are printed."""
+
+from json import dumps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokenlaw.commands import terminal
+from tokenlaw.commands.options import Config, Json, OwnSeed, Quiet, Seed, Set, overrides
+from tokenlaw.observables import OBSERVABLES
+
+
+def validate(
+    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM ...]", help="claims; all if left out")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="folder to write")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="small sizes: minutes in all")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="list the claims and end")] = False,
+    seed: OwnSeed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Studies of published claims, with verdicts computed from the numbers."""
+    with terminal.heavy("dask"):
+        from tokenlaw import validate as studies
+
+    if list_:
+        terminal.tell([studies.claims_table(studies.chosen(claims or ()))])
+        return
+    if out is None:
+        raise ValueError("validate: give --out DIR, or --list")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: is a file, must be the name of a folder")
+    studies.execute(claims or (), out, quick=quick, seed=seed, tell=terminal.notes(quiet))
+
+
+def converge(
+    config: Config,
+    vary: Annotated[str, typer.Option("--vary", metavar="KEY=A,B,C", help="key and its values, the finest last")],
+    observable: Annotated[str, typer.Option("--observable", metavar="NAME", help="one of those above")],
+    members: Annotated[
+        int | None,
+        typer.Option("--members", metavar="N", help="realizations of the noise  [default: 8; 1 if nothing is random]"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="F", help="F.nc or a picture (F.png, F.pdf, ...): both are written"),
+    ] = None,
+    json: Json = False,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    set_: Set = None,
+) -> None:
+    """How an observable converges in one key: slope with its interval, error left, sampling floor."""
+    with terminal.heavy("dask"):
+        from tokenlaw import converge as study
+        from tokenlaw import converge_files as files
+
+    changes = overrides(set_, seed)
+    written = None if out is None else files.names(out)
+    if written is not None:
+        read = study.inputs(config, vary, changes)
+        terminal.check_outputs({"--out": written[0], "--out, picture": written[1]}, read)
+    key, tell = vary.partition("=")[0].strip(), terminal.notes(quiet or json)
+    result = study.converge(
+        config, vary, observable, members=members, overrides=changes, progress=lambda text: tell(f"{key}: {text} done")
+    )
+    if written is not None:
+        files.write(result, *written)
+    terminal.tell([dumps(result.as_json())] if json else files.table(result))
+
+
+converge.__doc__ = "\n".join([
+    str(converge.__doc__),
+    "",
+    "\b",
+    "Observables, all at the last depth:",
+    *(f"  {name:<15}{observable.text}" for name, observable in OBSERVABLES.items()),
+])
+
+
+def theory(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="which result; --list explains them")] = None,
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="its arguments")] = None,
+    json: Json = False,
+    list_: Annotated[bool, typer.Option("--list", help="explain the results, all or NAME, and what they take")] = False,
+) -> None:
+    """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
+    with terminal.held():
+        from tokenlaw import theory as table
+
+    if name is None and not list_:
+        raise ValueError(f"theory: give a NAME or --list; names: {', '.join(table.ENTRIES)}")
+    if not list_ and name is not None:
+        with terminal.heavy():
+            import particles.reduced  # noqa: F401 - explaining needs none of it
+        result = table.evaluate(name, settings or ())
+        terminal.tell([table.to_json(result) if json else table.to_table(name, result)])
+        return
+    if settings:
+        raise ValueError("theory: --list takes a NAME or nothing")
+    names = list(table.ENTRIES) if name is None else [name]
+    terminal.tell([dumps(table.explain(names), indent=2)] if json else table.explanation(names))
+
+
+def _number(name: str, text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, metavar="X", help=text)
+    return option
+
+
+def _count(name: str, letter: str, text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, metavar=letter, help=text, min=1)
+    return option
+
+
+def predict(
+    preset: Annotated[str | None, typer.Option("--preset", metavar="NAME", help="a published architecture")] = None,
+    d_model: Annotated[int | None, _count("--d-model", "D", "dimension of the tokens")] = None,
+    heads: Annotated[int | None, _count("--heads", "H", "heads in a layer")] = None,
+    head_dim: Annotated[int | None, _count("--head-dim", "K", "inner dimension of a head  [default: D/H]")] = None,
+    layers: Annotated[int | None, _count("--layers", "L", "number of layers")] = None,
+    context: Annotated[int | None, _count("--context", "N", "number of tokens")] = None,
+    residual_scale: Annotated[
+        float | None, _number("--residual-scale", "eta in x + (eta/H) sum V m  [default: 1]")
+    ] = None,
+    sigma_v: Annotated[float | None, _number("--sigma-v", "deviation of the entries of V  [default: D^-1/2]")] = None,
+    sigma_a: Annotated[float | None, _number("--sigma-a", "of those of W and W', A = W W'^T  [default: 1]")] = None,
+    beta: Annotated[float | None, _number("--beta", "inverse temperature  [default: K^-1/2]")] = None,
+    overlap0: Annotated[
+        float | None, _number("--overlap0", "overlap before the first layer  [default: of random tokens]")
+    ] = None,
+    mlp: Annotated[
+        str | None, typer.Option("--mlp", metavar="ACTIVATION", help="an MLP block in each layer; none: without")
+    ] = None,
+    mlp_scale: Annotated[float | None, _number("--mlp-scale", "factor before the MLP block  [default: 1]")] = None,
+    mlp_gain: Annotated[
+        float | None, _number("--mlp-gain", "deviation of the inputs of the activation  [default: 1]")
+    ] = None,
+    pre_norm: Annotated[bool | None, typer.Option("--pre-norm/--post-norm", help="where tokens are normalised")] = None,
+    map_: Annotated[
+        str | None, typer.Option("--map", metavar="X,Y", help="collapse depth over head-dim,beta or context,d-model")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="F", help="F.png; a map also F.nc")] = None,
+    json: Json = False,
+    seed: OwnSeed = 0,
+) -> None:
+    """Forecast for an architecture: how alike its tokens become, layer by layer, with random weights."""
+    given = {name: value for name, value in locals().items() if name not in ("preset", "map_", "out", "json", "seed")}
+    with terminal.heavy():
+        from tokenlaw import predict as forecasts
+
+    terminal.tell(forecasts.answer(preset, given, map_, out, json, seed))

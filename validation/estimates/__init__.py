@@ -1,0 +1,29 @@
+"""Numbers with errors: means and fits of replicas, expectations on levels, orders of convergence."""
+
+from validation.estimates.ladder import Order
+from validation.estimates.level_sums import LevelSum, allocation, believed, bias_of
+from validation.estimates.levels import TokenLevels
+from validation.estimates.multilevel import Coupled, Expectation, Measured, figure, multilevel, plain
+from validation.estimates.orders import common_part, order_of_distances, order_of_gaps, order_of_shifts, squares
+from validation.estimates.statistics import (
+    Estimate,
+    Line,
+    Slope,
+    antithetic_mean,
+    columns,
+    control_mean,
+    parabola_zero,
+    replica_mean,
+    root_mean,
+    same_law,
+    share,
+    slope,
+    until,
+)
+
+__all__ = [
+    "Coupled", "Estimate", "Expectation", "LevelSum", "Line", "Measured", "Order", "Slope", "TokenLevels",
+    "allocation", "antithetic_mean", "believed", "bias_of", "columns", "common_part", "control_mean", "figure",
+    "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "parabola_zero", "plain",
+    "replica_mean", "root_mean", "same_law", "share", "slope", "squares", "until",
+]  # fmt: skip

@@ -1,0 +1,130 @@
+"""D2, the modified equation: its error for chains of fixed heads, and of random heads in the mean.
+
+(alpha = 0) Slopes in eta of the largest distance over tokens and times, at grid times with all of mathematics (3) and
+with -(eta/2) nabla_b b alone, as reported; and over all times, where a chain that is constant between its layers lags.
+(alpha > 0) Single paths differ by sqrt(alpha t), so the error is that of E w, w = |mean token|^2, between chains of a
+fixed number of random heads, alpha in proportion to eta, and the stochastic equation with the corrector.
+In both eta max(eta, alpha) is of order eta^2.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, Tokens, geodesic, normalize, simulate
+from particles.arrays import Array
+from particles.retraction import Retraction
+from validation.estimates import Estimate, columns, control_mean, slope
+from validation.studies.shared.chains import HANDFUL, Ensemble, averages, fixed_heads, mean_overlap
+from validation.studies.shared.sources import HOMOGENIZED
+from validation.studies.shared.two_forms import CASE, FORMS, controls, equation
+from validation.verdict import Claim, Figure, Findings, Part, Series
+
+CLAIM = Claim(
+    __name__,
+    "rate of the modified equation",
+    "the modified equation, ballistic with the corrector -(eta/2) nabla_b b, follows the chain with an error "
+    "of order eta max(eta, alpha), alpha = eps sigma^2, at all times",
+    HOMOGENIZED,
+    "so it is with all of mathematics (3), and at grid times; for random heads in the mean, with noise; with "
+    "-(eta/2) nabla_b b alone, or between grid times for a piecewise constant chain, the error is of order eta",
+)
+
+ETA: Array = np.array([2.0**-k for k in range(4, 8)])
+RANDOM_ETA: Array = np.array([0.125, 0.0625, 0.03125])
+RANDOM_HEADS, RANDOM_TIME = 4, 0.5
+CORRECTORS = {"full": 1.0, "short": 0.0}  # all of (3), or -(eta/2) nabla_b b alone
+
+
+def course(law: RandomTransformer | Modified, steps: int) -> Array:
+    """Tokens after 0, 1, ..., `steps` layers (steps + 1, n, d)."""
+    found: Array = simulate(Tokens(HANDFUL), law, n_steps=steps, save_every=1).tokens.values
+    return found
+
+
+def errors(heads: FixedHeads, eta: float, corrector: Retraction) -> tuple[float, float]:
+    """Largest distance of the chain to the modified flow at grid times, and at all times just before a layer.
+
+    corrector : `normalize` for all of (3), `geodesic` for -(eta/2) nabla_b b alone.
+    """
+    layers = round(1 / eta)
+    chain = course(RandomTransformer(heads, Softmax(1.5), eta, len(heads.value), Noise(0)), layers)
+    law = Modified(heads, Softmax(1.5), eta, eta, 0.0, 1, Noise(0), retraction=corrector)
+    flow = course(law, layers)
+    at_grid = np.linalg.norm(chain - flow, axis=2).max()
+    before = np.linalg.norm(chain[:-1] - flow[1:], axis=2).max()  # the chain's value holds until the next layer
+    return float(at_grid), float(max(at_grid, before))
+
+
+def drift(case: Ensemble, state: Array) -> tuple[Array, Array]:
+    """b = P u and <x, u>, u = Vbar E m, of chains with two forms: (R, n, d) and (R, n, 1)."""
+    assert case.mean_v is not None
+    u = 0.5 * sum(averages(state, form, case.beta) for form in FORMS) @ case.mean_v.T
+    along = np.einsum("rni,rni->rn", state, u)[..., None]
+    return u - along * state, along
+
+
+def corrector(case: Ensemble, eta: float, state: Array, full: float, h: float = 1e-3) -> Array:
+    """-(eta/2) nabla_b b - full eta <x, u> b; the covariant derivative by central differences along geodesics."""
+    b, along = drift(case, state)
+    turn = (drift(case, geodesic(state, h * b))[0] - drift(case, geodesic(state, -h * b))[0]) / (2 * h)
+    turn -= np.einsum("rni,rni->rn", state, turn)[..., None] * state
+    found: Array = -0.5 * eta * turn - full * eta * along * b
+    return found
+
+
+def mean_gaps(eta: float, rng: np.random.Generator, replicas: int, batch: int = 2500) -> list[Estimate]:
+    """E w of chains less that of the equation, with each of CORRECTORS."""
+    heads = round(RANDOM_TIME / eta) * RANDOM_HEADS
+    case = replace(CASE, eps=eta / RANDOM_HEADS, n_heads=heads)
+    chains, equations = [], []
+    for _ in range(max(2, replicas // batch)):
+        w = mean_overlap(case.run(rng, batch, (RANDOM_HEADS,))[RANDOM_HEADS])
+        chains.append(np.column_stack([w, controls(case.signs)]))
+        equations.append(equation(case, eta, tuple(CORRECTORS.values()), rng, batch, partial(corrector, case, eta)))
+    chain, flow = np.concatenate(chains), np.concatenate(equations)
+    of_chain = control_mean(chain[:, 0], chain[:, 1:], 0.0)
+    of_flows = [control_mean(flow[:, column], flow[:, len(CORRECTORS) :], 0.0) for column in range(len(CORRECTORS))]
+    return [Estimate(of_chain.value - e.value, float(np.hypot(of_chain.error, e.error))) for e in of_flows]
+
+
+def study(quick: bool, seed: int) -> Findings:
+    """Slopes; those of fixed heads are not random, so quick, full and all seeds are alike in them."""
+    wanted = {
+        "grid": ("at grid times, all of (3)", normalize, 0, None),
+        "short": ("at grid times, -(eta/2) nabla_b b alone", geodesic, 0, 1.0),
+        "between": ("at all times, chain constant between layers, all of (3)", normalize, 1, 1.0),
+    }
+    parts: dict[str, Part] = {}
+    series: list[Series] = []
+    table: dict[str, Array] = {"eta": ETA}
+    notes: list[str] = []
+    for n_heads in (1, 4):
+        heads = fixed_heads(n_heads)
+        for name, (text, corrector, which, corrected) in wanted.items():
+            gaps = np.array([errors(heads, eta, corrector)[which] for eta in ETA])
+            fit = slope(ETA, gaps)
+            parts[f"{name}_H{n_heads}"] = Part(
+                f"slope in eta of the error {text}, {n_heads} fixed heads", fit.value, fit.error, 2.0, corrected,
+                bias=0.15, effect=0.5 if corrected is None else None,  # bias: the next order
+            )  # fmt: skip
+            series.append(Series(f"{text}, {n_heads} heads", ETA, gaps))
+            table[f"{name}_H{n_heads}"] = gaps
+    rng = np.random.default_rng([seed, 11])
+    gaps_of_means = zip(*(mean_gaps(eta, rng, 20_000 if quick else 300_000) for eta in RANDOM_ETA), strict=True)
+    for (name, full), found in zip(CORRECTORS.items(), gaps_of_means, strict=True):
+        means, spread = columns(found)
+        text = "all of (3)" if full else "-(eta/2) nabla_b b alone"
+        fit = slope(RANDOM_ETA, np.abs(means), spread)
+        parts[f"mean_{name}"] = Part(
+            f"slope in eta of the error of E w, {RANDOM_HEADS} random heads in a layer, {text}", fit.value, fit.error,
+            2.0, None if full else 1.0, bias=0.15, effect=1.0,
+        )  # fmt: skip
+        series.append(Series(f"E w, {RANDOM_HEADS} random heads, {text}", RANDOM_ETA, np.abs(means), spread))
+        shown = ", ".join(f"{value:.6f} +- {error:.6f}" for value, error in zip(means, spread, strict=True))
+        notes.append(f"error of E w at eta = 1/8, 1/16, 1/32, {text}: {shown}")
+    for power in (1, 2):
+        series.append(Series(f"slope {power}", ETA, series[0].y[-1] * (ETA / ETA[-1]) ** power, dashed=True))
+    figure = Figure("residual step eta", "error of the modified equation", tuple(series), x_log=True, y_log=True)
+    return Findings(parts, figure, table, tuple(notes))

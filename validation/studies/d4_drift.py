@@ -1,0 +1,87 @@
+"""D4, the drift of heads whose values have a mean: the two terms of mathematics (3) that nrm(x + U) adds.
+
+(A) -eps P K(x, x) x.  Chains at fixed eps, extrapolated to eta = 0, against the stochastic equation without and with
+    the term: estimate (chain - without)/(with - without), 1 + O(eps), extrapolated to eps = 0.
+(B) -eta <x, u> b.  The deterministic chain of fixed heads against the flow with -(eta/2) nabla_b b alone and with all
+    of (3): the same ratio, 1 + O(eta), extrapolated to eta = 0.
+The equation without the terms, as reported, has the ratio 0.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, geodesic, normalize
+from particles.arrays import Array
+from particles.retraction import Retraction
+from validation.estimates import Estimate, Line, columns, control_mean
+from validation.studies.shared.chains import HANDFUL, end, fixed_heads
+from validation.studies.shared.sources import HOMOGENIZED
+from validation.studies.shared.two_forms import CASE, TwoForms, equation
+from validation.verdict import Claim, Figure, Findings, Part, Series
+
+CLAIM = Claim(
+    __name__,
+    "drift of heads whose values have a mean",
+    "the limit of chains that normalise has the drift b, and b - (eta/2) nabla_b b to the next order",
+    HOMOGENIZED,
+    "nrm(x + U) adds -eps P K(x, x) x to the limit and -eta <x, u> b to the corrector",
+)
+
+def ratio(case: TwoForms, rng: np.random.Generator, replicas: int, batch: int = 2500) -> Estimate:
+    """(chain - without)/(with - without) in E w, w = |mean token|^2, chain at eta -> 0, equation at dt -> 0."""
+    rows = []
+    for _ in range(max(2, replicas // batch)):
+        rows.append(np.hstack([case.limit(rng, batch), equation(case, case.eps, (0.0, 1.0), rng, batch)]))
+    found = np.concatenate(rows)
+    limit, without, full, of_chain, of_flow = found[:, 0], found[:, 4], found[:, 5], found[:, 1:4], found[:, 6:]
+    chain_mean, base = control_mean(limit, of_chain, 0.0), control_mean(without, of_flow, 0.0)
+    effect = control_mean(full - without, of_flow, 0.0)
+    value = (chain_mean.value - base.value) / effect.value
+    error = np.sqrt(chain_mean.error**2 + base.error**2 + (value * effect.error) ** 2) / abs(effect.value)
+    return Estimate(float(value), float(error))
+
+
+def corrector_share(heads: FixedHeads, eta: float, start: Array, taken: Retraction = normalize) -> float:
+    """Share of -eta <x, u> b in the deterministic chain; `taken` is the retraction of the chain, for tests."""
+    noise, flow_step, kernel = Noise(0), 1 / 16, Softmax(1.5)
+    chain = end(RandomTransformer(heads, kernel, eta, len(heads.value), noise, taken), start)
+    without, full = (
+        end(Modified(heads, kernel, flow_step, eta, 0.0, 1, noise, retraction=kind), start)
+        for kind in (geodesic, normalize)
+    )  # the corrector of a geodesic chain is -(eta/2) nabla_b b alone
+    return float(np.vdot(chain - without, full - without) / np.vdot(full - without, full - without))
+
+
+EPS = (0.0625, 0.03125, 0.015625)
+ETA: Array = np.array([2.0**-k for k in range(4, 8)])
+
+
+def study(quick: bool, seed: int) -> Findings:
+    """The ratios, extrapolated."""
+    replicas = 20_000 if quick else 400_000
+    rng = np.random.default_rng([seed, 7])
+    found = [ratio(replace(CASE, eps=eps, n_heads=round(0.5 / eps)), rng, replicas) for eps in EPS]
+    values, errors = columns(found)
+    limit = Line.through(EPS, values, errors).at(0.0)
+    parts = {
+        "drift": Part(
+            "share of -eps P K(x, x) x in the limit of chains, extrapolated to eps = 0", limit.value, limit.error,
+            0.0, 1.0, bias=0.05,  # terms in eps^2
+        )
+    }  # fmt: skip
+    series = [Series("-eps P K x, against eps", EPS, values, errors, line=False)]
+    rows: list[tuple[object, ...]] = list(zip(["drift"] * 3, [0] * 3, EPS, values, errors, strict=True))
+    for n_heads in (1, 2, 4):
+        shares = np.array([corrector_share(fixed_heads(n_heads), eta, HANDFUL) for eta in ETA])
+        first = 2 * shares[1:] - shares[:-1]
+        parts[f"corrector_H{n_heads}"] = Part(
+            f"share of -eta <x, u> b in the deterministic chain of {n_heads} fixed heads, extrapolated to eta = 0",
+            float(first[-1]), 0.0, 0.0, 1.0, bias=float(2 * abs(first[-1] - first[-2]) + 1e-3),
+        )  # fmt: skip  # bias: what the last halving of eta changed
+        series.append(Series(f"-eta <x,u> b, {n_heads} fixed heads, against eta", ETA, shares))
+        rows += zip(["corrector"] * len(ETA), [n_heads] * len(ETA), ETA, shares, np.zeros(len(ETA)), strict=True)
+    table = dict(zip(("term", "heads", "step", "share", "error"), zip(*rows, strict=True), strict=True))
+    shown = ", ".join(f"{value:.3f} +- {error:.3f}" for value, error in zip(values, errors, strict=True))
+    figure = Figure("eps, or residual step eta", "share of the term; 0 as reported, 1 by (3)", tuple(series))
+    return Findings(parts, figure, table, (f"share of -eps P K x at eps = 1/16, 1/32, 1/64: {shown}",))

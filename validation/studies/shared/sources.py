@@ -1,0 +1,5 @@
+"""Where claims were published."""
+
+HOMOGENIZED = "Koubbi, Geshkovski and Rigollet 2604.01978, as reported"
+BLOCKS = "Agazzi, Bruno, Mosig Garcia, Saviozzi and Romito 2604.26898, as reported"
+CLOSURES = "Castin, Ablin, Carrillo and Peyre 2501.18322, as reported"
