@@ -230,7 +230,7 @@ class Modified:
         check_not_negative(self.noise_scale, "noise_scale")
         if self.retraction.radial is None:
             known = "be normalize or geodesic, whose corrector is known"
-            raise ArgumentError("retraction", self.retraction.name, known)
+            raise ArgumentError("retraction", str(self.retraction), known)
 
     @property
     def d(self) -> int:

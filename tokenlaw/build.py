@@ -242,7 +242,7 @@ def _kernel(c: Configuration) -> Kernel:
 
 def _law(c: Configuration, heads: IndependentEntries | FixedHeads | None) -> LayerLaw:
     """The layers of attention alone."""
-    layers, noise = c.layers, Noise(c.noise.seed, c.noise.member)
+    layers, kernel, noise = c.layers, _kernel(c), Noise(c.noise.seed, c.noise.member)
     retraction = chosen(RETRACTIONS, c, "layers.retraction")
     if layers.kind == "recorded":
         return _recorded(c, Path(layers.file), retraction)

@@ -18,9 +18,9 @@ import numpy as np
 from particles import GaussianHeads, Noise, RandomTransformer, Recorder, Softmax, Tokens, Uniform, simulate
 
 def one(k):
-    law = RandomTransformer(GaussianHeads(4), eta=0.1, n_heads=2, noise=Noise(7, k))
+    law = RandomTransformer(GaussianHeads(4), Softmax(2.0), eta=0.1, n_heads=2, noise=Noise(7, k))
     tokens = Tokens(Uniform(4).sample(np.random.default_rng(k), 50))
-    found = simulate(tokens, law, Softmax(2.0), n_steps=12, checkpoint=Recorder(Path(f"{k}.nc"), patience=0.0))
+    found = simulate(tokens, law, n_steps=12, checkpoint=Recorder(Path(f"{k}.nc"), patience=0.0))
     return float(found.mean_overlap.values[-1])
 """
 READ = RUNS + """
