@@ -6,88 +6,59 @@ analysed, and the coefficients of all heads are mixed.  mathematics, section 7.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from particles.arrays import Array, check_tolerance
-from particles.attention import PLAIN_LIMIT, AttentionPush, DirectField
+from particles.arrays import Array
+from particles.attention import PLAIN_LIMIT, AttentionPush
 from particles.attention_kernels import L2, Spectral, as_softmax
 from particles.buffers import empty
 from particles.harmonics import (
+    Coefficients,
     angles,
-    degree_of,
     gradient_at,
     synthesis_at,
 )
 from particles.parallel import CHUNK, by_chunks
 from particles.retraction import Retraction
-from particles.tokens import Cloud, Measure
-from spde.cost import GUARD
+from particles.tokens import Measure
 from spde.head_series import Head, head_of, mixed_series
 from spde.moves import move, tangent_series
+from spde.series_field import SeriesField
 from spde.sources import SourceChoice
 from spde.sphere import Sphere
 
 
-class SpectralField:
+class SpectralField(SeriesField):
     """Field of one attention push and one measure on S^2.
 
-    Parameters
-    ----------
-    push : mixing (M, 3, 3), query and key (M, head_dim, 3); of the kernel `Softmax`, or `L2`, whose heads are softmax
-        of a reweighted measure each.
-    measure : positive weighted points on S^2.
-    n_targets : at how many points the field will be wanted; a head for which direct sums at that many points are
-        cheaper than its grid is summed directly, so the field is right for every head.
-    tol : bound on the error of a barycentre.
-
-    Attributes
-    ----------
-    degree : largest degree among the heads, 0 if all are summed directly.
-    tail : largest estimate of a head's truncation error.
-    degrees : degree of each head, 0 where it is summed directly.
-    tol : the tolerance it was made for.
-
-    Notes
-    -----
     Accuracy: `tol` for beta |A| <= 20, spread and collapsed measures (tests/spde/test_field.py).
     """
 
-    def __init__(
-        self, push: AttentionPush, measure: Measure, n_targets: int, tol: float = 1e-6
-    ) -> None:
-        if not isinstance(push.kernel, Spectral):
-            raise TypeError(f"SpectralField needs softmax or L2 attention, got {type(push.kernel).__name__}")
-        if push.mixing.shape[-1] != 3:
-            raise ValueError(f"SpectralField lives on S^2 (d = 3), got d = {push.mixing.shape[-1]}")
-        check_tolerance(tol, "tol")
-        self._measure = Cloud(measure.points, measure.weights)
-        self.tol = tol
+    domain = Sphere
+
+    def _series(
+        self, push: AttentionPush, kernel: Spectral, measure: Measure, n_targets: int, tolerance: float
+    ) -> tuple[Coefficients, NDArray[np.int64]]:
         self._location = angles(measure.points) if len(measure.points) > CHUNK else None  # once for all transforms
-        choice = SourceChoice(measure, GUARD * tol, self._location)
+        choice = SourceChoice(measure, tolerance, self._location)
         forms = np.swapaxes(push.key, 1, 2) @ push.query
         finite = np.atleast_1d(np.isfinite(forms).all(axis=(1, 2)))  # direct sums carry a NaN on
         _, singular, axes = np.linalg.svd(np.where(finite[:, None, None], forms, 0.0))
         heads: dict[int, Head] = {}
         for m in map(int, np.flatnonzero(finite)):
-            softmax = as_softmax(push.kernel, self._measure, push.key[m])
+            softmax = as_softmax(kernel, self._measure, push.key[m])
             if softmax is None:
                 continue  # summed directly, with the weights in the exponent
             beta, weighted = softmax
-            own = SourceChoice(weighted, GUARD * tol, self._location) if isinstance(push.kernel, L2) else choice
+            own = SourceChoice(weighted, tolerance, self._location) if isinstance(kernel, L2) else choice
             strength = abs(beta) * float(singular[m, 0])
             if strength <= PLAIN_LIMIT:
-                heads[m] = head_of(beta * forms[m], axes[m], strength, push.mixing[m], own, GUARD * tol)
-        self._coefficients, self.tail = mixed_series(list(heads.values()), n_targets, GUARD * tol)
-        self.degrees = np.array([heads[m].degree if m in heads else 0 for m in range(len(forms))])
-        self.degree = degree_of(self._coefficients)
-        direct = self.degrees == 0
-        self._direct = None
-        if direct.any():
-            self._direct = DirectField(push.only(direct), self._measure)
+                heads[m] = head_of(beta * forms[m], axes[m], strength, push.mixing[m], own, tolerance)
+        coefficients, self.tail = mixed_series(list(heads.values()), n_targets, tolerance)
+        return coefficients, np.array([heads[m].degree if m in heads else 0 for m in range(len(forms))])
 
-    def __call__(self, points: Array) -> Array:
-        """U at unit vectors (N, 3)."""
-        velocity = np.ascontiguousarray(synthesis_at(self._coefficients, points, self._angles(points)).T)
-        return velocity if self._direct is None else velocity + self._direct(points)
+    def _values(self, points: Array) -> Array:
+        return synthesis_at(self._coefficients, points, self._angles(points))
 
     def moved(self, points: Array, retraction: Retraction) -> Array:
         """retraction(x, U(x)) at unit vectors (N, 3); many of them in chunks, and with one transform if one will do."""
@@ -108,12 +79,5 @@ class SpectralField:
     def _angles(self, points: Array) -> Array | None:
         return self._location if points is self._measure.points else None
 
-    def jacobian(self, points: Array) -> Array:
-        """DU on tangent vectors at unit vectors (N, 3), shape (N, 3, 3); errors are about `degree` times `tol`."""
-        slopes = np.ascontiguousarray(gradient_at(self._coefficients, points).transpose(1, 0, 2))
-        return slopes if self._direct is None else slopes + self._direct.jacobian(points)
-
-    def on_grid(self, sphere: Sphere) -> Array:
-        """U at the grid points of a sphere, (nlat * nphi, 3)."""
-        velocity = sphere.vectors(self._coefficients)
-        return velocity if self._direct is None else velocity + self._direct(sphere.points)
+    def _slopes(self, points: Array) -> Array:
+        return np.ascontiguousarray(gradient_at(self._coefficients, points).transpose(1, 0, 2))

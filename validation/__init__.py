@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from validation.compare import PairFlow, PairState, distance_steps
 from validation.distances import (
     Transport,
     TransportError,
@@ -13,6 +12,7 @@ from validation.distances import (
     w2_chordal,
     wasserstein,
 )
+from validation.pair import PairFlow, PairState, distance_steps
 from validation.verdict import Claim, Figure, Findings, Part, Series, Verdict
 
 if TYPE_CHECKING:
