@@ -20,7 +20,7 @@ import numpy as np
 from common import Result, Row, main, medians
 
 from particles import AttentionPush, LowRankHeads, Softmax, Tokens, Uniform, direct_field, torch_field
-from particles.tiles import weighted_average
+from particles.attention.tiles import weighted_average
 
 try:
     import torch

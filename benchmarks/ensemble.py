@@ -14,8 +14,8 @@ from pathlib import Path
 
 from common import Result, Row, main
 
-from tokenlaw import ensemble, members
-from tokenlaw.cluster import workers
+from tokenlaw.ensemble import run as ensemble, member as members
+from tokenlaw.ensemble.cluster import workers
 
 CONFIG = Path(__file__).parents[1] / "examples" / "quickstart.toml"
 SETTINGS = ("solve.lmax=31", "layers.t_end=3", "output.save_every=0.4")

@@ -25,7 +25,7 @@ def shown(name, work):
 
 def tokens_through(law, points, layers, field):
     """Profile layers of a law after a first one, which fills the tables."""
-    from particles.simulate import TokenFlow, TokenState
+    from particles.flow import TokenFlow, TokenState
 
     start = TokenState(0, points, np.full(len(points), 1 / len(points)))
     start = TokenFlow(law, field).advance(start, 1)
@@ -34,8 +34,8 @@ def tokens_through(law, points, layers, field):
 
 def density():
     """Sixty steps at lmax 63."""
-    from tokenlaw import config
-    from tokenlaw.build import build
+    from tokenlaw.config import read as config
+    from tokenlaw.runs.build import build
 
     experiment = build(config.load(CONFIG))
     start = experiment.density()
@@ -69,10 +69,10 @@ def member():
     def imports():
         import distributed  # noqa: F401
 
-        import tokenlaw.members  # noqa: F401
+        import tokenlaw.ensemble.member  # noqa: F401
 
     shown("imports of a worker", imports)
-    from tokenlaw import members
+    from tokenlaw.ensemble import member as members
 
     planned, _ = members.plan(CONFIG, "solve", 2, (), ("layers.t_end=0.02",))
     with tempfile.TemporaryDirectory() as folder:

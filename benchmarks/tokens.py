@@ -31,12 +31,12 @@ from particles import (
     Tokens,
     simulate,
 )
-from particles.buffers import reused
+from particles.machine.buffers import reused
 from particles.harmonics import PRECISION, angles
-from particles.parallel import VARIABLE
+from particles.machine.parallel import VARIABLE
 from particles.retraction import normalize
 from spde import SpectralField, spectral_field
-from spde.choice import auto_field
+from spde.field.choice import auto_field
 
 TOL = 1e-6
 HEADS = 8

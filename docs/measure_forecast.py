@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from particles import ACTIVATIONS
 from particles.reduced import Architecture, MLPKernel, forecast
 from tests.particles import plain
-from tokenlaw.predict import PRESETS, architecture, beginning
+from tokenlaw.answers.predict import PRESETS, architecture, beginning
 
 NETWORKS = 300
 SETTINGS = (  # network, its tokens, their overlap

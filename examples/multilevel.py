@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
-from particles.tokens import mean_token
+from particles.measure import mean_token
 from validation.estimates import Measured, TokenLevels, figure, multilevel
 
 HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3, mean_v=np.eye(3), mean_a=np.zeros((3, 3)))
@@ -47,8 +47,8 @@ def main():
         print(f"{one.target:15g}   {one.value:.5f} +- {one.error:.5f}   {one.bias:8.5f}   {one.cost:11.1f}"
               f"   {one.plain_cost:17.1f}   {one.plain_cost / one.cost:6.1f}")  # fmt: skip
     if out is not None:
-        from tokenlaw import plots
-        from tokenlaw.study_plots import draw
+        from tokenlaw.pictures import paper as plots
+        from tokenlaw.pictures.studies import draw
 
         plots.save(draw(figure(found, "core seconds"), "Mean overlap of 32 tokens at depth time 2"), out)
 

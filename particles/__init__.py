@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from particles.arrays import ConvergenceError, SolverError
-from particles.attention import (
+from particles.attention.base import (
     AttentionPush,
     DifferentiableKernel,
     DirectField,
@@ -18,14 +18,14 @@ from particles.attention import (
     ValueKernel,
     direct_field,
 )
-from particles.attention_kernels import L2, Causal, Sigmoid
-from particles.characteristics import Characteristics, tangent_move
-from particles.checkpoint import Checkpoint, read_checkpoint, read_embedded
-from particles.drift import Ballistic, Modified
+from particles.attention.kernels import L2, Causal, Sigmoid
+from particles.derivatives.characteristics import Characteristics, tangent_move
+from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
+from particles.layers.drift import Ballistic, Modified
 from particles.errors import ArgumentError
 from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
-from particles.gaussian_closure import ClosureSolution, GaussianClosure
-from particles.gradients import backward, gradient_norms, trajectory
+from particles.reduced.gaussian_closure import ClosureSolution, GaussianClosure
+from particles.derivatives.gradients import backward, gradient_norms, trajectory
 from particles.heads import (
     FixedHeads,
     GaussianHeads,
@@ -38,8 +38,8 @@ from particles.heads import (
     ValuesApart,
 )
 from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
-from particles.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
-from particles.layers import (
+from particles.layers.mlp.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
+from particles.layers.base import (
     Homogenized,
     Layer,
     LayerLaw,
@@ -48,27 +48,27 @@ from particles.layers import (
     RecordedLayers,
     record,
 )
-from particles.low_temperature import (
+from particles.reduced.zero_temperature import (
     top_projection,
     uniform_barycenter,
     zero_temperature_flow,
     zero_temperature_velocity,
 )
-from particles.mlp import JointPush, MLPBlock, WithMLP
-from particles.output import Recorder
-from particles.private import Diffusion, WithPrivateNoise
+from particles.layers.mlp.block import JointPush, MLPBlock, WithMLP
+from particles.files.recorder import Recorder
+from particles.layers.private import Diffusion, WithPrivateNoise
 from particles.pushes import DifferentiableField, Field, FieldPush, Move, Push
-from particles.random_fields import FourierField, HarmonicField
-from particles.randomness import Noise, Stream
-from particles.residual import PreNorm, ResidualPush
+from particles.layers.mlp.random_fields import FourierField, HarmonicField
+from particles.noise import Noise, Stream
+from particles.layers.residual import PreNorm, ResidualPush
 from particles.retraction import Retraction, flow, geodesic, normalize, translate
-from particles.scaling import Scaling
-from particles.schemes import Euler, RungeKutta4, Scheme
-from particles.simulate import Flow, TokenFlow, TokenState, simulate
-from particles.sinkhorn import Sinkhorn
-from particles.smooth import SmoothHeads, SmoothTransformer
-from particles.tokens import Cloud, Measure, Tokens, mean_token, second_moment
-from particles.torch_sdpa import TorchField, torch_field
+from particles.layers.scaling import Scaling
+from particles.layers.schemes import Euler, RungeKutta4, Scheme
+from particles.flow import Flow, TokenFlow, TokenState, simulate
+from particles.attention.sinkhorn import Sinkhorn
+from particles.layers.smooth import SmoothHeads, SmoothTransformer
+from particles.measure import Cloud, Measure, Tokens, mean_token, second_moment
+from particles.attention.torch_sdpa import TorchField, torch_field
 
 __all__ = [
     "ACTIVATIONS",

@@ -6,7 +6,7 @@ import numpy as np
 
 from particles.arrays import Array, as_array
 from particles.errors import ArgumentError
-from particles.tokens import Tokens, WeightedPoints, normalised
+from particles.measure import Tokens, WeightedPoints, normalised
 
 ROUNDING = 1e-12  # relative asymmetry, or negative part, of a covariance that passes for rounding
 

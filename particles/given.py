@@ -6,7 +6,7 @@ import numpy as np
 
 from particles.arrays import Array, as_array, check_not_negative, unit
 from particles.heads import FixedHeads, Heads
-from particles.tokens import Cloud
+from particles.measure import Cloud
 
 POINTS, SOURCES = 5, 4  # of a trial: no two of its lengths are equal
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array
-from particles.buffers import empty
-from particles.parallel import by_chunks, sum_by_chunks
+from particles.machine.buffers import empty
+from particles.machine.parallel import by_chunks, sum_by_chunks
 
 Coefficients = NDArray[np.complex128]
 

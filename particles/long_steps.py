@@ -5,10 +5,10 @@ import warnings
 
 import numpy as np
 
-from particles.attention import AttentionPush, FieldFactory
-from particles.attention_kernels import Causal
+from particles.attention.base import AttentionPush, FieldFactory
+from particles.attention.kernels import Causal
 from particles.pushes import Field
-from particles.tokens import Measure
+from particles.measure import Measure
 
 LOOK_EVERY = 16  # layers
 MOST = 256  # tokens that are looked at

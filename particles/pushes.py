@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from particles.arrays import Array
 from particles.retraction import Retraction, normalize
-from particles.tokens import Cloud
+from particles.measure import Cloud
 
 Riders = tuple[Array, ...]
 """Sets of points (N, d) that ride on the flow of a measure without acting on it."""

@@ -2,15 +2,15 @@
 
 import spde.own  # noqa: F401
 from spde.annealed import anneal, two_point
-from spde.choose import unit_sphere
-from spde.circle import Circle
-from spde.circle_field import CircleField
+from spde.domain.choose import unit_sphere
+from spde.domain.circle import Circle
+from spde.field.circle import CircleField
 from spde.density import Density, SeriesLaw
-from spde.domain import Domain
-from spde.field import SpectralField
-from spde.field_choice import default_field, spectral_field
-from spde.solver import DensityFlow, solve
-from spde.sphere import Sphere
+from spde.domain.base import Domain
+from spde.field.sphere import SpectralField
+from spde.field.spectral import default_field, spectral_field
+from spde.flow import DensityFlow, solve
+from spde.domain.sphere import Sphere
 from spde.state import DensityState
 
 __all__ = [

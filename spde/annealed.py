@@ -17,9 +17,9 @@ import xarray as xr
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients, degree_of, power
-from particles.output import AXIS, DEPTH_TIME_ATTRS
-from spde.records import by_degree
-from spde.sphere import Sphere
+from particles.files.recorder import AXIS, DEPTH_TIME_ATTRS
+from spde.files.records import by_degree
+from spde.domain.sphere import Sphere
 
 
 class Estimate(NamedTuple):

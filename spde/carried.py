@@ -16,8 +16,8 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.initial import InitialDensity, VonMisesFisherMixture
-from particles.tokens import Cloud
-from spde.domain import Domain
+from particles.measure import Cloud
+from spde.domain.base import Domain
 from spde.given import density_at
 from spde.panels import ORDER, Panels
 

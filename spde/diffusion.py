@@ -10,10 +10,10 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients
-from particles.tokens import Cloud
+from particles.measure import Cloud
 from spde.carried import coarser
 from spde.density import Density
-from spde.domain import Domain
+from spde.domain.base import Domain
 from spde.second import SecondNodes
 
 FLOOR = 1e-14  # share of the largest value that every node has at least, so that every weight is positive

@@ -17,10 +17,10 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.harmonics import Coefficients
-from particles.layers import Layer
+from particles.layers.base import Layer
 from particles.pushes import MakeField
-from particles.tokens import Cloud, mean_token, second_moment
-from spde.domain import Domain
+from particles.measure import Cloud, mean_token, second_moment
+from spde.domain.base import Domain
 
 STRIDE = 5  # layers from one whose field is made for both sets to the next
 WRONG = 1.0  # error of the coefficients of a degree, as a share of their norm, from which on it is not spoken of

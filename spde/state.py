@@ -8,10 +8,10 @@ from dataclasses import field as dataclass_field
 import numpy as np
 
 from particles.arrays import Array
-from particles.characteristics import Characteristics, characteristics_of
+from particles.derivatives.characteristics import Characteristics, characteristics_of
 from particles.harmonics import Coefficients
-from particles.simulate import BeginAgain
-from particles.tokens import Cloud
+from particles.flow import BeginAgain
+from particles.measure import Cloud
 from spde.carried import GRIDS
 from spde.density import Density
 from spde.said import Said

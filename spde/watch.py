@@ -10,15 +10,15 @@ from functools import partial
 import numpy as np
 
 from particles.arrays import Array, SolverError
-from particles.attention import AttentionPush
-from particles.characteristics import jacobian
+from particles.attention.base import AttentionPush
+from particles.derivatives.characteristics import jacobian
 from particles.pushes import Field, Push, field_degree
 from particles.retraction import tangent
-from particles.tokens import Cloud
-from spde.circle_field import CircleField
-from spde.domain import Domain
-from spde.field import SpectralField
-from spde.field_choice import GridField
+from particles.measure import Cloud
+from spde.field.circle import CircleField
+from spde.domain.base import Domain
+from spde.field.sphere import SpectralField
+from spde.field.spectral import GridField
 from spde.state import DensityState
 
 FIELD_HINT = 1e-5  # estimated loss of the low moments above which a smaller field_tol is advised

@@ -18,21 +18,21 @@ ROOT = Path(__file__).parent.parent
 P, S = "tests/particles/", "tests/spde/"
 TESTS = {
     "particles/pushes.py": f"{P}test_recorded.py {P}test_attention.py {P}test_layers.py {P}test_drift.py",
-    "particles/layers.py": f"{P}test_layers.py {P}test_recorded.py {P}test_scaling.py {P}test_residual.py",
+    "particles/layers/base.py": f"{P}test_layers.py {P}test_recorded.py {P}test_scaling.py {P}test_residual.py",
     "particles/heads.py": f"{P}test_layers.py {P}test_recorded.py {P}test_low_rank.py "
     "tests/test_equality.py",
-    "particles/attention.py": f"{P}test_attention.py {P}test_recorded.py {P}test_tiles.py {P}test_low_rank.py",
+    "particles/attention/base.py": f"{P}test_attention.py {P}test_recorded.py {P}test_tiles.py {P}test_low_rank.py",
     "particles/retraction.py": f"{P}test_recorded.py {P}test_euclidean.py {S}test_exact.py {P}test_drift.py",
-    "particles/tokens.py": f"{P}test_layers.py {P}test_initial.py {P}test_recorded.py",
-    "particles/schemes.py": f"{P}test_drift.py {P}test_layers.py",
+    "particles/measure.py": f"{P}test_layers.py {P}test_initial.py {P}test_recorded.py",
+    "particles/layers/schemes.py": f"{P}test_drift.py {P}test_layers.py",
     "particles/harmonics.py": f"{S}test_sphere.py {S}test_field.py {S}test_transforms.py",
-    "particles/randomness.py": f"{P}test_layers.py {P}test_private.py {P}test_recorded.py",
-    "particles/drift.py": f"{P}test_drift.py",
-    "spde/solver.py": f"{S}test_solver.py {S}test_watch.py {S}test_exact.py tests/tokenlaw/test_resume.py",
-    "spde/field.py": f"{S}test_field.py {S}test_barycentres.py {S}test_l2.py",
-    "spde/sphere.py": f"{S}test_sphere.py {S}test_fields.py {S}test_transforms.py",
+    "particles/noise.py": f"{P}test_layers.py {P}test_private.py {P}test_recorded.py",
+    "particles/layers/drift.py": f"{P}test_drift.py",
+    "spde/flow.py": f"{S}test_solver.py {S}test_watch.py {S}test_exact.py tests/tokenlaw/test_resume.py",
+    "spde/field/sphere.py": f"{S}test_field.py {S}test_barycentres.py {S}test_l2.py",
+    "spde/domain/sphere.py": f"{S}test_sphere.py {S}test_fields.py {S}test_transforms.py",
     "spde/density.py": f"{S}test_solver.py {S}test_exact.py {S}test_sphere.py",
-    "spde/sources.py": f"{S}test_field.py {S}test_sources.py",
+    "spde/field/deposits.py": f"{S}test_field.py {S}test_sources.py",
 }
 KILLED = "KILLED"
 

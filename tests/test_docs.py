@@ -72,7 +72,7 @@ def made_from(target):
 
 
 def test_every_key_of_the_configuration_is_explained():
-    from tokenlaw.config import defaults_text
+    from tokenlaw.config.read import defaults_text
 
     explained = set(re.findall(r"`([a-z_]+)`", text_of(ROOT / "docs" / "configuration.md")))
     keys = set(re.findall(r"^(?:# )?(\w+) =", defaults_text(), re.MULTILINE))

@@ -53,7 +53,7 @@ LOSSES = {
 @pytest.mark.parametrize("lines", LOSSES)
 def test_a_loss_is_seen(lines, monkeypatch):
     """The judge itself: a command that misbehaves in one way after another."""
-    from tokenlaw import runs
+    from tokenlaw.runs import run as runs
 
     def misbehave(command, experiment, out, **_):
         exec(lines, {"out": out})

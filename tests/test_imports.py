@@ -19,9 +19,9 @@ BELOW: dict[str, set[str]] = {
 }
 # Library -> files that may import it: exact files, or everything under a folder (with a closing slash).
 CONFINED = {
-    "shtns": ("spde/transforms.py",),
-    "ducc0": ("spde/transforms.py", "spde/dense.py", "spde/circle.py", "spde/density_maps.py", "particles/"),
-    "torch": ("particles/torch_sdpa.py",),
+    "shtns": ("spde/domain/transforms.py",),
+    "ducc0": ("spde/domain/transforms.py", "spde/domain/tables.py", "spde/domain/circle.py", "spde/files/maps.py", "particles/"),
+    "torch": ("particles/attention/torch_sdpa.py",),
 }
 
 
@@ -93,11 +93,11 @@ def test_allowed_imports_pass(tmp_path):
     write(
         tmp_path,
         {
-            "particles/attention.py": "import ducc0\nimport numpy as np\nfrom .heads import Heads\n",
+            "particles/attention/base.py": "import ducc0\nimport numpy as np\nfrom .heads import Heads\n",
             "particles/reduced/simplex.py": "from ducc0 import misc\nfrom ..heads import Heads\n",
-            "spde/transforms.py": "def load():\n    import shtns\n    from ducc0 import sht\n",
-            "spde/circle.py": "from ducc0 import nufft\n",
-            "spde/solver.py": "import particles.layers\nfrom . import sphere\n",
+            "spde/domain/transforms.py": "def load():\n    import shtns\n    from ducc0 import sht\n",
+            "spde/domain/circle.py": "from ducc0 import nufft\n",
+            "spde/flow.py": "import particles.layers.base\nfrom . import sphere\n",
             "validation/distances/exact.py": "from spde import Density\nfrom particles import Tokens\n",
             "tokenlaw/commands/app.py": "import particles, spde, validation\nimport particlesize\n",
         },
@@ -108,23 +108,23 @@ def test_allowed_imports_pass(tmp_path):
 @pytest.mark.parametrize(
     ("file", "source", "name"),
     [
-        ("particles/simulate.py", "import spde", "spde"),
-        ("particles/simulate.py", "from spde.field import SpectralField", "spde.field"),
+        ("particles/flow.py", "import spde", "spde"),
+        ("particles/flow.py", "from spde.field.sphere import SpectralField", "spde.field.sphere"),
         ("particles/reduced/simplex.py", "from validation import claims", "validation"),
-        ("particles/simulate.py", "import typing\nif typing.TYPE_CHECKING:\n    import spde", "spde"),
-        ("spde/solver.py", "def f():\n    import validation.claims", "validation.claims"),
-        ("spde/solver.py", "import numpy, tokenlaw", "tokenlaw"),
-        ("validation/claims.py", "from tokenlaw.config import load", "tokenlaw.config"),
+        ("particles/flow.py", "import typing\nif typing.TYPE_CHECKING:\n    import spde", "spde"),
+        ("spde/flow.py", "def f():\n    import validation.claims", "validation.claims"),
+        ("spde/flow.py", "import numpy, tokenlaw", "tokenlaw"),
+        ("validation/claims.py", "from tokenlaw.config.read import load", "tokenlaw.config.read"),
         ("validation/claims.py", "import importlib\nimportlib.import_module('tokenlaw.files')", "tokenlaw.files"),
-        ("spde/solver.py", "import shtns", "shtns"),
-        ("spde/circle_field.py", "from ducc0.fft import c2c", "ducc0.fft"),
+        ("spde/flow.py", "import shtns", "shtns"),
+        ("spde/field/circle.py", "from ducc0.fft import c2c", "ducc0.fft"),
         ("spde/transforms/__init__.py", "import shtns", "shtns"),
         ("particles/field.py", "import shtns", "shtns"),
-        ("tokenlaw/report.py", "import ducc0", "ducc0"),
-        ("particles/attention.py", "def f():\n    import torch", "torch"),
+        ("tokenlaw/pictures/page.py", "import ducc0", "ducc0"),
+        ("particles/attention/base.py", "def f():\n    import torch", "torch"),
     ],
 )
 def test_forbidden_import_is_found(tmp_path, file, source, name):
-    write(tmp_path, {"spde/transforms.py": "import shtns\n", file: source + "\n"})
+    write(tmp_path, {"spde/domain/transforms.py": "import shtns\n", file: source + "\n"})
     line = source.count("\n") + 1
     assert forbidden_imports(tmp_path) == [f"{file}:{line} imports {name}"]

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles.memory import NUMBER, refuse_beyond
-from particles.output import without_realization
-from particles.trial import BROKEN, damaged
+from particles.machine.memory import NUMBER, refuse_beyond
+from particles.files.recorder import without_realization
+from particles.files.trial import BROKEN, damaged
 from tokenlaw.tables import printable
 
 Array = npt.NDArray[np.float64]

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles.input_files import open_input
-from particles.output import without_realization
+from particles.files.inputs import open_input
+from particles.files.recorder import without_realization
 from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
-from tokenlaw.report_words import resolution
+from tokenlaw.pictures.words import resolution
 from tokenlaw.tables import Table
 
 Array = npt.NDArray[np.float64]
@@ -27,7 +27,7 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
 
 def describe_encoder(path: Path) -> list[str | Table]:
     """How the attention matrices of a trained encoder are spread, in lines of text and a table."""
-    from particles.checkpoint import MATRICES, read_checkpoint
+    from particles.files.checkpoint import MATRICES, read_checkpoint
 
     try:
         model = read_checkpoint(path)
@@ -126,7 +126,7 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
         lines.append(Table(("<20", ">12", ">12", ">12", ""), tuple(rows), head))
     lines += [*lost, *_resolution(dataset)]
     if of_convergence(dataset):
-        from tokenlaw import converge_files
+        from tokenlaw.answers import converge_files
 
         lines += converge_files.lines(dataset)
     for name in sorted(map(str, dataset.attrs)):

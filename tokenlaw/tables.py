@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tokenlaw.config_io import one_line
+from tokenlaw.config.toml import one_line
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from particles import output
+from particles.files import recorder as output
 from particles.arrays import Array, SolverError
-from particles.attention import FieldFactory
+from particles.attention.base import FieldFactory
 from particles.euclidean import AnyTokens
-from particles.simulate import BeginAgain, Flow, TokenFlow, TokenState, token_variables
-from particles.tokens import Cloud, unit_lengths
+from particles.flow import BeginAgain, Flow, TokenFlow, TokenState, token_variables
+from particles.measure import Cloud, unit_lengths
 from spde.density import Density
-from spde.records import node_weights
-from spde.solver import DensityFlow
+from spde.files.records import node_weights
+from spde.flow import DensityFlow
 from spde.state import DensityState
 from validation.distances import w1_geodesic, w2_chordal
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from particles import GaussianHeads, Homogenized, Noise, Softmax, Tokens, VonMisesFisherMixture
 from spde import Density, DensityFlow, Sphere, spectral_field
-from tokenlaw.plots import plot
+from tokenlaw.pictures.paper import plot
 from validation import PairFlow, distance_steps
 
 start = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from particles.reduced import Architecture, forecast
-from tokenlaw.predict import PRESETS, architecture
+from tokenlaw.answers.predict import PRESETS, architecture
 
 mine = Architecture(
     d=512, heads=8, head_dim=64, context=1024, layers=24, eta=2.0, sigma_v=512**-0.5, sigma_a=1.0, beta=64**-0.5

@@ -7,7 +7,7 @@ For A = W W'ᵀ with Gaussian factors of many columns, E⟨nrm(Ax), nrm(Ay)⟩ =
 ``tokenlaw validate L1 --quick`` runs this study and writes the page of verdicts.
 """
 
-from tokenlaw.study_plots import draw
+from tokenlaw.pictures.studies import draw
 from validation import CLAIMS
 
 claim = CLAIMS["L1"]

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from particles import GaussianHeads, Noise, RandomTransformer, Softmax, Tokens, Uniform, gradient_norms
-from particles.gradients import random_cotangent
+from particles.derivatives.gradients import random_cotangent
 
 tokens = Tokens(Uniform(16).sample(np.random.default_rng(0), 64))
 figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")

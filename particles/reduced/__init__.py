@@ -10,7 +10,7 @@ from particles.reduced.exact import (
     equiangular_rate,
     linear_step,
 )
-from particles.reduced.forecast import Forecast, forecast
+from particles.reduced.forecasting import Forecast, forecast
 from particles.reduced.frozen import FrozenUniform, frozen_uniform
 from particles.reduced.isotropic import IsotropicNoise, Kernel, angle_exponent, mean_exponent
 from particles.reduced.low_temperature import (

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from particles.arrays import Array, check_not_negative, check_positive
-from particles.kernels import WIDEST, Activation, pair_mean
+from particles.layers.mlp.kernels import WIDEST, Activation, pair_mean
 from particles.reduced.overlap import check_heads
 
 KNOTS = 12  # overlaps at which the statistics of attention are drawn

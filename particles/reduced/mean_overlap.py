@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from particles.arrays import Array
-from particles.tokens import Measure, mean_token, second_moment
+from particles.measure import Measure, mean_token, second_moment
 
 
 def mean_overlap_drift(measure: Measure) -> float:

@@ -16,7 +16,7 @@ from random import Random
 import netCDF4
 import numpy as np
 
-from particles import checksum, trial
+from particles.files import checksum, trial
 from tests.faults.runs import COMMANDS, Bench, Tally, one_line, run
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER
 

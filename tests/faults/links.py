@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-from particles import placing
+from particles.files import placing
 from tests.faults.runs import COMMANDS, Bench, Tally, one_line, run, words
 from tests.tokenlaw.commands import contents
 

@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 
-from particles import checksum
+from particles.files import checksum
 from tests.faults.runs import Bench, Tally, run
 from tests.faults.system import CALLS, LOADED, armed, in_children
 from tests.tokenlaw.commands import contents

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from particles import output
+from particles.files import recorder as output
 from tests.tokenlaw.commands import HOMOGENIZED, contents
-from tokenlaw import files, plots
-from tokenlaw import runs as commands
+from tokenlaw import files
+from tokenlaw.pictures import paper as plots
+from tokenlaw.runs import run as commands
 from tokenlaw.commands import app
 
 COMMANDS = tuple(commands.JOBS)

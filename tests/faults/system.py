@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-from particles import checksum
+from particles.files import checksum
 from tests.faults.runs import COMMANDS, Bench, Tally, one_line, run, words
 from tests.tokenlaw.commands import contents
 

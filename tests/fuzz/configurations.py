@@ -6,10 +6,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from hypothesis import strategies as st
 
-from tokenlaw import config_messages
-from tokenlaw.config_io import write_key, write_value
-from tokenlaw.config_models import Configuration
-from tokenlaw.config_types import models_of
+from tokenlaw.config import words as config_messages
+from tokenlaw.config.toml import write_key, write_value
+from tokenlaw.config.schema import Configuration
+from tokenlaw.config.types import models_of
 
 Document = dict[str, Any]
 PATHS = sorted({path for _, path in config_messages.all_keys()} | {"layers.mlp.width", "layers.mlp.activation"})

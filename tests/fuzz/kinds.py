@@ -12,7 +12,7 @@ from tests.fuzz import configurations as conf
 from tests.fuzz import files
 from tests.fuzz.trial import Trial
 from tokenlaw.commands import app
-from tokenlaw.config_io import write_value
+from tokenlaw.config.toml import write_value
 
 COMMANDS = ("solve", "simulate", "compare")
 RECORDED = {"kind": "recorded", "file": "in.nc"}

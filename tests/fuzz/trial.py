@@ -18,8 +18,9 @@ import numpy as np
 import typer
 import xarray as xr
 
-from particles import memory as door
-from tokenlaw import config, config_messages, runs
+from particles.machine import memory as door
+from tokenlaw.config import read as config, words as config_messages
+from tokenlaw.runs import run as runs
 from tokenlaw.commands import app
 
 MEMORY = 1 << 29  # bytes that a trial is told are available: what takes more must be refused

@@ -17,7 +17,8 @@ import numpy as np
 import xarray as xr
 
 from tests.fuzz.trial import LIBRARY_TALK
-from tokenlaw import files, globes, plots, report, scenes
+from tokenlaw import files
+from tokenlaw.pictures import globe as globes, paper as plots, page as report, scenes
 
 Rng = np.random.Generator
 LONGEST = 1200  # characters of a refusal, which lists what the file has

@@ -22,8 +22,8 @@ from particles import (
     geodesic,
     normalize,
 )
-from particles.adjoint import barycenter_vjp, layer_vjp, push_vjp
-from particles.gradients import backward, gradient_norms, mean_overlap_gradient, random_cotangent, trajectory
+from particles.derivatives.adjoint import barycenter_vjp, layer_vjp, push_vjp
+from particles.derivatives.gradients import backward, gradient_norms, mean_overlap_gradient, random_cotangent, trajectory
 from particles.retraction import translate
 
 BETA = 1.7
@@ -130,7 +130,7 @@ def test_products_with_tangent_vectors_are_kept_through_depth():
 
 
 def test_many_rows_go_in_blocks(monkeypatch):
-    from particles import adjoint
+    from particles.derivatives import adjoint
 
     tokens, law, rng = made(n=23)
     cloud = Cloud(tokens.points, tokens.weights)

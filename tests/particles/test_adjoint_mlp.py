@@ -17,8 +17,8 @@ from particles import (
     simulate,
     trajectory,
 )
-from particles.gradients import mean_overlap_gradient
-from particles.kernels import ACTIVATIONS
+from particles.derivatives.gradients import mean_overlap_gradient
+from particles.layers.mlp.kernels import ACTIVATIONS
 
 
 @pytest.mark.parametrize(

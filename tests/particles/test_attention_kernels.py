@@ -7,9 +7,9 @@ import pytest
 from scipy import integrate
 
 from particles import Cloud, Linear, Softmax, Uniform
-from particles import attention_kernels as kernels
-from particles.attention_kernels import L2, Causal, Sigmoid
-from particles.sinkhorn import Sinkhorn
+from particles.attention import kernels
+from particles.attention.kernels import L2, Causal, Sigmoid
+from particles.attention.sinkhorn import Sinkhorn
 
 EYE = np.eye(3)
 

@@ -21,8 +21,8 @@ from particles import (
     normalize,
     tangent_move,
 )
-from particles import attention as kernels
-from particles.characteristics import differential, tangent_frame
+from particles.attention import base as kernels
+from particles.derivatives.characteristics import differential, tangent_frame
 from particles.initial import sphere_area
 from particles.pushes import own_velocity
 from tests.spde.test_exact import conformal_step

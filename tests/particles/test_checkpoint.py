@@ -9,8 +9,8 @@ import pytest
 import safetensors.numpy
 
 from particles import Noise, RecordedLayers, Softmax, Tokens, Uniform, simulate
-from particles.checkpoint import MATRICES, read_checkpoint, read_embedded
-from particles.encoders import LAYOUTS
+from particles.files.checkpoint import MATRICES, read_checkpoint, read_embedded
+from particles.files.encoders import LAYOUTS
 
 L, M, K, D = 3, 2, 4, 10  # layers, heads, head_dim, d: W_q is (8, 10)
 
@@ -113,7 +113,7 @@ def test_embedded_tokens_are_normalised_sums(tmp_path):
 
 def test_spread_tells_gaussian_entries_from_others():
     rng, shape = np.random.default_rng(5), (2, 4, 32, 128)
-    from particles.checkpoint import Checkpoint
+    from particles.files.checkpoint import Checkpoint
 
     laplace = rng.laplace(size=shape) * 0.2
     spiked = 0.1 * rng.standard_normal(shape)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.closure_files import closure_from_file
+from particles.files.closure import closure_from_file
 
 A = np.diag([0.4, -1.0])
 NUMBERS = {

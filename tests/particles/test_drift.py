@@ -29,7 +29,7 @@ from particles import (
     record,
     simulate,
 )
-from particles.drift import BallisticPush
+from particles.layers.drift import BallisticPush
 from particles.pushes import own_velocity
 from spde import Density, SpectralField, Sphere, solve, spectral_field
 

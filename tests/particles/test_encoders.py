@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from particles import RecordedLayers, Softmax, Tokens, Uniform, read_checkpoint, read_embedded, simulate
-from particles.input_files import noted
+from particles.files.inputs import noted
 
 L, M, D, WORDS, ROWS = 4, 3, 12, 30, 20
 SIZES = {"num_attention_heads": M, "num_hidden_layers": L, "hidden_size": D}

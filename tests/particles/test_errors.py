@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from particles import ArgumentError, SolverError
-from particles.memory import TooLarge
-from particles.output import WriteError
-from tokenlaw.config import ConfigError
-from tokenlaw.ensemble import EnsembleError
+from particles.machine.memory import TooLarge
+from particles.files.recorder import WriteError
+from tokenlaw.config.read import ConfigError
+from tokenlaw.ensemble.run import EnsembleError
 from validation.distances import TransportError
 
 ERRORS = [

@@ -10,7 +10,7 @@ from particles import ACTIVATIONS, DualKernel, GaussianHeads, Noise, RandomTrans
 from particles.initial import Simplex as SimplexTokens
 from particles.reduced import Architecture, MLPKernel, Simplex, forecast, overlap_drift
 from particles.reduced.architecture import AttentionTable, one_head
-from particles.reduced.forecast import LayerNoise, next_gap, stratified
+from particles.reduced.forecasting import LayerNoise, next_gap, stratified
 from tests.particles import plain
 
 SMALL = Architecture(64, 4, 16, 32, 12, 1.0, 64**-0.5, 1.0, 0.25)

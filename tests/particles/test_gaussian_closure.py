@@ -5,12 +5,12 @@ import pytest
 from scipy.linalg import expm, sqrtm
 
 from particles import Ballistic, FixedHeads, Linear, Noise, RecordedLayers, Softmax, SolverError, simulate
-from particles.attention_kernels import L2, Sigmoid
+from particles.attention.kernels import L2, Sigmoid
 from particles.euclidean import EuclideanTokens, Gaussian
-from particles.gaussian_closure import GaussianClosure
+from particles.reduced.gaussian_closure import GaussianClosure
 from particles.heads import Heads
 from particles.retraction import translate
-from particles.sinkhorn import Sinkhorn
+from particles.attention.sinkhorn import Sinkhorn
 
 KERNELS = [Softmax(1.0), Softmax(0.6), L2(1.0), L2(0.4), Sinkhorn(1.0), Sinkhorn(2.0), Linear(1.0), Linear(0.5)]
 LAW = Gaussian([0.5, -0.3], [[1.0, 0.3], [0.3, 0.5]])
@@ -311,7 +311,7 @@ def test_growth_without_blow_up_is_not_called_one():
 
 
 def test_too_much_effort_is_an_error(monkeypatch):
-    from particles import gaussian_closure
+    from particles.reduced import gaussian_closure
 
     monkeypatch.setattr(gaussian_closure, "EFFORT", 50)
     with pytest.raises(SolverError, match="grows too fast or too thin"):

@@ -6,10 +6,11 @@ import netCDF4
 import numpy as np
 import pytest
 
-from particles import input_files, memory
-from particles.closure_files import closure_from_file
-from particles.input_files import numbers, open_input
-from particles.layer_files import read_heads, read_layers, read_tokens
+from particles.files import inputs as input_files
+from particles.machine import memory
+from particles.files.closure import closure_from_file
+from particles.files.inputs import numbers, open_input
+from particles.files.layers import read_heads, read_layers, read_tokens
 
 HUGE = 10**10
 

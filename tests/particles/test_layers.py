@@ -32,8 +32,8 @@ from particles import (
     record,
     simulate,
 )
-from particles.adjoint import push_vjp
-from particles.layer_files import write_layers
+from particles.derivatives.adjoint import push_vjp
+from particles.files.layers import write_layers
 
 
 def z_of_variance(samples, variance):

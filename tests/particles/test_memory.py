@@ -2,7 +2,7 @@
 
 import pytest
 
-from particles import memory
+from particles.machine import memory
 
 GIB = 1 << 30
 

@@ -27,10 +27,10 @@ from particles import (
     record,
     simulate,
 )
-from particles.kernels import ACTIVATIONS, Activation
-from particles.mlp import BLOCK, MOST_POINTS
+from particles.layers.mlp.kernels import ACTIVATIONS, Activation
+from particles.layers.mlp.block import BLOCK, MOST_POINTS
 from particles.pushes import own_velocity
-from particles.random_fields import MAX_DEGREE, spectrum
+from particles.layers.mlp.random_fields import MAX_DEGREE, spectrum
 from particles.retraction import velocity_alone
 
 SHAPES = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "sigmoid": expit, "silu": lambda z: z * expit(z)}
@@ -390,7 +390,7 @@ def test_a_custom_activation_will_do():
 @pytest.mark.parametrize(("name", "width", "d"), [("tanh", 0, 3), ("relu", 0, 2), ("silu", 40, 5), ("erf", 300, 3)])
 def test_jacobians_of_blocks_are_slopes_along_the_sphere(name, width, d, monkeypatch):
     """Central differences along great circles, for the two series and for finite width in several pieces."""
-    monkeypatch.setattr("particles.mlp.BLOCK", 64)
+    monkeypatch.setattr("particles.layers.mlp.block.BLOCK", 64)
     rng = np.random.default_rng(1)
     push = WithMLP(Still(d, 0.1), MLPBlock(ACTIVATIONS[name], width, 0.3, 0.2), Noise(3)).layer(2)[-1]
     x, step = dense.nrm(rng.standard_normal((9, d))), 1e-5

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import checksum, outside
-from particles.closure_files import closure_from_file
-from particles.layer_files import read_heads, read_layers, read_tokens
-from spde.density_files import read_density
+from particles.files import checksum, outside
+from particles.files.closure import closure_from_file
+from particles.files.layers import read_heads, read_layers, read_tokens
+from spde.files.read import read_density
 from tests.tokenlaw.commands import HOMOGENIZED, call
 
 X = np.eye(3)

@@ -22,7 +22,7 @@ from particles import (
     normalize,
     simulate,
 )
-from particles.adjoint import push_vjp
+from particles.derivatives.adjoint import push_vjp
 
 
 class Nothing:

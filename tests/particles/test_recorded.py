@@ -18,7 +18,7 @@ from particles import (
     record,
     simulate,
 )
-from particles.layer_files import read_layers, write_layers
+from particles.files.layers import read_layers, write_layers
 
 
 def test_tokens_of_the_worked_example(data):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import checksum, journal, netcdf, output, placing, run_files
-from particles.output import Recorder, WriteError
-from particles.placing import Aside, whole
-from particles.run_files import recover
+from particles.files import checksum, journal, netcdf, recorder as output, placing, run_files
+from particles.files.recorder import Recorder, WriteError
+from particles.files.placing import Aside, whole
+from particles.files.run_files import recover
 from tests.tokenlaw.commands import assert_same
 
 ATTRS = {"configuration": "none"}

@@ -28,8 +28,8 @@ from particles import (
     simulate,
     trajectory,
 )
-from particles.adjoint import push_vjp
-from particles.gradients import mean_overlap_gradient, random_cotangent
+from particles.derivatives.adjoint import push_vjp
+from particles.derivatives.gradients import mean_overlap_gradient, random_cotangent
 from particles.pushes import own_velocity
 from spde import Density, DensityFlow, SpectralField, Sphere
 

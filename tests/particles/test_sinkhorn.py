@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from particles import Cloud
-from particles import sinkhorn as module
+from particles.attention import sinkhorn as module
 from particles.arrays import ConvergenceError
-from particles.sinkhorn import Sinkhorn
+from particles.attention.sinkhorn import Sinkhorn
 
 EYE = np.eye(2)
 

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from particles import tiles
-from particles.tiles import weighted_average
+from particles.attention import tiles
+from particles.attention.tiles import weighted_average
 
 EPS = {np.float64: 2.2e-16, np.float32: 1.2e-7}
 

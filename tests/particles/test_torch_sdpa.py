@@ -58,7 +58,7 @@ def test_fields_equal_direct_ones(torch, d, head_dim, n, equal, factored):
 
 @pytest.mark.parametrize("beta", [0.0, 400.0, 1e5])
 def test_any_temperature_and_queries_some_at_a_time(torch, monkeypatch, beta):
-    monkeypatch.setattr("particles.torch_sdpa.SCORES", 3 * 80 * 16)
+    monkeypatch.setattr("particles.attention.torch_sdpa.SCORES", 3 * 80 * 16)
     measure, push = cloud(80, 6), push_of(6, 4)
     found = TorchField(replace(push, kernel=Softmax(beta)), measure, precision=np.float64)(measure.points)
     forms = np.swapaxes(push.key, 1, 2) @ push.query

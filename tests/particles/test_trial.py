@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import checksum, trial
-from particles.closure_files import closure_from_file
-from particles.layer_files import read_heads, read_layers, read_tokens
-from particles.trial import examine
-from spde.density_files import read_density
+from particles.files import checksum, trial
+from particles.files.closure import closure_from_file
+from particles.files.layers import read_heads, read_layers, read_tokens
+from particles.files.trial import examine
+from spde.files.read import read_density
 from tests.faults.hostile import STORED, stored
 from tests.tokenlaw.commands import HOMOGENIZED, call, tokens_file
 from tokenlaw.files import opened

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spde import Circle
-from spde.circle import ROOT
+from spde.domain.circle import ROOT
 
 BLOCK = 1 << 18  # complex exponentials at once: 4 MB
 

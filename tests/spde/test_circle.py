@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spde import Circle, Sphere, unit_sphere
-from spde.circle import adjoint_at, resize, synthesis_at
+from spde.domain.circle import adjoint_at, resize, synthesis_at
 from tests.spde.circle_sums import SummedCircle
 
 KINDS = [Circle, SummedCircle]

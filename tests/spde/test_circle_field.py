@@ -8,7 +8,7 @@ import pytest
 
 from particles import AttentionPush, Cloud, DirectField, GaussianHeads, Linear, Softmax, Tokens, VonMisesFisherMixture
 from spde import Circle, CircleField, SpectralField, default_field, spectral_field
-from spde.circle import equispaced
+from spde.domain.circle import equispaced
 
 TOL = 1e-6
 TARGETS = dense.nrm(np.random.default_rng(0).standard_normal((1500, 2)))

@@ -21,9 +21,9 @@ from particles import (
     flow,
     simulate,
 )
-from particles.simulate import TokenFlow, TokenState
+from particles.flow import TokenFlow, TokenState
 from spde import Circle, Density, DensityFlow, DensityState, SeriesLaw, Sphere, solve
-from spde.density_files import read_density
+from spde.files.read import read_density
 from spde.state import density_state
 from tests.spde.circle_sums import SummedCircle
 from validation import w1_geodesic, w2_chordal

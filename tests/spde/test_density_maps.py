@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spde.density_files import read_density
+from spde.files.read import read_density
 from tests.tokenlaw.commands import HOMOGENIZED, call
 
 N = 40

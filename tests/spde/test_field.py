@@ -9,7 +9,7 @@ import pytest
 from particles import AttentionPush, Cloud, DirectField, GaussianHeads, Linear, Softmax, Tokens, VonMisesFisherMixture
 from particles.quadrature import gauss_grid
 from spde import SpectralField, Sphere
-from spde.sources import SourceChoice
+from spde.field.deposits import SourceChoice
 
 TOL = 1e-6
 TARGETS = dense.nrm(np.random.default_rng(0).standard_normal((1500, 3)))
@@ -148,8 +148,8 @@ def test_series_of_grid_values_on_both_sides_of_the_tables(degree):
     """Products with tables up to degree 63, transforms beyond: values on the grid go back to their coefficients."""
     from particles.harmonics import mode_numbers, synthesis_at
     from particles.quadrature import gauss_grid
-    from spde.dense import by_mode
-    from spde.head_series import _analysis
+    from spde.domain.tables import by_mode
+    from spde.field.heads import _analysis
 
     rng, (degrees, orders) = np.random.default_rng(degree), mode_numbers(degree)
     a = (rng.standard_normal((3, len(degrees))) + 1j * rng.standard_normal((3, len(degrees)))) / (1 + degrees)

@@ -6,7 +6,7 @@ import xarray as xr
 
 from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
 from spde import Circle, Density, Sphere, solve
-from spde.fields import at_points, integrate, on_grid
+from spde.files.evaluate import at_points, integrate, on_grid
 
 DIRECTION = {3: [0.6, 0.0, 0.8], 2: [0.6, 0.8]}
 SPHERES = {3: (Sphere, (24, 50)), 2: (Circle, (1, 90))}

@@ -66,7 +66,7 @@ LAWS = {
 
 @pytest.mark.parametrize("name", LAWS)
 def test_a_law_is_refused_for_what_it_is(name, monkeypatch):
-    monkeypatch.setattr("spde.sphere.FINEST_QUADRATURE", 256)
+    monkeypatch.setattr("spde.domain.sphere.FINEST_QUADRATURE", 256)
     function, kind, text = LAWS[name]
     with pytest.raises(kind, match=re.escape(text)):
         density(function)
@@ -79,7 +79,7 @@ def test_no_law_at_all():
 
 @pytest.mark.parametrize("height", [0.3, -0.71])
 def test_a_jump_is_no_concentration(height, monkeypatch):
-    monkeypatch.setattr("spde.sphere.FINEST_QUADRATURE", 256)
+    monkeypatch.setattr("spde.domain.sphere.FINEST_QUADRATURE", 256)
     with pytest.raises(ValueError, match=r"has jumps or is too concentrated: its mass is .* with 131072 nodes and"):
         density(lambda x: (x[:, 2] > height) / (2 * np.pi * (1 - height)))
     with pytest.raises(ValueError, match=r"has the mass 3\.\d+ and must have 1"):
@@ -89,7 +89,7 @@ def test_a_jump_is_no_concentration(height, monkeypatch):
 @pytest.mark.parametrize("kappa", [1e6, 3e5])
 def test_a_narrow_law_is_too_concentrated(kappa, monkeypatch):
     """And one that hides between the nodes of every quadrature is not called by a wrong mass."""
-    monkeypatch.setattr("spde.sphere.FINEST_QUADRATURE", 256)
+    monkeypatch.setattr("spde.domain.sphere.FINEST_QUADRATURE", 256)
     for mean in ([0, 0, 1.0], [0.3, 0.5, 0.2]):
         with pytest.raises(ValueError, match="too concentrated"):
             Density.from_law(VonMisesFisherMixture([1.0], [mean], [kappa]), SPHERE)

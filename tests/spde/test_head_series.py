@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from particles import AttentionPush, Cloud, DirectField, GaussianHeads, Softmax, VonMisesFisherMixture
-from spde import SpectralField, head_series
-from spde.sources import SourceChoice
+from spde import SpectralField
+from spde.field import heads as head_series
+from spde.field.deposits import SourceChoice
 
 TOL = 1e-6
 RNG = np.random.default_rng(0)

@@ -7,31 +7,19 @@ import dense
 import numpy as np
 import pytest
 
-from particles import (
-    L2,
-    AttentionPush,
-    Cloud,
-    DirectField,
-    GaussianHeads,
-    Homogenized,
-    Linear,
-    Noise,
-    RandomTransformer,
-    Softmax,
-    buffers,
-    parallel,
-    simulate,
-)
+from particles import L2, AttentionPush, Cloud, DirectField, GaussianHeads, Homogenized, Linear, Noise, RandomTransformer, Softmax, simulate
+from particles.machine import buffers, parallel
 from particles.harmonics import adjoint_at, angles, gradient_at, n_modes, synthesis_at
-from particles.parallel import by_chunks, chunks, threads
+from particles.machine.parallel import by_chunks, chunks, threads
 from particles.retraction import flow, geodesic, normalize
-from particles.simulate import TokenFlow, TokenState
-from particles.tokens import Tokens, mean_token, second_moment
-from spde import CircleField, SpectralField, field, sources, spectral_field
-from spde import cost as costs
-from spde.choice import auto_field, strengths
-from spde.cost import direct_time, series_time
-from spde.moves import move, tangent_series
+from particles.flow import TokenFlow, TokenState
+from particles.measure import Tokens, mean_token, second_moment
+from spde import CircleField, SpectralField, spectral_field
+from spde.field import sphere as field, deposits as sources
+from spde.field import cost as costs
+from spde.field.choice import auto_field, strengths
+from spde.field.cost import direct_time, series_time
+from spde.field.moves import move, tangent_series
 
 POLES = [[0, 0, 1.0], [0, 0, -1.0], [1e-200, 2e-200, 1.0], [-3e-170, 1e-170, -1.0], [1e-9, -2e-9, 1.0]]
 MANY = 150_000  # more than one chunk

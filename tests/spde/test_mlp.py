@@ -26,7 +26,7 @@ from particles import (
     simulate,
 )
 from particles.harmonics import adjoint_at, mode_numbers, power
-from particles.kernels import ACTIVATIONS, Activation
+from particles.layers.mlp.kernels import ACTIVATIONS, Activation
 from particles.pushes import own_velocity
 from spde import Density, DensityFlow, DensityState, Sphere, solve
 

@@ -18,7 +18,7 @@ from particles import (
     WithPrivateNoise,
 )
 from particles.harmonics import mode_numbers
-from particles.simulate import TokenFlow, TokenState
+from particles.flow import TokenFlow, TokenState
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve
 from spde.diffusion import heat, nodes_anew
 from spde.state import density_state

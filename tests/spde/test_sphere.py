@@ -10,9 +10,9 @@ from scipy.special import sph_harm_y
 
 from particles.harmonics import adjoint_at, adjoint_from, angles, mode_numbers, n_modes, power, resize, synthesis_at
 from particles.quadrature import gauss_grid
-from spde import dense as tables
-from spde.sphere import FINEST_QUADRATURE, Sphere
-from spde.transforms import shtns_module
+from spde.domain import tables
+from spde.domain.sphere import FINEST_QUADRATURE, Sphere
+from spde.domain.transforms import shtns_module
 
 NEEDS_SHTNS = pytest.mark.skipif(shtns_module() is None, reason="shtns is not installed")
 BACKENDS = ["ducc0", pytest.param("shtns", marks=NEEDS_SHTNS)]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from particles.harmonics import adjoint_from, angles, mode_numbers, n_modes, power
 from particles.quadrature import gauss_grid
-from spde.sphere import Sphere
-from spde.transforms import DuccTransforms, _ShtnsTransforms, plan, shtns_module
+from spde.domain.sphere import Sphere
+from spde.domain.transforms import DuccTransforms, _ShtnsTransforms, plan, shtns_module
 
 NEEDS_SHTNS = pytest.mark.skipif(shtns_module() is None, reason="shtns is not installed")
 BACKENDS = ["ducc0", pytest.param("shtns", marks=NEEDS_SHTNS)]

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.output import in_realization
+from particles.files.recorder import in_realization
 from tests.fuzz import worked
 from tests.tokenlaw.commands import call
 from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, directions, followed, panel, texts, titles
 from tests.tokenlaw.test_plots import token_file as tokens_of
 from tokenlaw.contents import held, record
 from tokenlaw.files import describe, opened, summaries
-from tokenlaw.orthographic import closed, sample
-from tokenlaw.plots import plot
-from tokenlaw.report import page
+from tokenlaw.pictures.orthographic import closed, sample
+from tokenlaw.pictures.paper import plot
+from tokenlaw.pictures.page import page
 
 EXAMPLES = 500  # `python -m tests.fuzz.worked` tries thousands
 
@@ -61,7 +61,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("how", WHOLE)
 def test_the_same_density_is_the_same_picture(both, how, monkeypatch):
-    monkeypatch.setattr("tokenlaw.globes.PIXELS", 40)
+    monkeypatch.setattr("tokenlaw.pictures.globe.PIXELS", 40)
     given, after = images(both), images(WHOLE[how](both))
     assert len(given) == len(after) == 3
     for one, other in zip(given, after, strict=True):

@@ -8,7 +8,7 @@ import xarray as xr
 
 from tests.tokenlaw.commands import HOMOGENIZED, call, tokens_file
 from tests.tokenlaw.test_plots import density_file, followed
-from tokenlaw.plots import plot
+from tokenlaw.pictures.paper import plot
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "characteristics.toml"
 ADDED = {

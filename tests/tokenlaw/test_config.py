@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from particles import ACTIVATIONS, ArgumentError
-from particles.closure_files import CLOSED
+from particles.files.closure import CLOSED
 from particles.heads import ENTRIES, GaussianHeads, usual_deviation
 from tests.tokenlaw.commands import call
-from tokenlaw import config_checks
-from tokenlaw.build import build
-from tokenlaw.config import (
+from tokenlaw.config import rules as config_checks
+from tokenlaw.runs.build import build
+from tokenlaw.config.read import (
     ConfigError,
     Configuration,
     changed_keys,
@@ -25,11 +25,11 @@ from tokenlaw.config import (
     load_text,
     steps,
 )
-from tokenlaw.config_io import write_value
-from tokenlaw.config_layers import Mlp, RandomHeads
-from tokenlaw.config_messages import all_keys, names_in
-from tokenlaw.config_types import kinds_of, models_of
-from tokenlaw.told import KEYS, telling
+from tokenlaw.config.toml import write_value
+from tokenlaw.config.layers import Mlp, RandomHeads
+from tokenlaw.config.words import all_keys, names_in
+from tokenlaw.config.types import kinds_of, models_of
+from tokenlaw.config.told import KEYS, telling
 
 VARY = ("--vary", "layers.dt=0.2,0.1,0.05", "--observable", "mean_token")
 BASE = """

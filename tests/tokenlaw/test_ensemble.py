@@ -18,10 +18,12 @@ import xarray as xr
 from distributed import Client, Status
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start, until
-from tokenlaw import cluster, config, ensemble, locks, members, runs
-from tokenlaw.build import build
+from tokenlaw.ensemble import cluster, run as ensemble, member as members
+from tokenlaw.config import read as config
+from tokenlaw.runs import locks, run as runs
+from tokenlaw.runs.build import build
 from tokenlaw.commands import terminal
-from tokenlaw.members import Outcome, Stopped, Task, run_member
+from tokenlaw.ensemble.member import Outcome, Stopped, Task, run_member
 
 RUN = ("ensemble", "c.toml", "--run", "simulate", "--members")
 

@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import checksum, output, run_files
-from particles.placing import Aside
+from particles.files import checksum, recorder as output, run_files
+from particles.files.placing import Aside
 from tests.faults import crashes, damage, disks, kills, numbers
 from tests.faults.runs import Bench
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, contents, tokens_file
 from tests.tokenlaw.test_resume import seal_again
 from tokenlaw.commands import app, terminal
-from tokenlaw.config import ConfigError
-from tokenlaw.locks import locked
+from tokenlaw.config.read import ConfigError
+from tokenlaw.runs.locks import locked
 
 FEW = ((kills.killed, 3), (kills.two_at_a_time, 1), (disks.full_at_last, 2), (damage.damaged, 2),
        (numbers.broken_layers, 3), (crashes.power_lost, 12), (damage.turned_between_writes, 2))  # fmt: skip

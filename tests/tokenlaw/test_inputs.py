@@ -9,12 +9,12 @@ import pytest
 import safetensors.numpy
 import xarray as xr
 
-from particles.input_files import noted
-from particles.layer_files import read_tokens
+from particles.files.inputs import noted
+from particles.files.layers import read_tokens
 from tests.particles.test_checkpoint import D, save, tensors
 from tests.particles.test_encoders import in_parts
 from tests.tokenlaw.commands import call
-from tokenlaw import members
+from tokenlaw.ensemble import member as members
 
 RNG = np.random.default_rng(4)
 POINTS = np.linalg.qr(RNG.standard_normal((3, 3)))[0]

@@ -8,8 +8,8 @@ import xarray as xr
 
 from particles import Ballistic, Modified, RandomTransformer, SmoothTransformer, zero_temperature_flow
 from tests.tokenlaw.commands import assert_same, call
-from tokenlaw import config
-from tokenlaw.build import build
+from tokenlaw.config import read as config
+from tokenlaw.runs.build import build
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHAIN = '{kind="transformer", eta=0.05, heads=32, depth=20}'

@@ -7,7 +7,7 @@ import pytest
 from particles import Uniform
 from particles.retraction import normalize
 from spde import Density, SeriesLaw, Sphere, unit_sphere
-from spde.density_files import read_density
+from spde.files.read import read_density
 from tests.fuzz.files import closure_content, density_content, heads_content
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call
 

@@ -4,12 +4,13 @@ import resource
 
 import pytest
 
-from particles import memory as door
-from particles.output import WAITING
+from particles.machine import memory as door
+from particles.files.recorder import WAITING
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
-from tokenlaw import ensemble, memory
-from tokenlaw.config import load_text
-from tokenlaw.members import Member
+from tokenlaw.ensemble import run as ensemble
+from tokenlaw.runs import memory
+from tokenlaw.config.read import load_text
+from tokenlaw.ensemble.member import Member
 
 GIB = 1 << 30
 CHAIN = 'layers={{kind="transformer", eta=0.1, heads={heads}, depth={depth}}}'

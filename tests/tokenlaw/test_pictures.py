@@ -13,9 +13,9 @@ import pytest
 
 from tests.tokenlaw.commands import COMMAND
 from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, layers_file, token_file
-from tokenlaw import plots
-from tokenlaw.predict import answer
-from tokenlaw.study_plots import draw, map_figure
+from tokenlaw.pictures import paper as plots
+from tokenlaw.answers.predict import answer
+from tokenlaw.pictures.studies import draw, map_figure
 from validation import Figure, Series
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ DRAWN = """
 import sys, warnings
 from tokenlaw import plots
 from tokenlaw.commands import app
-from tokenlaw.study_plots import draw
+from tokenlaw.pictures.studies import draw
 from validation import Figure, Series
 warnings.simplefilter("error")
 assert app.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
@@ -105,7 +105,7 @@ def test_a_forecast_is_drawn_alike_too(tmp_path):
 
 def test_a_backend_of_the_user_stays_for_pictures_of_their_own():
     """Who draws with the toolkit first still gets the backend of the environment afterwards."""
-    code = "import tokenlaw.plots, os, matplotlib; print(matplotlib.get_backend(), os.environ['MPLBACKEND'])"
+    code = "import tokenlaw.pictures.paper, os, matplotlib; print(matplotlib.get_backend(), os.environ['MPLBACKEND'])"
     env = {**os.environ, "MPLBACKEND": "svg", "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout == "svg svg\n"
 

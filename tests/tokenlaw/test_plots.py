@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 from matplotlib.text import Text
 
-from tokenlaw.orthographic import best_direction, graticule, pixels, sample, view
-from tokenlaw.plots import plot, save
+from tokenlaw.pictures.orthographic import best_direction, graticule, pixels, sample, view
+from tokenlaw.pictures.paper import plot, save
 
 LAT = np.degrees(np.arcsin(np.polynomial.legendre.leggauss(24)[0]))[::-1]  # north to south
 LON = np.arange(48) * 7.5

@@ -12,7 +12,7 @@ from particles.reduced import forecast
 from tests.particles import plain
 from tests.tokenlaw.commands import call
 from tokenlaw.commands.app import run
-from tokenlaw.predict import PRESETS, REALIZATIONS, architecture, beginning, collapse_map, omissions
+from tokenlaw.answers.predict import PRESETS, REALIZATIONS, architecture, beginning, collapse_map, omissions
 
 SIZES = ["--d-model", "64", "--heads", "4", "--layers", "12", "--context", "16"]
 
@@ -158,7 +158,7 @@ def test_a_map_is_written_whole(tmp_path, monkeypatch):
     small = xr.Dataset({"collapse_depth": (("d_model", "context"), np.array([[3.0, np.nan]]))},
                        {"d_model": ("d_model", [64.0], {"long_name": "d"}),
                         "context": ("context", [8, 16], {"long_name": "n"})}, {"deepest": 40})  # fmt: skip
-    monkeypatch.setattr("tokenlaw.predict.collapse_map", lambda *_, **__: small)
+    monkeypatch.setattr("tokenlaw.answers.predict.collapse_map", lambda *_, **__: small)
     for name in ("m.nc", "m.png"):
         assert run(["predict", *SIZES, "--map", "context,d-model", "--out", str(tmp_path / name)]) == 0
     with xr.open_dataset(tmp_path / "m.nc") as found:

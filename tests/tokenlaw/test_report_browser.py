@@ -11,7 +11,7 @@ import pytest
 
 from tests.tokenlaw.test_plots import compare_file
 from tests.tokenlaw.test_report import circle_file, plane_file
-from tokenlaw.report import write
+from tokenlaw.pictures.page import write
 
 pytestmark = pytest.mark.slow
 PICTURES = Path(__file__).parents[2] / "out"

@@ -16,12 +16,13 @@ import pytest
 import xarray as xr
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from particles.parallel import VARIABLE
-from spde import sphere as spheres
-from spde.transforms import shtns_module
+from particles.machine.parallel import VARIABLE
+from spde.domain import sphere as spheres
+from spde.domain.transforms import shtns_module
 from tests.tokenlaw.commands import assert_same, call
-from tokenlaw import config, runs
-from tokenlaw.build import build
+from tokenlaw.config import read as config
+from tokenlaw.runs import run as runs
+from tokenlaw.runs.build import build
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference_moments.json"
 RUNS = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles import checksum, output, run_files
+from particles.files import checksum, recorder as output, run_files
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
 from tokenlaw.commands import terminal
 

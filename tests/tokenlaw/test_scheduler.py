@@ -15,10 +15,12 @@ import xarray as xr
 from distributed import Client, LocalCluster
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, start, tokens_file, until
-from tokenlaw import cluster, config, ensemble, members, runs
-from tokenlaw.build import build
-from tokenlaw.locks import locked
-from tokenlaw.members import Outcome, Task, run_counted, run_member
+from tokenlaw.ensemble import cluster, run as ensemble, member as members
+from tokenlaw.config import read as config
+from tokenlaw.runs import run as runs
+from tokenlaw.runs.build import build
+from tokenlaw.runs.locks import locked
+from tokenlaw.ensemble.member import Outcome, Task, run_counted, run_member
 
 SERVE = """
 import sys

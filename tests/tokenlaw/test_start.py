@@ -12,11 +12,14 @@ import xarray as xr
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import tokenlaw
-from particles import checksum
+from particles.files import checksum
 from tests.tokenlaw.commands import COMMAND, HOMOGENIZED, call
-from tokenlaw import cluster, converge, files, members, predict, runs, theory, validate
-from tokenlaw.config import ConfigError
-from tokenlaw.dask_settings import fitting
+from tokenlaw import files
+from tokenlaw.ensemble import cluster, member as members
+from tokenlaw.answers import converge, predict, theory, validate
+from tokenlaw.runs import run as runs
+from tokenlaw.config.read import ConfigError
+from tokenlaw.ensemble.dask_settings import fitting
 
 ROOT = Path(__file__).parents[2]
 MODULE = [sys.executable, "-m", "tokenlaw"]

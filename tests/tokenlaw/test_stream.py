@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.output import read_state
+from particles.files.recorder import read_state
 from tests.tokenlaw.commands import TRANSFORMER, assert_same, call
-from tokenlaw.build import build
-from tokenlaw.config import ConfigError, load_text
-from tokenlaw.config import load as load_config
+from tokenlaw.runs.build import build
+from tokenlaw.config.read import ConfigError, load_text
+from tokenlaw.config.read import load as load_config
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -118,7 +118,7 @@ def test_the_example(capsys):
 
 
 def test_the_footnote_of_a_picture_tells_the_radius():
-    from tokenlaw import plots
+    from tokenlaw.pictures import paper as plots
 
     assert call("simulate", "t.toml", "--out", "p.nc", "-q", layers__norm="pre", initial__radius=2.0) == 0
     with xr.open_dataset("p.nc") as run:

@@ -13,9 +13,9 @@ import xarray as xr
 from annotated_types import Interval
 
 from particles.reduced import Simplex
-from tokenlaw import theory
+from tokenlaw.answers import theory
 from tokenlaw.commands import app
-from tokenlaw.theory_arguments import REQUIRED, arguments_of, read_arguments
+from tokenlaw.answers.arguments import REQUIRED, arguments_of, read_arguments
 
 KEYS = {  # fixed: scripts depend on them
     "values-only": (["d", "beta", "u0"], ["critical_beta", "antipodal_probability"]),

@@ -32,7 +32,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tokenlaw import config, runs
-from tokenlaw.build import build
+from tokenlaw.runs.build import build
 from tokenlaw.files import describe, opened
 
 warnings.simplefilter("ignore")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.tokenlaw.commands import call
-from tokenlaw import validate
-from tokenlaw.locks import locked
+from tokenlaw.answers import validate
+from tokenlaw.runs.locks import locked
 from validation import Claim, Figure, Findings, Part, Series
 
 

@@ -14,7 +14,7 @@ from particles import (
     VonMisesFisherMixture,
     simulate,
 )
-from particles.simulate import schedule
+from particles.flow import schedule
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere
 from validation import PairFlow, distance_steps, w1_geodesic, w2_chordal
 

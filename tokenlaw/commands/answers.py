@@ -8,7 +8,7 @@ import typer
 
 from tokenlaw.commands import terminal
 from tokenlaw.commands.options import Config, Json, OwnSeed, Quiet, Seed, Set, overrides
-from tokenlaw.observables import OBSERVABLES
+from tokenlaw.answers.observables import OBSERVABLES
 
 
 def validate(
@@ -21,7 +21,7 @@ def validate(
 ) -> None:
     """Studies of published claims, with verdicts computed from the numbers."""
     with terminal.heavy("dask"):
-        from tokenlaw import validate as studies
+        from tokenlaw.answers import validate as studies
 
     if list_:
         terminal.tell([studies.claims_table(studies.chosen(claims or ()))])
@@ -52,8 +52,8 @@ def converge(
 ) -> None:
     """How an observable converges in one key: slope with its interval, error left, sampling floor."""
     with terminal.heavy("dask"):
-        from tokenlaw import converge as study
-        from tokenlaw import converge_files as files
+        from tokenlaw.answers import converge as study
+        from tokenlaw.answers import converge_files as files
 
     changes = overrides(set_, seed)
     written = None if out is None else files.names(out)
@@ -86,7 +86,7 @@ def theory(
 ) -> None:
     """Exact one-dimensional and closed-form results: exponents, probabilities, kernels, drifts."""
     with terminal.held():
-        from tokenlaw import theory as table
+        from tokenlaw.answers import theory as table
 
     if name is None and not list_:
         raise ValueError(f"theory: give a NAME or --list; names: {', '.join(table.ENTRIES)}")
@@ -146,6 +146,6 @@ def predict(
     """Forecast for an architecture: how alike its tokens become, layer by layer, with random weights."""
     given = {name: value for name, value in locals().items() if name not in ("preset", "map_", "out", "json", "seed")}
     with terminal.heavy():
-        from tokenlaw import predict as forecasts
+        from tokenlaw.answers import predict as forecasts
 
     terminal.tell(forecasts.answer(preset, given, map_, out, json, seed))

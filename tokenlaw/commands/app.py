@@ -83,7 +83,7 @@ def _ending(error: Exception) -> tuple[int, str]:
         return BAD_INPUT, f"error: not enough memory: {error}"
 
     from particles.arrays import RunError
-    from particles.run_files import WriteError
+    from particles.files.run_files import WriteError
 
     if isinstance(error, RunError) or (isinstance(error, WriteError) and error.begun):
         return STOPPED, f"stopped: {error}"

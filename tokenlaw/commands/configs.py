@@ -16,7 +16,7 @@ def config(
     if defaults == (file is not None):
         raise ValueError("config: give either --defaults or a CONFIG file")
     with terminal.held():
-        from tokenlaw.config import defaults_text, dumps, load
+        from tokenlaw.config.read import defaults_text, dumps, load
 
     if file is None:
         with terminal.held():
@@ -24,7 +24,7 @@ def config(
     else:
         configuration = load(file)
         with terminal.heavy("dask"):
-            from tokenlaw.build import build
+            from tokenlaw.runs.build import build
 
             text = dumps(build(configuration).configuration)
     typer.echo(text.rstrip("\n"))

@@ -16,7 +16,8 @@ def plot(
 ) -> None:
     """Picture of whatever the file holds."""
     with terminal.heavy("dask"):
-        from tokenlaw import files, plots
+        from tokenlaw import files
+        from tokenlaw.pictures import paper as plots
 
     terminal.check_outputs({"--out": out}, [file])
     with _named(file), files.opened(file) as dataset:
@@ -27,7 +28,7 @@ def plot(
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with terminal.heavy("dask"):
-        from particles.checkpoint_files import is_model
+        from particles.files.checkpoint_files import is_model
         from tokenlaw import files
 
     if is_model(file):
@@ -52,7 +53,7 @@ def report(
         from tokenlaw import files
 
         try:
-            from tokenlaw import report as pages
+            from tokenlaw.pictures import page as pages
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "plotly":
                 raise

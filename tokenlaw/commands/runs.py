@@ -43,13 +43,13 @@ def _execute(
 ) -> None:
     with terminal.resumable():
         with terminal.held():
-            from tokenlaw import config as configuration
+            from tokenlaw.config import read as configuration
 
         c = configuration.load(path, changes)
 
         with terminal.heavy("distributed"):
-            from tokenlaw import runs
-            from tokenlaw.build import build
+            from tokenlaw.runs import run as runs
+            from tokenlaw.runs.build import build
 
             experiment = build(c)  # reads input files
         inputs = [path, *(read for files in experiment.inputs.values() for read in files)]

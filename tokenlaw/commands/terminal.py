@@ -13,7 +13,7 @@ import typer
 from tokenlaw.tables import Table, printable, safe
 
 if TYPE_CHECKING:
-    from particles.simulate import Progress
+    from particles.flow import Progress
 
 until_its_end: ContextVar[ExitStack] = ContextVar("resources of the command")
 signals = {"asked": False, "held": False}
@@ -57,11 +57,11 @@ def heavy(dask: str = "") -> Iterator[None]:
     """
     with held():
         if dask:
-            from tokenlaw.dask_settings import fitting
+            from tokenlaw.ensemble.dask_settings import fitting
 
             until_its_end.get().enter_context(fitting(dask))
         yield
-        from particles.parallel import one_blas_thread
+        from particles.machine.parallel import one_blas_thread
 
         until_its_end.get().enter_context(one_blas_thread())
 
@@ -167,7 +167,7 @@ def check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
             raise ValueError(f"{option} {out}: is there already and not writable")
     if len({out.resolve() for out in outputs.values()}) < len(outputs):
         raise ValueError(f"--record-layers {outputs['--record-layers']}: must be another file than --out")
-    from particles.output import make_folder
+    from particles.files.recorder import make_folder
 
     for option, out in outputs.items():
         try:

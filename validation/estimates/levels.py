@@ -10,7 +10,7 @@ import numpy as np
 
 from particles import Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise, Stream
 from particles.arrays import Array, check_count
-from particles.simulate import TokenFlow, TokenState
+from particles.flow import TokenFlow, TokenState
 from validation.estimates.multilevel import MOST_LEVELS
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from particles import EuclideanTokens, FixedHeads, Gaussian, GaussianClosure
 from particles.arrays import Array
-from particles.gaussian_closure import ClosedAttention
+from particles.reduced.gaussian_closure import ClosedAttention
 from validation.estimates import Estimate, Line, columns, replica_mean, root_mean, slope
 from validation.studies.shared.gaussian import KINDS, course
 from validation.studies.shared.sources import CLOSURES

@@ -10,7 +10,7 @@ import numpy as np
 
 from particles import FixedHeads, Gaussian, GaussianClosure, Softmax
 from particles.arrays import Array
-from particles.gaussian_closure import ClosedAttention
+from particles.reduced.gaussian_closure import ClosedAttention
 from validation.estimates import replica_mean
 from validation.studies.shared.gaussian import KINDS, SCORE, course, covariances, hermite_tokens
 from validation.studies.shared.sources import CLOSURES

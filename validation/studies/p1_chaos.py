@@ -23,7 +23,7 @@ from particles import (
 from particles.arrays import Array
 from particles.harmonics import Coefficients
 from particles.quadrature import gauss_grid
-from particles.simulate import TokenFlow, TokenState
+from particles.flow import TokenFlow, TokenState
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere
 from validation.distances import coefficients_of, sobolev, w2_chordal
 from validation.estimates import columns, root_mean, slope

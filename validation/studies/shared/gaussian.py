@@ -16,7 +16,7 @@ from particles import (
     translate,
 )
 from particles.arrays import Array
-from particles.gaussian_closure import ClosedAttention
+from particles.reduced.gaussian_closure import ClosedAttention
 
 KINDS: dict[str, ClosedAttention] = {"softmax": Softmax(1.0), "l2": L2(1.0), "sinkhorn": Sinkhorn(1.0)}
 NODES = 20  # Gauss-Hermite points in a direction

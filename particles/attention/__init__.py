@@ -1,0 +1,1 @@
+"""How a head averages: kernels, and how their sums are taken."""

@@ -1,0 +1,264 @@
+"""Attention: barycentres m_A[mu](x) of a weighted measure, in blocks of bounded memory.  mathematics (1)."""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from particles.arrays import Array, cast, check_not_negative
+from particles.pushes import Field, Push
+from particles.retraction import Retraction, normalize
+from particles.attention.tiles import PLAIN_LIMIT as PLAIN_LIMIT
+from particles.attention.tiles import weighted_average
+from particles.measure import Cloud, Measure, mean_token, second_moment
+
+BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the second-level cache
+TABLE = 1 << 21  # products of components per pass over a measure: 16 MB
+
+
+class Kernel(Protocol):
+    """How a head averages a measure.
+
+    A head comes as query and key, (head_dim, d), with the scores s(x, y) = beta <query x, key y> = beta <Ax, y>.  All
+    scales between tokens, queries and keys are in these: beta is the kernel's and stands beside A, nothing is divided
+    by the root of head_dim, and a gain of normalised tokens (`PreNorm`) has gone into query and key before the kernel
+    sees them.  So (beta, A) and (1, beta A) are one head, and L2 has |query x - key y|^2 beside beta likewise.
+    """
+
+    def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """Barycentre of one head at `points`: (N, d)."""
+        ...
+
+
+@runtime_checkable
+class KernelOfHeads(Kernel, Protocol):
+    """A kernel that differs from head to head, by parameters that heads carry."""
+
+    def of_head(self, parameters: Array) -> Kernel:
+        """The kernel of a head with these parameters, (p,)."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableKernel(Kernel, Protocol):
+    """A kernel whose barycentres have a derivative in closed form."""
+
+    def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """Derivative of the barycentre of one head at `points`: (N, d, d), [n, i, j] = dm_i/dx_j."""
+        ...
+
+
+@runtime_checkable
+class ValueKernel(Kernel, Protocol):
+    """A kernel that averages values instead of positions, in the precision of its arguments."""
+
+    def averages(self, points: Array, measure: Measure, query: Array, key: Array, inner: Array) -> Array:
+        """Averages of inner_m y, inner (M, k, d), by M heads at `points`, side by side: (N, M k)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax attention with inverse temperature beta >= 0.
+
+    m_A[mu](x) = int y e^{beta <Ax, y>} mu(dy) / int e^{beta <Ax, y>} mu(dy)   (mathematics (1)).
+
+    Accuracy: relative 1e-13; never overflows, whatever beta and A (tests/particles/test_attention.py).
+    """
+
+    beta: float
+
+    def __post_init__(self) -> None:
+        check_not_negative(self.beta, "beta")
+
+    def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """Barycentre of the head (query, key), each (head_dim, d), at points (N, d); result (N, d)."""
+        rows, columns = (self.beta * query) @ points.T, key @ measure.points.T
+        return weighted_average(rows.T, columns.T, measure.weights, measure.points)
+
+    def averages(self, points: Array, measure: Measure, query: Array, key: Array, inner: Array) -> Array:
+        """Averages of inner_m y, inner (M, k, d), by M heads at points (N, d), side by side; result (N, M k).
+
+        points, measure.points and the matrices are all of double or all of single precision.
+        """
+        (n_heads, head_dim, d), size = query.shape, inner.shape[1]
+        rows = (self.beta * query).reshape(-1, d) @ points.T  # one product for all heads is the faster one
+        columns = key.reshape(-1, d) @ measure.points.T
+        values = measure.points @ inner.reshape(-1, d).T
+        found = np.empty((n_heads * size, len(points)), points.dtype)
+        for head in range(n_heads):
+            part, own = slice(head * head_dim, (head + 1) * head_dim), slice(head * size, (head + 1) * size)
+            found[own] = weighted_average(rows[part].T, columns[part].T, measure.weights, values[:, own]).T
+        return found.T
+
+    def barycenters(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """Barycentres of M heads, query and key (M, head_dim, d), at points (N, d); result (M, N, d)."""
+        return np.stack([self.barycenter(points, measure, q, k) for q, k in zip(query, key, strict=True)])
+
+    def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """D m_A(x) = beta Cov_x(y) A at points (N, d), Cov_x under the weights that x gives; result (N, d, d)."""
+        rows, columns = points @ (self.beta * query.T), measure.points @ key.T
+        d = points.shape[1]
+        # Taken about the mean: a narrow cloud would lose its covariance to cancellation.
+        lifted = np.column_stack([measure.points - mean_token(measure), np.ones(len(columns))])
+        moments = np.ones((len(points), d + 1, d + 1))
+        first, second = (index[:-1] for index in np.triu_indices(d + 1))
+        width = max(1, TABLE // len(columns))
+        for start in range(0, len(first), width):
+            i, j = first[start : start + width], second[start : start + width]
+            products = lifted[:, i] * lifted[:, j]
+            moments[:, i, j] = weighted_average(rows, columns, measure.weights, products)
+            moments[:, j, i] = moments[:, i, j]
+        mean = moments[:, :d, d]
+        covariance = moments[:, :d, :d] - mean[:, :, None] * mean[:, None, :]
+        derivative: Array = (covariance @ key.T) @ (self.beta * query)
+        return derivative
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Linear attention: weights beta <Ax, y>, not normalised, so m_A(x) = beta Sigma A x, Sigma = int y y^T mu.
+
+    With beta = 1 this is U = sum_m C_m Sigma A_m x of the exact solution E2 (mathematics, section 5).
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_not_negative(self.beta, "beta")
+
+    def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """Unnormalised barycentre of the head (query, key) at points (N, d); result (N, d)."""
+        return points @ (self.beta * (query.T @ key) @ second_moment(measure))
+
+    def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
+        """beta Sigma A at every point; result (N, d, d)."""
+        form = self.beta * second_moment(measure) @ key.T @ query
+        return np.broadcast_to(form, (len(points), *form.shape))
+
+
+class FieldFactory(Protocol):
+    """What makes a field: injected into the time loops."""
+
+    def __call__(self, push: "AttentionPush", measure: Measure, n_targets: int) -> Field:
+        """Return U of `push` and `measure`; `n_targets` says at how many points it will be wanted."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class DirectField:
+    """U(x) = sum_m C_m m_{A_m}[mu](x) summed over all points of the measure.  mathematics (2).  Any d; O(n) a point.
+
+    Where C_m = out_m inner_m has rank k < d and the attention allows it, a head averages inner_m y: k entries, not d.
+    Single precision is that of scores, averages and U; the tokens stay in double (`direct_field`).
+    """
+
+    push: "AttentionPush"
+    measure: Measure
+    n_targets: int = 0
+    degree: int = 0
+    precision: type = np.float64
+
+    def __post_init__(self) -> None:
+        if self.precision not in (np.float64, np.float32):
+            raise ValueError(f"precision must be numpy.float64 or numpy.float32, got {self.precision!r}")
+        if self.precision != np.float64 and not isinstance(self.push.kernel, ValueKernel):
+            raise TypeError(f"single precision is for softmax attention, got {type(self.push.kernel).__name__}")
+
+    def __call__(self, points: Array) -> Array:
+        """U at points (N, d)."""
+        to, push, kernel = self.precision, self.push, self.push.kernel
+        sources = Cloud(cast(self.measure.points, to), self.measure.weights)
+        targets = sources.points if points is self.measure.points else cast(points, to)
+        query, key = cast(push.query, to), cast(push.key, to)
+        low = push.inner is not None and push.rank < points.shape[1] and push.parameters is None
+        if low and push.inner is not None and isinstance(kernel, ValueKernel):
+            averages = kernel.averages(targets, sources, query, key, cast(push.inner, to))
+            out = cast(push.out, to).transpose(0, 2, 1).reshape(-1, points.shape[1])  # (M k, d)
+            return cast(averages @ out, np.float64)
+        velocity: Array = np.zeros(points.shape, to)
+        for one, mixing, one_query, one_key in zip(push.kernels, push.mixing, query, key, strict=True):
+            velocity += one.barycenter(targets, sources, one_query, one_key) @ cast(mixing, to).T
+        return cast(velocity, np.float64)
+
+    def jacobian(self, points: Array) -> Array:
+        """DU at points (N, d), shape (N, d, d)."""
+        push, total = self.push, np.zeros((*points.shape, points.shape[1]))
+        for kernel, mixing, query, key in zip(push.kernels, push.mixing, push.query, push.key, strict=True):
+            if not isinstance(kernel, DifferentiableKernel):
+                raise TypeError(f"characteristics need attention with a derivative; {type(kernel).__name__} has none")
+            total += mixing @ kernel.derivative(points, self.measure, query, key)
+        return total
+
+
+def direct_field(precision: type = np.float64) -> FieldFactory:
+    """Factory of direct fields that compute in the given precision, numpy.float64 or numpy.float32.
+
+    In single precision U is right to about 1e-6 (1 + beta |A|) of its size (tests/particles/test_low_rank.py), at
+    half the time and memory.
+    """
+    return partial(DirectField, precision=precision)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionPush(Push):
+    """U(x) = sum_m C_m m_{A_m}[mu](x), then a retraction.  mathematics (2).
+
+    Attributes
+    ----------
+    kernel : how the heads average.
+    out : (M, d, d), the C_m; or (M, d, k), their left factors, beside `inner`.
+    query, key : (M, head_dim, d), A_m = key_m^T query_m.
+    retraction : x, U -> T(x).
+    inner : (M, k, d), the right factors: C_m = out_m inner_m, and a head averages the k entries of inner_m y instead
+        of the d entries of y.  None stands for the identity.
+    parameters : (M, p), those of the kernel in each head (`KernelOfHeads`); None where all heads have the same.
+    """
+
+    kernel: Kernel
+    out: Array
+    query: Array
+    key: Array
+    retraction: Retraction = normalize
+    inner: Array | None = None
+    parameters: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.parameters is not None and not isinstance(self.kernel, KernelOfHeads):
+            raise TypeError(f"heads have parameters, and {type(self.kernel).__name__} takes none: it lacks of_head")
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The kernel of each head."""
+        if self.parameters is None or not isinstance(self.kernel, KernelOfHeads):
+            return [self.kernel] * len(self.query)
+        return [self.kernel.of_head(one) for one in self.parameters]
+
+    @property
+    def rank(self) -> int:
+        """k, the largest rank that the C_m can have; d where they are not factored."""
+        return int(self.out.shape[2])
+
+    @cached_property
+    def mixing(self) -> Array:
+        """The C_m in full, (M, d, d)."""
+        return self.out if self.inner is None else self.out @ self.inner
+
+    def only(self, heads: "slice | NDArray[np.bool_]") -> "AttentionPush":
+        """Some of the heads, not factored."""
+        parameters = None if self.parameters is None else self.parameters[heads]
+        mixing, query, key = self.mixing[heads], self.query[heads], self.key[heads]
+        return AttentionPush(self.kernel, mixing, query, key, self.retraction, parameters=parameters)
+
+    def velocity(self, measure: Cloud) -> Field:
+        """U by direct sums; the time loops may have a faster way."""
+        return DirectField(self, measure)
+
+
+def field_of(factory: FieldFactory, push: Push, measure: Cloud, n_targets: int) -> Field:
+    """The velocity of a push, for the time loops: made by the factory for attention, else the push's own."""
+    if isinstance(push, AttentionPush):
+        return factory(push, measure, n_targets)
+    return push.velocity(measure)

@@ -1,0 +1,14 @@
+"""Attention kernels by the names that configurations and tables give them."""
+
+from particles.attention.base import Linear, Softmax
+from particles.attention.kernels import L2, Sigmoid
+from particles.attention.sinkhorn import Sinkhorn
+
+KERNELS: dict[str, type[Softmax | Linear | L2 | Sigmoid | Sinkhorn]] = {
+    "softmax": Softmax,
+    "linear": Linear,
+    "l2": L2,
+    "sigmoid": Sigmoid,
+    "sinkhorn": Sinkhorn,
+}
+"""Each takes its beta."""

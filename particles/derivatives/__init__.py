@@ -1,0 +1,1 @@
+"""Derivatives of a flow: forward along its paths, and backward through depth."""

@@ -1,0 +1,94 @@
+"""Files of recorded layers and of tokens (NetCDF)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from particles.files import netcdf
+from particles.arrays import Array
+from particles.attention.base import Softmax
+from particles.euclidean import AnyTokens
+from particles.heads import FixedHeads
+from particles.files.inputs import arranged, last_record, open_input
+from particles.layers.base import RecordedLayers
+from particles.files.recorder import versions, without_realization
+from particles.retraction import Retraction, normalize
+from particles.measure import Tokens
+
+T = TypeVar("T")
+AXES = ("layer", "head", "row", "col")
+FACTOR_AXES = ("layer", "head", "head_row", "col")
+TOKEN_AXES = ("token", "component")
+
+
+def write_layers(law: RecordedLayers, path: Path) -> None:
+    """Write mixing(layer, head, row, col) = C_m, query and key(layer, head, head_row, col), attribute beta."""
+    dataset = xr.Dataset(
+        {
+            "mixing": (AXES, law.mixing, {"long_name": "mixing matrix C of a head, step sizes inside", "units": "1"}),
+            "query": (FACTOR_AXES, law.query, {"long_name": "query matrix of a head", "units": "1"}),
+            "key": (FACTOR_AXES, law.key, {"long_name": "key matrix of a head; A = key^T query", "units": "1"}),
+        },
+        attrs={
+            "Conventions": "CF-1.11",
+            "title": "recorded attention layers",
+            "history": "written by tokenlaw",
+            "beta": law.beta,
+            **versions(),
+        },
+    )
+    netcdf.save(dataset, path, {str(name): {"_FillValue": None} for name in dataset.variables})
+
+
+def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayers:
+    """Read a layers file: mixing and either query_key = A or query and key; ValueError names what is wrong.
+
+    Axes are known by their names, those that `write_layers` gives them, in any order.
+    """
+    with open_input(path) as dataset:
+        beta = dataset.attrs.get("beta")
+        if not isinstance(beta, float | int | np.floating | np.integer):
+            raise ValueError(f"{path}: attribute beta must be a number, got {beta!r}")
+        mixing = arranged(dataset, "mixing", path, AXES)
+        if "query_key" in dataset:
+            forms = arranged(dataset, "query_key", path, AXES)
+            return _told(path, RecordedLayers.from_query_key, mixing, forms, Softmax(float(beta)), retraction)
+        if "query" in dataset and "key" in dataset:
+            query, key = (arranged(dataset, name, path, FACTOR_AXES) for name in ("query", "key"))
+            return _told(path, RecordedLayers, mixing, query, key, Softmax(float(beta)), retraction)
+    raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {_names(dataset)}")
+
+
+def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) -> AnyTokens:
+    """Read tokens(token, component) and optional weight(token), axes by name; of the file of a run, the last record.
+
+    `make` is what holds them: `Tokens` on the sphere, or `EuclideanTokens`.
+    """
+    with open_input(path) as file:
+        dataset = last_record(without_realization(file), "tokens", path)
+        points = arranged(dataset, "tokens", path, TOKEN_AXES)
+        weights = arranged(dataset, "weight", path, TOKEN_AXES[:1]) if "weight" in dataset else np.zeros(0)
+    return _told(path, make, points, weights)
+
+
+def read_heads(path: Path) -> FixedHeads:
+    """Read the heads of every layer: value(head, row, col), query and key(head, head_row, col); axes by name."""
+    with open_input(path) as dataset:
+        value = arranged(dataset, "value", path, AXES[1:])
+        query, key = (arranged(dataset, name, path, FACTOR_AXES[1:]) for name in ("query", "key"))
+    return _told(path, FixedHeads, value, query, key)
+
+
+def _told(path: Path, make: Callable[..., T], *arguments: Any) -> T:
+    """Make an object of what a file holds; what it refuses is told with the file."""
+    try:
+        return make(*arguments)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _names(dataset: xr.Dataset) -> str:
+    return ", ".join(sorted(str(name) for name in dataset.data_vars)) or "no variables"

@@ -1,0 +1,147 @@
+"""Work on many points in chunks: what a chunk needs stays in the cache, and chunks may run on several threads.
+
+The cut depends on the number of points alone, and results are put together in the order of the chunks: the number of
+threads never changes a bit (tests/spde/test_many_tokens.py).
+"""
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import scipy
+from threadpoolctl import ThreadpoolController
+
+CHUNK = 1 << 16  # points at most: a few megabytes of work arrays
+VARIABLE = "TOKENLAW_THREADS"
+
+T = TypeVar("T")
+Q = ParamSpec("Q")
+A = TypeVar("A", bound=np.ndarray[Any, Any])
+
+
+def threads() -> int:
+    """Threads for work on many points, from the environment variable TOKENLAW_THREADS; 1 where it is not set.
+
+    Not OMP_NUM_THREADS: that one also splits the sums of the linear-algebra library, and with them the last bits.
+    """
+    text = os.environ.get(VARIABLE, "1")
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise ValueError(f"the environment variable {VARIABLE} must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+class _FileLock:
+    """A lock that its holder may take again; sent to another process it is the one of that process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> str:
+        return "FILES"
+
+
+FILES = _FileLock()
+"""Held while a NetCDF file is opened, read, written, closed: the library ends the process with two threads in it."""
+
+# A child that is forked waits for the thread that is at a file: it would find the lock taken and the library half-way.
+os.register_at_fork(before=FILES.acquire, after_in_parent=FILES.release, after_in_child=FILES.release)
+
+
+def serially(function: Callable[Q, T]) -> Callable[Q, T]:
+    """The function, called by one thread at a time: see `FILES`."""
+
+    @wraps(function)
+    def alone(*args: Q.args, **kwargs: Q.kwargs) -> T:
+        with FILES:
+            return function(*args, **kwargs)
+
+    return alone
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """The linear-algebra libraries of numpy and of scipy, which has its own; listing them takes milliseconds."""
+    _ = scipy.linalg  # loaded here, where it is not yet
+    return ThreadpoolController()
+
+
+class _OneBlasThread:
+    """How many runs of this process are under way, and what brings the library's threads back after the last."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit = _libraries().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
+
+
+_blas = _OneBlasThread()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """One thread in the linear-algebra library: several would share its sums, and the last bits with them.
+
+    A run is inside (`particles.flow.run`), so that its numbers do not depend on OMP_NUM_THREADS or on the machine's
+    number of cores (tests/tokenlaw/test_reproducible.py).  Runs in several threads of one process may overlap.
+    """
+    _blas.enter()
+    try:
+        yield
+    finally:
+        _blas.leave()
+
+
+def chunks(n: int) -> list[slice]:
+    """The cut of n points: one chunk, or an even number of chunks of the same size (which two threads share evenly)."""
+    count = 1 if n <= CHUNK else 2 * math.ceil(n / (2 * CHUNK))
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
+
+
+def by_chunks(work: Callable[[slice], T], n: int) -> list[T]:
+    """Results of `work(part)` for every chunk of n points, in order; `work` must not care which chunk is done first."""
+    parts = chunks(n)
+    workers = min(threads(), len(parts))
+    if workers <= 1:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(workers) as pool:  # made anew: a pool does not survive a fork
+        # Each chunk sees the caller's numpy.errstate, which lives in the context.
+        futures = [pool.submit(copy_context().run, work, part) for part in parts]
+        return [future.result() for future in futures]
+
+
+def sum_by_chunks(work: Callable[[slice], A], n: int) -> A:
+    """Sum of the arrays `work(part)` over all chunks, in their order."""
+    first, *rest = by_chunks(work, n)
+    for found in rest:
+        first += found
+    return first

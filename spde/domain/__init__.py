@@ -1,0 +1,1 @@
+"""Grids and transforms on the circle and the sphere."""

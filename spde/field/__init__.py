@@ -1,0 +1,1 @@
+"""Fields of heads by series."""

@@ -1,0 +1,1 @@
+"""Densities and records in files."""

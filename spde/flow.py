@@ -1,0 +1,304 @@
+"""The time loop of densities: the measure is pushed forward by each layer.  mathematics, section 7.
+
+    field of the layer from the carried nodes -> T at carried nodes, passive points and grid nodes
+    -> adjoint non-uniform transform of w_g rho(x_g) at T(x_g) -> coefficients
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from particles.files import recorder as output
+from particles.arrays import Array, SolverError, check_tolerance
+from particles.attention.base import FieldFactory, field_of
+from particles.derivatives.characteristics import Characteristics, tangent_move
+from particles.errors import ArgumentError
+from particles.given import check_kernel
+from particles.layers.base import Layer, LayerLaw
+from particles.layers.private import Diffusion, WithPrivateNoise, parted
+from particles.pushes import Field, MakeField, Push, Riders
+from particles.layers.residual import PreNorm
+from particles.flow import BeginAgain, Flow, Progress, schedule
+from particles.measure import Cloud
+from spde.carried import auto_size
+from spde.domain.choose import SPHERES
+from spde.density import FIRST_SIZE, Density
+from spde.diffusion import first_nodes, smoothed
+from spde.domain.base import Domain
+from spde.field.spectral import default_field
+from spde.given import passive_points
+from spde.files.records import record_of, static_of
+from spde.resolution import Resolution
+from spde.second import SecondNodes
+from spde.state import DensityState, NodesTooFew, density_state
+from spde.watch import WatchedField, must_be_finite, stopping, watched
+from spde.words import of_a_layer, of_a_record
+
+MOMENT_TOL = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class DensityFlow(Flow[DensityState]):
+    """How a density is advanced and observed: everything of `solve` that does not change with depth.
+
+    Parameters
+    ----------
+    sphere : grid and transforms.   law : law of the layers.
+    field : factory of the velocity field.
+    remap_every : layers between two remaps of the coefficients; 0 never: the carried nodes alone.
+    on_unresolved : "warn" (once) or "stop" (SolverError) when the pointwise density is lost.
+    characteristics : whether `start` follows the density along the carried nodes.
+    carried : latitudes and longitudes of the nodes that private noise makes anew in each step.
+    moment_tol : error of mean and second moment that is not told.
+    refine : whether a run begins again with finer nodes where the estimate of that error is larger; else it warns.
+    save_passive : whether records hold the passive points.
+    """
+
+    sphere: Domain
+    law: LayerLaw
+    field: FieldFactory = default_field
+    remap_every: int = 1
+    on_unresolved: str = "warn"
+    characteristics: bool = False
+    carried: tuple[int, int] = FIRST_SIZE
+    moment_tol: float = MOMENT_TOL
+    refine: bool = False
+    save_passive: bool = False
+
+    def __post_init__(self) -> None:
+        if self.law.d != self.sphere.d:
+            known = " and ".join(f"S^{d - 1} (d = {d})" for d in SPHERES)
+            raise ValueError(
+                f"densities live on {known}; the density has d = {self.sphere.d}, the layers have d = {self.law.d}"
+            )
+        check_tolerance(self.moment_tol, "moment_tol")
+        if self._diffuses and self.remap_every != 1:
+            raise ArgumentError("remap_every", self.remap_every, "be 1 with private noise")
+        if self._diffuses and self.characteristics:
+            raise ArgumentError("characteristics", True, "be False with private noise, which has no flow to follow")
+        if self.on_unresolved == "stop" and not self.remap_every:
+            raise ArgumentError("on_unresolved", "stop", "be \"warn\" with remap_every = 0, where nothing is resolved")
+        if isinstance(self.law, PreNorm):
+            text = "be no residual stream: directions alone, as a density has them, do not say how they move on"
+            raise ArgumentError("law", "PreNorm", text)
+
+    @property
+    def _diffuses(self) -> bool:
+        return diffuses(self.law)
+
+    def start(self, density: Density, passive: Array | None = None) -> DensityState:
+        """State at depth 0, with unit vectors (P, d) that ride on the flow; ValueError where they are none."""
+        check_kernel(getattr(self.law, "kernel", None), self.sphere.d)
+        riders = np.zeros((0, self.sphere.d)) if passive is None else passive_points(passive, self.sphere.d)
+        along = None
+        if self.characteristics:
+            if density.node_log_density is None:
+                raise ArgumentError("characteristics", True, "be False where tokens are the initial density")
+            along = Characteristics.start(density.nodes.points, density.node_log_density)
+        if self._diffuses:
+            nodes, second = first_nodes(density, self.carried)
+        else:
+            nodes = density.nodes
+            second = None if density.carrying is None else SecondNodes.start(density.carrying.second())
+        return DensityState(
+            0, density.coefficients, nodes, riders, characteristics=along, second=second, level=density.level,
+            panels=density.boxes, begun=density,
+        )  # fmt: skip
+
+    def fresh(self, state: DensityState) -> DensityState:
+        """With a memory of its own of what was said."""
+        return replace(state, said=state.said.copy())
+
+    def again(self, start: DensityState, why: BeginAgain) -> "tuple[DensityFlow, DensityState]":
+        """With finer nodes."""
+        if not isinstance(why, NodesTooFew) or start.begun is None:
+            raise why
+        density = why.finer(start.begun)
+        size = auto_size(density.sphere, density.level or 0)
+        flow = replace(self, carried=size, refine=density.may_refine(self._diffuses))
+        return flow, replace(flow.start(density, start.passive), said=why.state.said)
+
+    def step(self, state: DensityState) -> DensityState:
+        """The density behind one more layer; SolverError where it is lost and on_unresolved = "stop"."""
+        begun = state
+        if self.remap_every and state.moving is None:
+            values = self.sphere.synthesis(state.coefficients).ravel()
+            begun = replace(state, moving=Cloud(self.sphere.points, self.sphere.weights * values))
+        with stopping(state, self.law.dt):
+            pushes, diffusion = parted(self.law.layer(state.step))
+            pushed = self._pushed(begun, pushes, diffusion)
+        moved = self._remapped(pushed, diffusion)
+        if self.on_unresolved == "stop" and self.remap_every and Resolution.of(self.density(moved), moved).lost:
+            raise SolverError(
+                "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
+                step=state.step, depth_time=state.step * self.law.dt, state=state,
+            )  # fmt: skip
+        return moved
+
+    def _pushed(self, state: DensityState, pushes: Layer, diffusion: Diffusion | None) -> DensityState:
+        """After the pushes of a layer, and its private step; FloatingPointError where a number is none."""
+        nodes, second, moving, along = state.nodes, state.second, state.moving, state.characteristics
+        riders: Riders = (state.passive,)
+        riders += () if second is None else (second.riders,)
+        riders += () if moving is None else (moving.points,)
+        fields: list[WatchedField] = []
+        n_targets = len(nodes.points) + (0 if moving is None else len(moving.points))
+        make, plain = self._makers(state.step, fields, n_targets)
+        for push in pushes:
+            if along is None:
+                nodes, riders = push.move(nodes, riders, make)
+            else:
+                nodes, riders, along = tangent_move(push, nodes, riders, make, along)
+        if diffusion is not None:
+            riders = (diffusion.scatter(riders[0]), *riders[1:])
+        must_be_finite((nodes.points, *riders, *(() if along is None else (along.frame,))))
+        said = state.said.copy()
+        of_a_layer(said, fields, 0 if along is None else along.folded_since(state.characteristics), state.step)
+        return replace(
+            state,
+            step=state.step + 1,
+            nodes=nodes,
+            passive=riders[0],
+            moving=None if moving is None else Cloud(np.asfortranarray(riders[-1]), moving.weights),
+            field_degree=max((field.degree for field in fields), default=0),
+            characteristics=along,
+            field_error=state.field_error.after(field.defect for field in fields),
+            second=None if second is None else second.after(riders[1], pushes, plain, state.step),
+            said=said,
+        )
+
+    def _makers(self, step: int, fields: list[WatchedField], n_targets: int) -> tuple[MakeField, MakeField]:
+        """What makes the fields of a layer for n_targets points: watched ones, kept in `fields`, and plain ones."""
+
+        def plain(push: Push, measure: Cloud) -> Field:
+            return field_of(self.field, push, measure, n_targets)
+
+        def make(push: Push, measure: Cloud) -> Field:
+            field = plain(push, measure)
+            fields.append(watched(field, self.sphere, push, measure, n_targets, step))
+            return fields[-1]
+
+        return make, plain
+
+    def _remapped(self, state: DensityState, diffusion: Diffusion | None) -> DensityState:
+        """A state after a layer, its coefficients those of the moved grid nodes where it is time; then the heat."""
+        if state.moving is None or state.step % self.remap_every:
+            return state
+        coefficients = self.sphere.adjoint_at(state.moving.weights, state.moving.points)
+        if diffusion is None:
+            return replace(state, coefficients=coefficients, moving=None)
+        warmed, nodes, second = smoothed(self.sphere, coefficients, diffusion.strength, self.carried, state.second)
+        return replace(state, coefficients=warmed, nodes=nodes, moving=None, second=second)
+
+    def density(self, state: DensityState) -> Density:
+        """The density of a state; between two remaps (or without any) projected from the moved nodes."""
+        cloud = state.moving if self.remap_every else state.nodes
+        if cloud is None:
+            return Density(self.sphere, state.coefficients, state.nodes)
+        return Density(self.sphere, self.sphere.adjoint_at(cloud.weights, cloud.points), state.nodes)
+
+    def record(self, state: DensityState) -> xr.Dataset:
+        """Variables of a density file at one depth."""
+        density, depth_time = self.density(state), round(state.step * self.law.dt, output.DIGITS)
+        found = Resolution.of(density, state)
+        if self.refine and found.nodes > self.moment_tol:
+            raise NodesTooFew(state, found.nodes, depth_time, self.moment_tol)
+        of_a_record(
+            state.said,
+            found,
+            depth_time,
+            field_error=state.field_error.total,
+            moment_tol=self.moment_tol,
+            chosen=state.level is not None and not self._diffuses,
+            local=bool(self.remap_every) and self.on_unresolved == "warn",
+        )
+        record = record_of(state, density, self.law, found, bool(self.remap_every))
+        if self.save_passive:
+            record["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
+        return record
+
+    def static(self, start: DensityState) -> xr.Dataset:
+        """What a density file says once; with characteristics the weights of the nodes too."""
+        found = static_of(self.sphere, start.nodes if self.characteristics else None)
+        return found if start.begun is None else found.assign_attrs(carried_nodes=self._nodes_text(start.begun))
+
+    def _nodes_text(self, density: Density) -> str:
+        """The carried nodes in words."""
+        if not self._diffuses:
+            return density.nodes_text
+        level = "" if density.level is None else f"auto, level {density.level}: "
+        return f"{level}{self.carried[0]} x {self.carried[1]}, made anew in each step"
+
+    def restore(self, arrays: dict[str, Array]) -> DensityState:
+        """Inverse of `DensityState.arrays`."""
+        return density_state(arrays)
+
+
+def diffuses(law: LayerLaw) -> bool:
+    """Whether layers have private noise, so that nodes stay on grids."""
+    return isinstance(law, WithPrivateNoise) and law.nu > 0
+
+
+def solve(
+    density: Density,
+    law: LayerLaw,
+    *,
+    n_steps: int,
+    save_every: int = 1,
+    field: FieldFactory = default_field,
+    passive: Array | None = None,
+    remap_every: int = 1,
+    on_unresolved: str = "warn",
+    characteristics: bool = False,
+    carried: tuple[int, int] | None = None,
+    moment_tol: float = MOMENT_TOL,
+    checkpoint: output.Recorder | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Solve the stochastic nonlinear Fokker-Planck equation (5) along one realization of the layers.
+
+    Parameters
+    ----------
+    density : initial density, on S^2 or S^1.
+    law : law of the layers, of the same d.
+    n_steps, save_every : numbers of layers; the first and the last state are always saved.
+    field : factory of the velocity field.
+    characteristics : follow the density along the carried nodes through any collapse; adds node, node_log_density,
+        node_weight, entropy, area_defect, lyapunov and folds.
+    passive : (P, d) unit vectors (to 1e-6) that ride on the flow (twins of tokens, samples); saved as `passive`.
+    remap_every, on_unresolved : see `DensityFlow`.
+    carried : latitudes and longitudes of the nodes that private noise makes anew; None: as the density's were chosen.
+    moment_tol : where the estimated error of mean and second moment is larger at a record, and the density's nodes were
+        chosen (not given), the run begins again with finer ones, and says so once.
+    checkpoint : recorder to use instead of memory.
+    progress : called with the number of layers applied.
+
+    Returns
+    -------
+    xarray.Dataset with density(depth_time, lat, lon), on the circle density(depth_time, lon),
+    coefficients(depth_time, mode, part), moments and diagnostics.
+
+    Raises
+    ------
+    TypeError, ValueError : characteristics of layers or densities that have none.
+    SolverError : the state is no longer finite, or not resolved with on_unresolved = "stop", or negative where
+        private noise makes nodes anew.
+
+    Examples
+    --------
+    >>> from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
+    >>> from spde import Density, Sphere, solve
+    >>> start = Density.from_law(VonMisesFisherMixture([1.0], [[0.0, 0.0, 1.0]], [2.0]), Sphere(31))
+    >>> law = Homogenized(GaussianHeads(3), Softmax(2.0), dt=0.02, nodes=8, noise=Noise(7))
+    >>> run = solve(start, law, n_steps=10)
+    >>> bool(abs(run.mass - 1).max() < 1e-12)
+    True
+    """
+    private = diffuses(law)
+    size = carried or (FIRST_SIZE if density.level is None else auto_size(density.sphere, density.level))
+    flow = DensityFlow(
+        density.sphere, law, field, remap_every, on_unresolved, characteristics, size, moment_tol,
+        density.may_refine(private) and (carried is None or not private), passive is not None and len(passive) > 0,
+    )  # fmt: skip
+    return flow.run(flow.start(density, passive), schedule(n_steps, save_every), checkpoint, progress).result()

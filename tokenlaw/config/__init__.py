@@ -1,0 +1,1 @@
+"""Configurations: what may stand in them, read and written."""

@@ -1,0 +1,1 @@
+"""Many runs of a configuration on many processes."""
