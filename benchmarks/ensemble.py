@@ -14,7 +14,8 @@ from pathlib import Path
 
 from common import Result, Row, main
 
-from tokenlaw.ensemble import run as ensemble, member as members
+from tokenlaw.ensemble import member as members
+from tokenlaw.ensemble import run as ensemble
 from tokenlaw.ensemble.cluster import workers
 
 CONFIG = Path(__file__).parents[1] / "examples" / "quickstart.toml"

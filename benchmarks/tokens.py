@@ -31,8 +31,8 @@ from particles import (
     Tokens,
     simulate,
 )
-from particles.machine.buffers import reused
 from particles.harmonics import PRECISION, angles
+from particles.machine.buffers import reused
 from particles.machine.parallel import VARIABLE
 from particles.retraction import normalize
 from spde import SpectralField, spectral_field

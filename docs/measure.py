@@ -26,9 +26,9 @@ from particles import (
 from particles.harmonics import low_moments
 from particles.quadrature import gauss_grid
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve, spectral_field
+from spde.field.deposits import SourceChoice
 from spde.field.heads import head_of
 from spde.resolution import Resolution
-from spde.field.deposits import SourceChoice
 
 QUICKSTART = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1], [1, 0, 0]], [2.0, 3.0])
 HEADS = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tokenlaw.config.read import load_text
 from tokenlaw.runs import run as runs
 from tokenlaw.runs.build import build
-from tokenlaw.config.read import load_text
 
 BASE = """
 model = {d = 3, beta = 2.0}

@@ -10,8 +10,8 @@ from numpy.polynomial.legendre import legval
 from particles import Cloud, MLPBlock, Noise, Uniform, VonMisesFisherMixture, WithMLP
 from particles.harmonics import adjoint_at, power
 from particles.layers.mlp.kernels import ACTIVATIONS, Activation
-from particles.pushes import own_velocity
 from particles.layers.mlp.random_fields import spectrum
+from particles.pushes import own_velocity
 from spde import Density, DensityFlow, DensityState, Sphere, solve
 
 ZERO = Activation("zero", np.zeros_like, np.zeros_like, lambda c, v: 0 * c, lambda c, v: 0 * c)

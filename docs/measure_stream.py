@@ -28,9 +28,9 @@ from particles import (  # noqa: E402
 )
 from particles.derivatives.adjoint import push_vjp  # noqa: E402
 from particles.derivatives.gradients import mean_overlap_gradient  # noqa: E402
+from particles.flow import TokenFlow, TokenState  # noqa: E402
 from particles.harmonics import mode_numbers  # noqa: E402
 from particles.retraction import translate  # noqa: E402
-from particles.flow import TokenFlow, TokenState  # noqa: E402
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere  # noqa: E402
 from spde.annealed import average  # noqa: E402
 from tests.particles import test_adjoint, test_private  # noqa: E402

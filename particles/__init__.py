@@ -5,7 +5,17 @@ import os
 # Files take their places by renames, and runs have locks of their own; HDF5's would refuse disks that know none.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
-from particles.arrays import ConvergenceError, SolverError
+from particles.arrays import (
+    Array,
+    ConvergenceError,
+    RunError,
+    SolverError,
+    as_array,
+    check_count,
+    check_positive,
+    check_tolerance,
+    unit,
+)
 from particles.attention.base import (
     AttentionPush,
     DifferentiableKernel,
@@ -19,14 +29,35 @@ from particles.attention.base import (
     direct_field,
 )
 from particles.attention.kernels import L2, Causal, Sigmoid
+from particles.attention.sinkhorn import Sinkhorn
+from particles.attention.torch_sdpa import TorchField, torch_field
 from particles.derivatives.characteristics import Characteristics, tangent_move
-from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
-from particles.layers.drift import Ballistic, Modified
+from particles.derivatives.gradients import backward, gradient_norms, trajectory
 from particles.errors import ArgumentError
 from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
-from particles.reduced.gaussian_closure import ClosureSolution, GaussianClosure
-from particles.derivatives.gradients import backward, gradient_norms, trajectory
+from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
+from particles.files.recorder import Recorder
+from particles.flow import BeginAgain, Flow, Progress, State, TokenFlow, TokenState, schedule, simulate, token_variables
+from particles.given import check_kernel
+from particles.harmonics import (
+    PRECISION,
+    Coefficients,
+    adjoint_at,
+    adjoint_from,
+    angles,
+    degree_of,
+    gradient_at,
+    low_moments,
+    mode_numbers,
+    must_be_numbers,
+    power,
+    resize,
+    synthesis_at,
+    tangent_analysis,
+    tangent_at,
+)
 from particles.heads import (
+    ENTRIES,
     FixedHeads,
     GaussianHeads,
     HeadLaw,
@@ -38,7 +69,6 @@ from particles.heads import (
     ValuesApart,
 )
 from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
-from particles.layers.mlp.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
 from particles.layers.base import (
     Homogenized,
     Layer,
@@ -48,41 +78,58 @@ from particles.layers.base import (
     RecordedLayers,
     record,
 )
+from particles.layers.drift import Ballistic, Modified
+from particles.layers.mlp.block import JointPush, MLPBlock, WithMLP
+from particles.layers.mlp.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
+from particles.layers.mlp.random_fields import FourierField, HarmonicField
+from particles.layers.private import Diffusion, WithPrivateNoise
+from particles.layers.residual import PreNorm, ResidualPush
+from particles.layers.scaling import Scaling
+from particles.layers.schemes import Euler, RungeKutta4, Scheme
+from particles.layers.smooth import SmoothHeads, SmoothTransformer
+from particles.long_steps import telling_long_steps
+from particles.measure import Cloud, Measure, Tokens, WeightedPoints, mean_token, second_moment, unit_lengths
+from particles.noise import Noise, Stream
+from particles.pushes import DifferentiableField, Field, FieldPush, MakeField, Move, Push, Riders, field_degree
+from particles.quadrature import gauss_grid
+from particles.reduced.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.reduced.zero_temperature import (
     top_projection,
     uniform_barycenter,
     zero_temperature_flow,
     zero_temperature_velocity,
 )
-from particles.layers.mlp.block import JointPush, MLPBlock, WithMLP
-from particles.files.recorder import Recorder
-from particles.layers.private import Diffusion, WithPrivateNoise
-from particles.pushes import DifferentiableField, Field, FieldPush, Move, Push
-from particles.layers.mlp.random_fields import FourierField, HarmonicField
-from particles.noise import Noise, Stream
-from particles.layers.residual import PreNorm, ResidualPush
-from particles.retraction import Retraction, flow, geodesic, normalize, translate
-from particles.layers.scaling import Scaling
-from particles.layers.schemes import Euler, RungeKutta4, Scheme
-from particles.flow import Flow, TokenFlow, TokenState, simulate
-from particles.attention.sinkhorn import Sinkhorn
-from particles.layers.smooth import SmoothHeads, SmoothTransformer
-from particles.measure import Cloud, Measure, Tokens, mean_token, second_moment
-from particles.attention.torch_sdpa import TorchField, torch_field
+from particles.retraction import (
+    RETRACTIONS,
+    Geodesic,
+    Normalize,
+    Retraction,
+    flow,
+    geodesic,
+    normalize,
+    tangent,
+    translate,
+)
 
 __all__ = [
     "ACTIVATIONS",
+    "ENTRIES",
     "L2",
+    "PRECISION",
+    "RETRACTIONS",
     "Activation",
     "AnyTokens",
     "ArgumentError",
+    "Array",
     "AttentionPush",
     "Ballistic",
+    "BeginAgain",
     "Causal",
     "Characteristics",
     "Checkpoint",
     "ClosureSolution",
     "Cloud",
+    "Coefficients",
     "Conformal",
     "ConvergenceError",
     "DifferentiableField",
@@ -102,6 +149,7 @@ __all__ = [
     "Gaussian",
     "GaussianClosure",
     "GaussianHeads",
+    "Geodesic",
     "HarmonicField",
     "HeadLaw",
     "Heads",
@@ -119,11 +167,14 @@ __all__ = [
     "Linear",
     "LowRankHeads",
     "MLPBlock",
+    "MakeField",
     "Measure",
     "Modified",
     "Move",
     "Noise",
+    "Normalize",
     "PreNorm",
+    "Progress",
     "Push",
     "RademacherHeads",
     "RandomTransformer",
@@ -131,6 +182,8 @@ __all__ = [
     "Recorder",
     "ResidualPush",
     "Retraction",
+    "Riders",
+    "RunError",
     "RungeKutta4",
     "Scaling",
     "Scheme",
@@ -141,6 +194,7 @@ __all__ = [
     "SmoothTransformer",
     "Softmax",
     "SolverError",
+    "State",
     "Stream",
     "TokenFlow",
     "TokenState",
@@ -151,26 +205,53 @@ __all__ = [
     "ValueKernel",
     "ValuesApart",
     "VonMisesFisherMixture",
+    "WeightedPoints",
     "WithMLP",
     "WithPrivateNoise",
+    "adjoint_at",
+    "adjoint_from",
+    "angles",
+    "as_array",
     "backward",
+    "check_count",
+    "check_kernel",
+    "check_positive",
+    "check_tolerance",
+    "degree_of",
     "direct_field",
+    "field_degree",
     "flow",
+    "gauss_grid",
     "geodesic",
+    "gradient_at",
     "gradient_norms",
+    "low_moments",
     "mean_token",
+    "mode_numbers",
+    "must_be_numbers",
     "normalize",
+    "power",
     "read_checkpoint",
     "read_embedded",
     "record",
+    "resize",
+    "schedule",
     "second_moment",
     "simulate",
+    "synthesis_at",
+    "tangent",
+    "tangent_analysis",
+    "tangent_at",
     "tangent_move",
+    "telling_long_steps",
+    "token_variables",
     "top_projection",
     "torch_field",
     "trajectory",
     "translate",
     "uniform_barycenter",
+    "unit",
+    "unit_lengths",
     "zero_temperature_flow",
     "zero_temperature_velocity",
-]
+]  # fmt: skip

@@ -21,7 +21,7 @@ class Heads:
     out : (M, d, d), the V; or (M, d, k), their left factors, beside `inner`.
     query, key : (M, head_dim, d); the bilinear form of a head is A = key^T query, <Ax, y> = <query x, key y>.
     inner : (M, k, d), the right factors, V = out inner.  None stands for the identity.
-    parameters : (M, p), what a kernel wants to know of each head (`particles.attention.base.KernelOfHeads`); None: nothing.
+    parameters : (M, p), what a kernel wants to know of each head (`particles.attention.KernelOfHeads`), or None.
     """
 
     out: Array

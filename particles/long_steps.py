@@ -7,8 +7,8 @@ import numpy as np
 
 from particles.attention.base import AttentionPush, FieldFactory
 from particles.attention.kernels import Causal
-from particles.pushes import Field
 from particles.measure import Measure
+from particles.pushes import Field
 
 LOOK_EVERY = 16  # layers
 MOST = 256  # tokens that are looked at

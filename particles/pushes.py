@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from particles.arrays import Array
-from particles.retraction import Retraction, normalize
 from particles.measure import Cloud
+from particles.retraction import Retraction, normalize
 
 Riders = tuple[Array, ...]
 """Sets of points (N, d) that ride on the flow of a measure without acting on it."""

@@ -2,18 +2,21 @@
 
 import spde.own  # noqa: F401
 from spde.annealed import anneal, two_point
+from spde.carried import SHARED, auto_size
+from spde.density import FIRST_SIZE, Density, SeriesLaw
+from spde.domain.base import Domain
 from spde.domain.choose import unit_sphere
 from spde.domain.circle import Circle
-from spde.field.circle import CircleField
-from spde.density import Density, SeriesLaw
-from spde.domain.base import Domain
-from spde.field.sphere import SpectralField
-from spde.field.spectral import default_field, spectral_field
-from spde.flow import DensityFlow, solve
 from spde.domain.sphere import Sphere
+from spde.field.circle import CircleField
+from spde.field.spectral import default_field, spectral_field
+from spde.field.sphere import SpectralField
+from spde.flow import DensityFlow, diffuses, solve
 from spde.state import DensityState
 
 __all__ = [
+    "FIRST_SIZE",
+    "SHARED",
     "Circle",
     "CircleField",
     "Density",
@@ -24,9 +27,11 @@ __all__ = [
     "SpectralField",
     "Sphere",
     "anneal",
+    "auto_size",
     "default_field",
+    "diffuses",
     "solve",
     "spectral_field",
     "two_point",
     "unit_sphere",
-]
+]  # fmt: skip

@@ -15,11 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients, degree_of, power
-from particles.files.recorder import AXIS, DEPTH_TIME_ATTRS
-from spde.files.records import by_degree
+from particles import Array, Coefficients, degree_of, power
+from particles.files import AXIS, DEPTH_TIME_ATTRS
 from spde.domain.sphere import Sphere
+from spde.files.records import by_degree
 
 
 class Estimate(NamedTuple):

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.initial import InitialDensity, VonMisesFisherMixture
-from particles.measure import Cloud
+from particles import Array, Cloud, InitialDensity, VonMisesFisherMixture
 from spde.domain.base import Domain
 from spde.given import density_at
 from spde.panels import ORDER, Panels

@@ -10,10 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients
-from particles.initial import InitialDensity
-from particles.measure import Cloud, Tokens, mean_token, second_moment
+from particles import Array, Cloud, Coefficients, InitialDensity, Tokens, mean_token, second_moment
 from spde.carried import Carrying
 from spde.domain.base import MAX_DEGREE, MIN_DEGREE, Domain
 from spde.given import ROUNDING, density_at, refuse_mass

@@ -8,9 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients
-from particles.measure import Cloud
+from particles import Array, Cloud, Coefficients
 from spde.carried import coarser
 from spde.density import Density
 from spde.domain.base import Domain

@@ -9,26 +9,42 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from particles.files import recorder as output
-from particles.arrays import Array, SolverError, check_tolerance
-from particles.attention.base import FieldFactory, field_of
-from particles.derivatives.characteristics import Characteristics, tangent_move
-from particles.errors import ArgumentError
-from particles.given import check_kernel
-from particles.layers.base import Layer, LayerLaw
-from particles.layers.private import Diffusion, WithPrivateNoise, parted
-from particles.pushes import Field, MakeField, Push, Riders
-from particles.layers.residual import PreNorm
-from particles.flow import BeginAgain, Flow, Progress, schedule
-from particles.measure import Cloud
+from particles import (
+    ArgumentError,
+    Array,
+    BeginAgain,
+    Characteristics,
+    Cloud,
+    Diffusion,
+    Field,
+    FieldFactory,
+    Flow,
+    Layer,
+    LayerLaw,
+    MakeField,
+    PreNorm,
+    Progress,
+    Push,
+    Recorder,
+    Riders,
+    SolverError,
+    WithPrivateNoise,
+    check_kernel,
+    check_tolerance,
+    schedule,
+    tangent_move,
+)
+from particles.attention import field_of
+from particles.files import DIGITS
+from particles.layers import parted
 from spde.carried import auto_size
-from spde.domain.choose import SPHERES
 from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
 from spde.domain.base import Domain
+from spde.domain.choose import SPHERES
 from spde.field.spectral import default_field
-from spde.given import passive_points
 from spde.files.records import record_of, static_of
+from spde.given import passive_points
 from spde.resolution import Resolution
 from spde.second import SecondNodes
 from spde.state import DensityState, NodesTooFew, density_state
@@ -200,7 +216,7 @@ class DensityFlow(Flow[DensityState]):
 
     def record(self, state: DensityState) -> xr.Dataset:
         """Variables of a density file at one depth."""
-        density, depth_time = self.density(state), round(state.step * self.law.dt, output.DIGITS)
+        density, depth_time = self.density(state), round(state.step * self.law.dt, DIGITS)
         found = Resolution.of(density, state)
         if self.refine and found.nodes > self.moment_tol:
             raise NodesTooFew(state, found.nodes, depth_time, self.moment_tol)
@@ -253,7 +269,7 @@ def solve(
     characteristics: bool = False,
     carried: tuple[int, int] | None = None,
     moment_tol: float = MOMENT_TOL,
-    checkpoint: output.Recorder | None = None,
+    checkpoint: Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Solve the stochastic nonlinear Fokker-Planck equation (5) along one realization of the layers.

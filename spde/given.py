@@ -6,8 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.arrays import Array, as_array
-from particles.measure import WeightedPoints, unit_lengths
+from particles import Array, WeightedPoints, as_array, unit_lengths
 
 ROUNDING: Final = 1e-10  # of the mass of a narrow density: its exponent is as large as its concentration
 SINGLE: Final = 1e-6  # the same of values in single precision

@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array
+from particles import Array
 
 ORDER = 5  # nodes of a panel in each direction; 4 and 7 need more nodes in all where the flow is steep
 SHARE = 0.8  # of the sum of the errors: the panels that make it up are halved

@@ -15,11 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients
-from particles.layers.base import Layer
-from particles.pushes import MakeField
-from particles.measure import Cloud, mean_token, second_moment
+from particles import Array, Cloud, Coefficients, Layer, MakeField, mean_token, second_moment
 from spde.domain.base import Domain
 
 STRIDE = 5  # layers from one whose field is made for both sets to the next

@@ -7,11 +7,8 @@ from dataclasses import field as dataclass_field
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.derivatives.characteristics import Characteristics, characteristics_of
-from particles.harmonics import Coefficients
-from particles.flow import BeginAgain
-from particles.measure import Cloud
+from particles import Array, BeginAgain, Characteristics, Cloud, Coefficients
+from particles.derivatives import characteristics_of
 from spde.carried import GRIDS
 from spde.density import Density
 from spde.said import Said

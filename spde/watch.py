@@ -9,16 +9,12 @@ from functools import partial
 
 import numpy as np
 
-from particles.arrays import Array, SolverError
-from particles.attention.base import AttentionPush
-from particles.derivatives.characteristics import jacobian
-from particles.pushes import Field, Push, field_degree
-from particles.retraction import tangent
-from particles.measure import Cloud
-from spde.field.circle import CircleField
+from particles import Array, AttentionPush, Cloud, Field, Push, SolverError, field_degree, tangent
+from particles.derivatives import jacobian
 from spde.domain.base import Domain
-from spde.field.sphere import SpectralField
+from spde.field.circle import CircleField
 from spde.field.spectral import GridField
+from spde.field.sphere import SpectralField
 from spde.state import DensityState
 
 FIELD_HINT = 1e-5  # estimated loss of the low moments above which a smaller field_tol is advised

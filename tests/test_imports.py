@@ -20,7 +20,10 @@ BELOW: dict[str, set[str]] = {
 # Library -> files that may import it: exact files, or everything under a folder (with a closing slash).
 CONFINED = {
     "shtns": ("spde/domain/transforms.py",),
-    "ducc0": ("spde/domain/transforms.py", "spde/domain/tables.py", "spde/domain/circle.py", "spde/files/maps.py", "particles/"),
+    "ducc0": (
+        "spde/domain/transforms.py", "spde/domain/tables.py", "spde/domain/circle.py", "spde/files/maps.py",
+        "particles/",
+    ),
     "torch": ("particles/attention/torch_sdpa.py",),
 }
 

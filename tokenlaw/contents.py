@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles.machine.memory import NUMBER, refuse_beyond
-from particles.files.recorder import without_realization
-from particles.files.trial import BROKEN, damaged
+from particles.files import BROKEN, damaged, without_realization
+from particles.machine import NUMBER, refuse_beyond
 from tokenlaw.tables import printable
 
 Array = npt.NDArray[np.float64]

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles.files.inputs import open_input
-from particles.files.recorder import without_realization
+from particles.files import open_input, without_realization
 from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
 from tokenlaw.pictures.words import resolution
 from tokenlaw.tables import Table
@@ -27,7 +26,8 @@ def opened(path: Path) -> Iterator[xr.Dataset]:
 
 def describe_encoder(path: Path) -> list[str | Table]:
     """How the attention matrices of a trained encoder are spread, in lines of text and a table."""
-    from particles.files.checkpoint import MATRICES, read_checkpoint
+    from particles import read_checkpoint
+    from particles.files import MATRICES
 
     try:
         model = read_checkpoint(path)

@@ -12,16 +12,22 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from particles.files import recorder as output
-from particles.arrays import Array, SolverError
-from particles.attention.base import FieldFactory
-from particles.euclidean import AnyTokens
-from particles.flow import BeginAgain, Flow, TokenFlow, TokenState, token_variables
-from particles.measure import Cloud, unit_lengths
-from spde.density import Density
-from spde.files.records import node_weights
-from spde.flow import DensityFlow
-from spde.state import DensityState
+from particles import (
+    AnyTokens,
+    Array,
+    BeginAgain,
+    Cloud,
+    FieldFactory,
+    Flow,
+    SolverError,
+    TokenFlow,
+    TokenState,
+    token_variables,
+    unit_lengths,
+)
+from particles.files import record
+from spde import Density, DensityFlow, DensityState
+from spde.files import node_weights
 from validation.distances import w1_geodesic, w2_chordal
 
 
@@ -109,7 +115,7 @@ class PairFlow(Flow[PairState]):
             w1_floor = w1_geodesic(first, second)
         none: tuple[str, ...] = ()
         return found.merge(
-            output.record(
+            record(
                 state.step,
                 self.flow.law,
                 {

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array, cast, check_not_negative
-from particles.pushes import Field, Push
-from particles.retraction import Retraction, normalize
 from particles.attention.tiles import PLAIN_LIMIT as PLAIN_LIMIT
 from particles.attention.tiles import weighted_average
 from particles.measure import Cloud, Measure, mean_token, second_moment
+from particles.pushes import Field, Push
+from particles.retraction import Retraction, normalize
 
 BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the second-level cache
 TABLE = 1 << 21  # products of components per pass over a measure: 16 MB

@@ -13,10 +13,10 @@ from particles.attention.base import BLOCK, AttentionPush, DirectField, Kernel, 
 from particles.layers.base import Layer
 from particles.layers.mlp.block import FiniteWidthField
 from particles.layers.private import Diffusion
-from particles.pushes import DifferentiableField, Field, FieldPush, Move, own_velocity
 from particles.layers.residual import ResidualPush
-from particles.retraction import dot, unit_vjp
 from particles.measure import Cloud, second_moment
+from particles.pushes import DifferentiableField, Field, FieldPush, Move, own_velocity
+from particles.retraction import dot, unit_vjp
 
 
 @singledispatch
@@ -92,7 +92,7 @@ def _(push: Diffusion, measure: Cloud, gradient: Array) -> Array:
 def field_vjp(field: Field, points: Array, gradient: Array) -> Array:
     """(DU)^T gradient, (n, d), at points (n, d) of a field that no token acts on."""
     if not isinstance(field, DifferentiableField):
-        raise TypeError(f"gradients know no {type(field).__name__}; register it with particles.derivatives.adjoint.field_vjp")
+        raise TypeError(f"gradients know no {type(field).__name__}; see particles.derivatives.adjoint.field_vjp")
     found: Array = np.einsum("nij,ni->nj", field.jacobian(points), gradient)
     return found
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from particles.arrays import Array
 from particles.initial import sphere_area
+from particles.measure import Cloud
 from particles.pushes import DifferentiableField, Field, MakeField, Move, Push, Riders
 from particles.retraction import Retraction
-from particles.measure import Cloud
 
 STEP = 1e-30  # of the complex step: its error is of relative order STEP^2, so it only has to stay clear of underflow
 

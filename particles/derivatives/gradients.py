@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from particles.files import recorder as output
-from particles.derivatives.adjoint import layer_vjp, moved_by
 from particles.arrays import Array, unit
+from particles.derivatives.adjoint import layer_vjp, moved_by
+from particles.files import recorder as output
+from particles.flow import TokenFlow
 from particles.layers.base import Layer, LayerLaw
 from particles.layers.residual import PreNorm, ResidualPush
-from particles.retraction import dot, unit_vjp
-from particles.flow import TokenFlow
 from particles.measure import Cloud, Tokens, mean_token
+from particles.retraction import dot, unit_vjp
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -25,9 +25,9 @@ from particles.attention.base import Softmax
 from particles.files.checkpoint_files import ModelFiles, open_model
 from particles.files.encoders import EMBEDDINGS, find_encoder, number_in
 from particles.layers.base import RecordedLayers
+from particles.measure import Tokens
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize
-from particles.measure import Tokens
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,8 +11,8 @@ from particles.arrays import SolverError
 from particles.attention.table import KERNELS
 from particles.errors import ArgumentError
 from particles.euclidean import Gaussian
-from particles.reduced.gaussian_closure import ClosedAttention, GaussianClosure
 from particles.files.inputs import arranged, numbers, open_input
+from particles.reduced.gaussian_closure import ClosedAttention, GaussianClosure
 
 CLOSED = {name: kernel for name, kernel in KERNELS.items() if issubclass(kernel, ClosedAttention)}
 

@@ -21,9 +21,9 @@ import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
+from particles.files.trial import BROKEN, damaged, examine
 from particles.machine.memory import NUMBER, refuse_beyond
 from particles.machine.parallel import FILES
-from particles.files.trial import BROKEN, damaged, examine
 
 if TYPE_CHECKING:
     import xarray as xr

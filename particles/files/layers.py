@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from particles.files import netcdf
 from particles.arrays import Array
 from particles.attention.base import Softmax
 from particles.euclidean import AnyTokens
-from particles.heads import FixedHeads
+from particles.files import netcdf
 from particles.files.inputs import arranged, last_record, open_input
-from particles.layers.base import RecordedLayers
 from particles.files.recorder import versions, without_realization
-from particles.retraction import Retraction, normalize
+from particles.heads import FixedHeads
+from particles.layers.base import RecordedLayers
 from particles.measure import Tokens
+from particles.retraction import Retraction, normalize
 
 T = TypeVar("T")
 AXES = ("layer", "head", "row", "col")

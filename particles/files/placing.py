@@ -27,7 +27,7 @@ class Aside:
     Attributes
     ----------
     part : name for the successor; what stands there at the end is removed.
-    journal : name for records that wait for their file (`particles.files.journal`); the folder stays while this is there.
+    journal : name for records that wait for their file (`particles.files.journal`); the folder stays while it is there.
 
     Raises
     ------

@@ -10,11 +10,11 @@ from typing import Any, Final
 import netCDF4
 import numpy as np
 
-from particles.files import checksum, journal, netcdf
 from particles.arrays import Array, rebuilt
+from particles.files import checksum, journal, netcdf
+from particles.files.placing import Aside, put_in_place
 from particles.machine.interrupts import undisturbed
 from particles.machine.parallel import serially
-from particles.files.placing import Aside, put_in_place
 
 AXIS: Final = "depth_time"
 PIECE: Final = 1 << 22  # bytes of small records that are written together

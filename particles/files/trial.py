@@ -22,9 +22,9 @@ import netCDF4
 import numpy as np
 
 from particles.files import checksum
+from particles.files.outside import reachable, refuse_outside, shortages
 from particles.machine import memory
 from particles.machine.interrupts import NUMBERS
-from particles.files.outside import reachable, refuse_outside, shortages
 from particles.machine.parallel import serially
 
 BROKEN: Final = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)

@@ -17,8 +17,8 @@ from particles.attention.base import AttentionPush, Kernel
 from particles.errors import ArgumentError
 from particles.given import check_heads, check_values_apart
 from particles.heads import HeadLaw, ValuesApart
-from particles.pushes import Move
 from particles.noise import Noise, Stream, check_splits, refined
+from particles.pushes import Move
 from particles.retraction import Retraction, normalize
 
 Layer = tuple[Move, ...]

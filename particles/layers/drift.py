@@ -15,11 +15,11 @@ from particles.attention.base import AttentionPush, Kernel
 from particles.errors import ArgumentError
 from particles.heads import FixedHeads, ValuesApart
 from particles.layers.base import Layer
-from particles.pushes import Field, MakeField, Riders, field_degree
-from particles.noise import Noise, Stream, check_splits
-from particles.retraction import Retraction, normalize, tangent
 from particles.layers.schemes import Euler, RungeKutta4, Scheme
 from particles.measure import Cloud
+from particles.noise import Noise, Stream, check_splits
+from particles.pushes import Field, MakeField, Riders, field_degree
+from particles.retraction import Retraction, normalize, tangent
 
 EXACT_SHIFT = 1e-5  # displacement of central differences where fields are direct sums: cube root of the rounding
 SERIES_SHIFT = 1e-3  # likewise where they are harmonic series, whose truncation error jumps with their degree

@@ -12,10 +12,10 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative
 from particles.layers.base import Around, Layer, LayerLaw, refine_within
-from particles.pushes import MakeField, Riders
-from particles.noise import Noise, Stream, check_splits, refined
-from particles.retraction import Retraction, normalize
 from particles.measure import Cloud
+from particles.noise import Noise, Stream, check_splits, refined
+from particles.pushes import MakeField, Riders
+from particles.retraction import Retraction, normalize
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,9 @@ from particles.euclidean import AnyTokens
 from particles.layers.base import Around, Layer, LayerLaw, refine_within
 from particles.layers.mlp.block import FiniteWidthField
 from particles.layers.private import Diffusion, WithPrivateNoise
+from particles.measure import Cloud
 from particles.pushes import FieldPush, MakeField, Move, Riders
 from particles.retraction import velocity_alone
-from particles.measure import Cloud
 
 ON_THE_SPHERE = "which is a diffusion on the sphere and has no place in a residual stream"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from particles.arrays import Array
+from particles.measure import Cloud
 from particles.pushes import Riders
 from particles.retraction import Retraction
-from particles.measure import Cloud
 
 Velocity = Callable[[Cloud, Riders], tuple[Array, Riders]]
 """U at the points of a measure and at riders, step size inside; it need not be tangent."""

@@ -12,6 +12,7 @@ from particles.reduced.exact import (
 )
 from particles.reduced.forecasting import Forecast, forecast
 from particles.reduced.frozen import FrozenUniform, frozen_uniform
+from particles.reduced.gaussian_closure import ClosedAttention
 from particles.reduced.isotropic import IsotropicNoise, Kernel, angle_exponent, mean_exponent
 from particles.reduced.low_temperature import (
     LowTemperatureLimit,
@@ -28,39 +29,11 @@ from particles.reduced.two_token import TwoTokens
 from particles.reduced.values_only import ValuesOnly
 
 __all__ = [
-    "Architecture",
-    "Estimate",
-    "Forecast",
-    "FrozenUniform",
-    "IsotropicNoise",
-    "Kernel",
-    "LowTemperatureLimit",
-    "MLPKernel",
-    "OverlapDiffusion",
-    "Simplex",
-    "SimplexStatistics",
-    "TwoTokens",
-    "ValuesOnly",
-    "angle_exponent",
-    "angular_gaussian",
-    "angular_gaussian_second_moment",
-    "collapse_exponent",
-    "conformal_mean",
-    "conformal_step",
-    "equiangular_overlap",
-    "equiangular_rate",
-    "forecast",
-    "frozen_uniform",
-    "kappa",
-    "linear_step",
-    "logistic_overlap",
-    "low_temperature_exponent",
-    "mean_exponent",
-    "mean_over_sample_correlation",
-    "mean_overlap_drift",
-    "mean_overlap_variance",
-    "one_factor_cosine",
-    "overlap_drift",
-    "overlap_variance",
-    "two_factor_cosine",
-]
+    "Architecture", "ClosedAttention", "Estimate", "Forecast", "FrozenUniform", "IsotropicNoise", "Kernel",
+    "LowTemperatureLimit", "MLPKernel", "OverlapDiffusion", "Simplex", "SimplexStatistics", "TwoTokens",
+    "ValuesOnly", "angle_exponent", "angular_gaussian", "angular_gaussian_second_moment", "collapse_exponent",
+    "conformal_mean", "conformal_step", "equiangular_overlap", "equiangular_rate", "forecast", "frozen_uniform",
+    "kappa", "linear_step", "logistic_overlap", "low_temperature_exponent", "mean_exponent",
+    "mean_over_sample_correlation", "mean_overlap_drift", "mean_overlap_variance", "one_factor_cosine",
+    "overlap_drift", "overlap_variance", "two_factor_cosine",
+]  # fmt: skip

@@ -21,9 +21,9 @@ import scipy
 from particles.arrays import Array, SolverError, as_array, check_positive
 from particles.attention.base import Linear, Softmax
 from particles.attention.kernels import L2
+from particles.attention.sinkhorn import Sinkhorn
 from particles.euclidean import Gaussian
 from particles.heads import Heads
-from particles.attention.sinkhorn import Sinkhorn
 
 ClosedAttention = Softmax | L2 | Sinkhorn | Linear
 METHOD = "LSODA"  # multistep, turns to the stiff formulae where it needs them

@@ -8,8 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array, check_count
-from particles.harmonics import Coefficients
+from particles import Array, Coefficients, check_count
 
 MIN_DEGREE, MAX_DEGREE = 2, 1023
 

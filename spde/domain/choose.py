@@ -1,8 +1,8 @@
 """The unit sphere of a dimension."""
 
-from particles.errors import ArgumentError
-from spde.domain.circle import Circle
+from particles import ArgumentError
 from spde.domain.base import Domain
+from spde.domain.circle import Circle
 from spde.domain.sphere import Sphere
 
 SPHERES: dict[int, type[Circle] | type[Sphere]] = {2: Circle, 3: Sphere}

@@ -11,8 +11,7 @@ import ducc0
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array
-from particles.harmonics import PRECISION, Coefficients, must_be_numbers
+from particles import PRECISION, Array, Coefficients, must_be_numbers
 from spde.domain.base import Domain
 from spde.domain.transforms import even_smooth
 

@@ -9,10 +9,19 @@ from functools import cached_property
 
 import numpy as np
 
-from particles import harmonics
-from particles.arrays import Array
-from particles.harmonics import Coefficients, adjoint_from, angles, degree_of, resize
-from particles.quadrature import gauss_grid
+from particles import (
+    Array,
+    Coefficients,
+    adjoint_from,
+    angles,
+    degree_of,
+    gauss_grid,
+    low_moments,
+    mode_numbers,
+    power,
+    resize,
+    synthesis_at,
+)
 from spde.domain.base import Domain
 from spde.domain.transforms import DuccTransforms, Transforms, even_smooth, plan, shtns_module
 
@@ -45,11 +54,11 @@ class Sphere(Domain):
 
     d, volume, dims, series = 3, 4 * math.pi, ("lat", "lon"), "spherical-harmonic"
     backends = ("shtns", "ducc0")
-    mode_numbers = staticmethod(harmonics.mode_numbers)
-    degree_of = staticmethod(harmonics.degree_of)
-    power = staticmethod(harmonics.power)
-    resize = staticmethod(harmonics.resize)
-    low_moments = staticmethod(harmonics.low_moments)
+    mode_numbers = staticmethod(mode_numbers)
+    degree_of = staticmethod(degree_of)
+    power = staticmethod(power)
+    resize = staticmethod(resize)
+    low_moments = staticmethod(low_moments)
 
     def __init__(self, lmax: int, backend: str | None = None) -> None:
         super().__init__(lmax, backend)
@@ -136,7 +145,7 @@ class Sphere(Domain):
         return self._transforms().divergence(self._checked(v_theta), self._checked(v_phi))
 
     def synthesis_at(self, coefficients: Coefficients, points: Array) -> Array:
-        return harmonics.synthesis_at(coefficients, points)
+        return synthesis_at(coefficients, points)
 
     def adjoint_at(self, values: Array, points: Array) -> Coefficients:
         return adjoint_from(values, angles(points), self.lmax)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import sph_harm_y_all, sph_legendre_p_all
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients, angles, degree_of, mode_numbers
+from particles import Array, Coefficients, angles, degree_of, mode_numbers
 
 ANALYSIS_DEGREE = 63  # up to which `analysis` is done by tables: 2 MB of them
 SYNTHESIS_SIZE = 1 << 20  # entries of a table of `synthesis_table`, 8 MB

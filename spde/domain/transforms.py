@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import ducc0
 import numpy as np
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients, mode_numbers
+from particles import Array, Coefficients, mode_numbers
 
 
 @lru_cache(maxsize=1)

@@ -6,13 +6,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array, check_tolerance
-from particles.attention.base import AttentionPush, DirectField
-from particles.attention.kernels import Spectral
-from particles.harmonics import Coefficients
-from particles.measure import Cloud, Measure
-from spde.field.cost import GUARD
+from particles import Array, AttentionPush, Cloud, Coefficients, DirectField, Measure, check_tolerance
+from particles.attention import Spectral
 from spde.domain.base import Domain
+from spde.field.cost import GUARD
 
 
 class SeriesField(ABC):

@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.attention.base import AttentionPush, DirectField, FieldFactory
-from particles.attention.kernels import L2, Spectral
-from particles.machine.parallel import CHUNK
-from particles.pushes import Field
-from particles.measure import Measure, mean_token
+from particles import L2, Array, AttentionPush, DirectField, Field, FieldFactory, Measure, mean_token
+from particles.attention import Spectral
+from particles.machine import CHUNK
 from spde.field.cost import direct_time, series_time
 from spde.field.spectral import SPECTRAL, spectral_field
 

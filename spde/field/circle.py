@@ -10,14 +10,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array
-from particles.attention.base import BLOCK, PLAIN_LIMIT, AttentionPush
-from particles.attention.kernels import Spectral, as_softmax
-from particles.harmonics import Coefficients
-from particles.measure import Measure
+from particles import Array, AttentionPush, Coefficients, Measure
+from particles.attention import BLOCK, PLAIN_LIMIT, Spectral, as_softmax
 from spde.domain.circle import ROOT, Circle, equispaced, resize, synthesis_at
-from spde.field.cost import grid_pays
 from spde.field.base import SeriesField
+from spde.field.cost import grid_pays
 
 SEEN = 0.75  # share of the measured degrees within which the coefficients must have fallen below the tolerance
 

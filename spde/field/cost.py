@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles.arrays import Array
+from particles import Array
 from spde.field.deposits import ROUNDING, STRONGEST
 
 GUARD = 0.25  # share of the tolerance given to the truncation of one barycentre

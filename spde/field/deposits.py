@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import lebedev_rule
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients, adjoint_at, mode_numbers, power, resize, synthesis_at
-from particles.machine.parallel import CHUNK
-from particles.measure import Measure, mean_token
+from particles import Array, Coefficients, Measure, adjoint_at, mean_token, mode_numbers, power, resize, synthesis_at
+from particles.machine import CHUNK
 from spde.domain import tables as dense
 
 ROUNDING = 1e-13  # error of a moment q_l of a measure of mass 1: four times the largest seen

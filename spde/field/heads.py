@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients
+from particles import Array, Coefficients
 from spde.domain import tables as dense
-from spde.field.sums import on_circles, on_gauss_grid, partition_margin
+from spde.domain.transforms import DuccTransforms
 from spde.field.cost import bounded_on_a_grid, coarse_degree, grid_pays, guessed_degree, odd
 from spde.field.deposits import SourceChoice
-from spde.domain.transforms import DuccTransforms
+from spde.field.sums import on_circles, on_gauss_grid, partition_margin
 
 MODES_BEYOND = 2  # degrees added to the one the probe asks for
 PROBE = 20_000  # exponentials on a grid below which a probe of the degree does not pay

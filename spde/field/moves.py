@@ -9,12 +9,21 @@ from functools import lru_cache
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.machine.buffers import empty
-from particles.harmonics import PRECISION, Coefficients, degree_of, power, resize, tangent_analysis, tangent_at
-from particles.machine.parallel import by_chunks
-from particles.quadrature import gauss_grid
-from particles.retraction import Geodesic, Normalize, Retraction
+from particles import (
+    PRECISION,
+    Array,
+    Coefficients,
+    Geodesic,
+    Normalize,
+    Retraction,
+    degree_of,
+    gauss_grid,
+    power,
+    resize,
+    tangent_analysis,
+    tangent_at,
+)
+from particles.machine import by_chunks, empty
 from spde.domain import tables as dense
 from spde.domain.transforms import DuccTransforms
 

@@ -2,13 +2,10 @@
 
 from typing import Protocol, runtime_checkable
 
-from particles.arrays import Array
-from particles.attention.base import AttentionPush, DirectField, FieldFactory
-from particles.attention.kernels import Spectral
-from particles.pushes import Field
-from particles.measure import Measure
-from spde.field.circle import CircleField
+from particles import Array, AttentionPush, DirectField, Field, FieldFactory, Measure
+from particles.attention import Spectral
 from spde.domain.base import Domain
+from spde.field.circle import CircleField
 from spde.field.sphere import SpectralField
 
 SPECTRAL: dict[int, type[CircleField] | type[SpectralField]] = {2: CircleField, 3: SpectralField}  # by dimension

@@ -8,24 +8,14 @@ analysed, and the coefficients of all heads are mixed.  mathematics, section 7.
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array
-from particles.attention.base import PLAIN_LIMIT, AttentionPush
-from particles.attention.kernels import L2, Spectral, as_softmax
-from particles.machine.buffers import empty
-from particles.harmonics import (
-    Coefficients,
-    angles,
-    gradient_at,
-    synthesis_at,
-)
-from particles.machine.parallel import CHUNK, by_chunks
-from particles.retraction import Retraction
-from particles.measure import Measure
-from spde.field.heads import Head, head_of, mixed_series
-from spde.field.moves import move, tangent_series
+from particles import L2, Array, AttentionPush, Coefficients, Measure, Retraction, angles, gradient_at, synthesis_at
+from particles.attention import PLAIN_LIMIT, Spectral, as_softmax
+from particles.machine import CHUNK, by_chunks, empty
+from spde.domain.sphere import Sphere
 from spde.field.base import SeriesField
 from spde.field.deposits import SourceChoice
-from spde.domain.sphere import Sphere
+from spde.field.heads import Head, head_of, mixed_series
+from spde.field.moves import move, tangent_series
 
 
 class SpectralField(SeriesField):

@@ -11,9 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from particles.arrays import Array
-from particles.attention.base import BLOCK
-from particles.quadrature import gauss_grid
+from particles import Array, gauss_grid
+from particles.attention import BLOCK
 from spde.field.deposits import LANES, Pairs
 
 NARROW = 64  # sources per block at least

@@ -7,11 +7,11 @@ A density file holds values on its own grid and the coefficients of the series; 
 import numpy as np
 import xarray as xr
 
-from particles.arrays import Array, as_array
-from spde.domain.circle import Circle
-from spde.files.read import as_transforms_number, real_part_first
+from particles import Array, as_array
 from spde.domain.base import MIN_DEGREE, Domain
+from spde.domain.circle import Circle
 from spde.domain.sphere import Sphere
+from spde.files.read import as_transforms_number, real_part_first
 
 COEFFICIENTS = ("coefficients", "sh_degree", "sh_order")
 

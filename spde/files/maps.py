@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients, mode_numbers
-from particles.files.inputs import numbers
-from spde.domain.circle import Circle
+from particles import Array, Coefficients, mode_numbers
+from particles.files import numbers
 from spde.density import SeriesLaw
 from spde.domain.base import MAX_DEGREE, MIN_DEGREE
+from spde.domain.circle import Circle
 from spde.domain.sphere import Sphere
 from spde.domain.transforms import analysis_of_map
 

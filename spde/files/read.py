@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from particles.arrays import Array
-from particles.harmonics import Coefficients
-from particles.files.inputs import arranged, last_record, open_input
-from particles.files.recorder import without_realization
-from spde.domain.choose import SPHERES
+from particles import Array, Coefficients
+from particles.files import arranged, last_record, open_input, without_realization
 from spde.density import SeriesLaw
-from spde.files.maps import read_map
 from spde.domain.base import MAX_DEGREE, MIN_DEGREE
+from spde.domain.choose import SPHERES
+from spde.files.maps import read_map
 
 
 def read_density(path: Path) -> SeriesLaw:

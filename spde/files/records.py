@@ -3,10 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from particles.files import recorder as output
-from particles.arrays import Array
-from particles.layers.base import LayerLaw
-from particles.measure import Cloud
+from particles import Array, Cloud, LayerLaw
+from particles.files import record
 from spde.density import Density
 from spde.domain.base import Domain
 from spde.resolution import Resolution
@@ -23,7 +21,7 @@ def record_of(
     mean = density.mean
     defect = max(found.defect, np.nan_to_num(found.moments)) if remapped else np.nan
     none: tuple[str, ...] = ()
-    result = output.record(
+    result = record(
         state.step,
         law,
         {

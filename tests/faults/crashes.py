@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-from particles.files import checksum, recorder as output, run_files
+from particles.files import checksum, run_files
+from particles.files import recorder as output
 from tests.faults.runs import COMMANDS, Bench, Tally, run, words
 from tests.tokenlaw.commands import contents
 

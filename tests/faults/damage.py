@@ -7,7 +7,8 @@ from random import Random
 
 import netCDF4
 
-from particles.files import checksum, recorder as output, placing
+from particles.files import checksum, placing
+from particles.files import recorder as output
 from tests.faults.runs import COMMANDS, SETTINGS, Bench, Tally, one_line, run, words
 from tests.tokenlaw.test_resume import seal_again
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
-from particles.files import checksum, netcdf, recorder as output, run_files
+from particles.files import checksum, netcdf, run_files
+from particles.files import recorder as output
 from tests.faults.runs import COMMANDS, Bench, Tally, dying, one_line, run, start, words
 from tests.tokenlaw.commands import contents
 

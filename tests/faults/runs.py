@@ -17,9 +17,9 @@ from pathlib import Path
 from particles.files import recorder as output
 from tests.tokenlaw.commands import HOMOGENIZED, contents
 from tokenlaw import files
+from tokenlaw.commands import app
 from tokenlaw.pictures import paper as plots
 from tokenlaw.runs import run as commands
-from tokenlaw.commands import app
 
 COMMANDS = tuple(commands.JOBS)
 READERS = (files.describe, plots.plot)  # imported here, so that a child need not do it

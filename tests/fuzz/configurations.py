@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 from hypothesis import strategies as st
 
 from tokenlaw.config import words as config_messages
+from tokenlaw.config.rules import Configuration
 from tokenlaw.config.toml import write_key, write_value
-from tokenlaw.config.schema import Configuration
 from tokenlaw.config.types import models_of
 
 Document = dict[str, Any]

@@ -19,9 +19,10 @@ import typer
 import xarray as xr
 
 from particles.machine import memory as door
-from tokenlaw.config import read as config, words as config_messages
-from tokenlaw.runs import run as runs
 from tokenlaw.commands import app
+from tokenlaw.config import read as config
+from tokenlaw.config import words as config_messages
+from tokenlaw.runs import run as runs
 
 MEMORY = 1 << 29  # bytes that a trial is told are available: what takes more must be refused
 PATIENCE = 60  # seconds; a tiny run that takes longer hangs

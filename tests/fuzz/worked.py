@@ -18,7 +18,10 @@ import xarray as xr
 
 from tests.fuzz.trial import LIBRARY_TALK
 from tokenlaw import files
-from tokenlaw.pictures import globe as globes, paper as plots, page as report, scenes
+from tokenlaw.pictures import globe as globes
+from tokenlaw.pictures import page as report
+from tokenlaw.pictures import paper as plots
+from tokenlaw.pictures import scenes
 
 Rng = np.random.Generator
 LONGEST = 1200  # characters of a refusal, which lists what the file has

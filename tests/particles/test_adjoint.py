@@ -23,7 +23,13 @@ from particles import (
     normalize,
 )
 from particles.derivatives.adjoint import barycenter_vjp, layer_vjp, push_vjp
-from particles.derivatives.gradients import backward, gradient_norms, mean_overlap_gradient, random_cotangent, trajectory
+from particles.derivatives.gradients import (
+    backward,
+    gradient_norms,
+    mean_overlap_gradient,
+    random_cotangent,
+    trajectory,
+)
 from particles.retraction import translate
 
 BETA = 1.7

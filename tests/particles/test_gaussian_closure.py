@@ -6,11 +6,11 @@ from scipy.linalg import expm, sqrtm
 
 from particles import Ballistic, FixedHeads, Linear, Noise, RecordedLayers, Softmax, SolverError, simulate
 from particles.attention.kernels import L2, Sigmoid
-from particles.euclidean import EuclideanTokens, Gaussian
-from particles.reduced.gaussian_closure import GaussianClosure
-from particles.heads import Heads
-from particles.retraction import translate
 from particles.attention.sinkhorn import Sinkhorn
+from particles.euclidean import EuclideanTokens, Gaussian
+from particles.heads import Heads
+from particles.reduced.gaussian_closure import GaussianClosure
+from particles.retraction import translate
 
 KERNELS = [Softmax(1.0), Softmax(0.6), L2(1.0), L2(0.4), Sinkhorn(1.0), Sinkhorn(2.0), Linear(1.0), Linear(0.5)]
 LAW = Gaussian([0.5, -0.3], [[1.0, 0.3], [0.3, 0.5]])

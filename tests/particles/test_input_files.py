@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from particles.files import inputs as input_files
-from particles.machine import memory
 from particles.files.closure import closure_from_file
 from particles.files.inputs import numbers, open_input
 from particles.files.layers import read_heads, read_layers, read_tokens
+from particles.machine import memory
 
 HUGE = 10**10
 

@@ -7,7 +7,27 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from particles import L2, AttentionPush, Causal, Cloud, DirectField, GaussianHeads, Homogenized, Linear, LowRankHeads, Noise, PreNorm, RandomTransformer, RecordedLayers, Softmax, Tokens, Uniform, direct_field, record, simulate
+from particles import (
+    L2,
+    AttentionPush,
+    Causal,
+    Cloud,
+    DirectField,
+    GaussianHeads,
+    Homogenized,
+    Linear,
+    LowRankHeads,
+    Noise,
+    PreNorm,
+    RandomTransformer,
+    RecordedLayers,
+    Softmax,
+    Tokens,
+    Uniform,
+    direct_field,
+    record,
+    simulate,
+)
 from particles.attention import base as attention
 from particles.derivatives.adjoint import layer_vjp
 

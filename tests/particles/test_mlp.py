@@ -27,10 +27,10 @@ from particles import (
     record,
     simulate,
 )
-from particles.layers.mlp.kernels import ACTIVATIONS, Activation
 from particles.layers.mlp.block import BLOCK, MOST_POINTS
-from particles.pushes import own_velocity
+from particles.layers.mlp.kernels import ACTIVATIONS, Activation
 from particles.layers.mlp.random_fields import MAX_DEGREE, spectrum
+from particles.pushes import own_velocity
 from particles.retraction import velocity_alone
 
 SHAPES = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "sigmoid": expit, "silu": lambda z: z * expit(z)}

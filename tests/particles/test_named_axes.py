@@ -10,8 +10,8 @@ import xarray as xr
 from particles import Tokens
 from particles.files.closure import closure_from_file
 from particles.files.layers import read_heads, read_layers, read_tokens
-from spde.files.read import read_density
 from spde.files.evaluate import at_points
+from spde.files.read import read_density
 
 RNG = np.random.default_rng(1)
 L, M, D, N = 3, 3, 3, 5  # equal, so that no shape tells one axis from another

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.files import checksum, journal, netcdf, recorder as output, placing, run_files
-from particles.files.recorder import Recorder, WriteError
+from particles.files import checksum, journal, netcdf, placing, run_files
+from particles.files import recorder as output
 from particles.files.placing import Aside, whole
+from particles.files.recorder import Recorder, WriteError
 from particles.files.run_files import recover
 from tests.tokenlaw.commands import assert_same
 

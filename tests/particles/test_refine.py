@@ -23,9 +23,9 @@ from particles import (
     normalize,
     record,
 )
-from particles.layers.mlp.kernels import ACTIVATIONS
-from particles.layers.base import Refinable, refine_within
 from particles.flow import TokenFlow, TokenState
+from particles.layers.base import Refinable, refine_within
+from particles.layers.mlp.kernels import ACTIVATIONS
 
 MEAN = np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 0.5], [0.3, 0.0, 1.0]])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from particles import Cloud
-from particles.attention import sinkhorn as module
 from particles.arrays import ConvergenceError
+from particles.attention import sinkhorn as module
 from particles.attention.sinkhorn import Sinkhorn
 
 EYE = np.eye(2)

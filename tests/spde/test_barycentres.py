@@ -4,11 +4,11 @@ import dense
 import numpy as np
 import pytest
 
-from spde.field import sums as barycentres
-from spde.field.sums import on_circles, on_gauss_grid
 from spde.domain.tables import by_order_and_degree
-from spde.field.heads import _truncation
+from spde.field import sums as barycentres
 from spde.field.deposits import Sources, pairs_of
+from spde.field.heads import _truncation
+from spde.field.sums import on_circles, on_gauss_grid
 
 RNG = np.random.default_rng(0)
 

@@ -7,16 +7,29 @@ import dense
 import numpy as np
 import pytest
 
-from particles import L2, AttentionPush, Cloud, DirectField, GaussianHeads, Homogenized, Linear, Noise, RandomTransformer, Softmax, simulate
-from particles.machine import buffers, parallel
-from particles.harmonics import adjoint_at, angles, gradient_at, n_modes, synthesis_at
-from particles.machine.parallel import by_chunks, chunks, threads
-from particles.retraction import flow, geodesic, normalize
+from particles import (
+    L2,
+    AttentionPush,
+    Cloud,
+    DirectField,
+    GaussianHeads,
+    Homogenized,
+    Linear,
+    Noise,
+    RandomTransformer,
+    Softmax,
+    simulate,
+)
 from particles.flow import TokenFlow, TokenState
+from particles.harmonics import adjoint_at, angles, gradient_at, n_modes, synthesis_at
+from particles.machine import buffers, parallel
+from particles.machine.parallel import by_chunks, chunks, threads
 from particles.measure import Tokens, mean_token, second_moment
+from particles.retraction import flow, geodesic, normalize
 from spde import CircleField, SpectralField, spectral_field
-from spde.field import sphere as field, deposits as sources
 from spde.field import cost as costs
+from spde.field import deposits as sources
+from spde.field import sphere as field
 from spde.field.choice import auto_field, strengths
 from spde.field.cost import direct_time, series_time
 from spde.field.moves import move, tangent_series

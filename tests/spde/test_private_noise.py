@@ -17,8 +17,8 @@ from particles import (
     VonMisesFisherMixture,
     WithPrivateNoise,
 )
-from particles.harmonics import mode_numbers
 from particles.flow import TokenFlow, TokenState
+from particles.harmonics import mode_numbers
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve
 from spde.diffusion import heat, nodes_anew
 from spde.state import density_state

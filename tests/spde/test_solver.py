@@ -27,8 +27,8 @@ from particles import (
 )
 from particles.files.layers import read_layers
 from spde import Density, DensityFlow, DensityState, Sphere, solve, spectral_field
-from spde.state import density_state
 from spde.domain.transforms import shtns_module
+from spde.state import density_state
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 

@@ -10,8 +10,8 @@ from scipy.special import spherical_in
 from particles import Cloud, VonMisesFisherMixture
 from particles.harmonics import adjoint_at, degree_of, mode_numbers, power
 from particles.quadrature import gauss_grid
-from spde.field.sums import _covering_radius, partition_margin
 from spde.field.deposits import DEPOSIT_DEGREES, LAST, ROUNDING, RULES, SourceChoice, _bessel, _lebedev
+from spde.field.sums import _covering_radius, partition_margin
 
 LAW = VonMisesFisherMixture([1.0], [[0.6, 0.0, 0.8]], [2.0])
 

@@ -13,8 +13,8 @@ from tests.tokenlaw.test_plots import token_file as tokens_of
 from tokenlaw.contents import held, record
 from tokenlaw.files import describe, opened, summaries
 from tokenlaw.pictures.orthographic import closed, sample
-from tokenlaw.pictures.paper import plot
 from tokenlaw.pictures.page import page
+from tokenlaw.pictures.paper import plot
 
 EXAMPLES = 500  # `python -m tests.fuzz.worked` tries thousands
 

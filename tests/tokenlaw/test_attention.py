@@ -25,9 +25,9 @@ from particles import (
     translate,
 )
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call
+from tokenlaw.config.read import load_text
 from tokenlaw.pictures import paper as plots
 from tokenlaw.runs.build import build
-from tokenlaw.config.read import load_text
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EUCLIDEAN = """

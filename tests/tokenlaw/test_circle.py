@@ -12,9 +12,9 @@ from matplotlib.text import Text
 from particles import DirectField, Tokens
 from spde import CircleField
 from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, tokens_file
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import load_text
 from tokenlaw.pictures.paper import plot
+from tokenlaw.runs.build import build
 
 CIRCLE = HOMOGENIZED.replace("d = 3", "d = 2").replace("[0.0, 0.0, 1.0]", "[0, 1.0]").replace("lmax = 12", "lmax = 40")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "circle.toml"

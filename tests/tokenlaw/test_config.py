@@ -14,7 +14,7 @@ from particles.files.closure import CLOSED
 from particles.heads import ENTRIES, GaussianHeads, usual_deviation
 from tests.tokenlaw.commands import call
 from tokenlaw.config import rules as config_checks
-from tokenlaw.runs.build import build
+from tokenlaw.config.layers import Mlp, RandomHeads
 from tokenlaw.config.read import (
     ConfigError,
     Configuration,
@@ -25,11 +25,11 @@ from tokenlaw.config.read import (
     load_text,
     steps,
 )
-from tokenlaw.config.toml import write_value
-from tokenlaw.config.layers import Mlp, RandomHeads
-from tokenlaw.config.words import all_keys, names_in
-from tokenlaw.config.types import kinds_of, models_of
 from tokenlaw.config.told import KEYS, telling
+from tokenlaw.config.toml import write_value
+from tokenlaw.config.types import kinds_of, models_of
+from tokenlaw.config.words import all_keys, names_in
+from tokenlaw.runs.build import build
 
 VARY = ("--vary", "layers.dt=0.2,0.1,0.05", "--observable", "mean_token")
 BASE = """

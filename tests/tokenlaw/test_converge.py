@@ -8,11 +8,11 @@ import xarray as xr
 
 from spde import DensityFlow
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
-from tokenlaw.runs.build import build
-from tokenlaw.config.read import load
 from tokenlaw.answers.converge import converge
 from tokenlaw.answers.converge_runs import on_one_path
 from tokenlaw.answers.observables import OBSERVABLES
+from tokenlaw.config.read import load
+from tokenlaw.runs.build import build
 
 BALLISTIC = """
 [model]

@@ -18,12 +18,15 @@ import xarray as xr
 from distributed import Client, Status
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start, until
-from tokenlaw.ensemble import cluster, run as ensemble, member as members
-from tokenlaw.config import read as config
-from tokenlaw.runs import locks, run as runs
-from tokenlaw.runs.build import build
 from tokenlaw.commands import terminal
+from tokenlaw.config import read as config
+from tokenlaw.ensemble import cluster
+from tokenlaw.ensemble import member as members
+from tokenlaw.ensemble import run as ensemble
 from tokenlaw.ensemble.member import Outcome, Stopped, Task, run_member
+from tokenlaw.runs import locks
+from tokenlaw.runs import run as runs
+from tokenlaw.runs.build import build
 
 RUN = ("ensemble", "c.toml", "--run", "simulate", "--members")
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.files import checksum, recorder as output, run_files
+from particles.files import checksum, run_files
+from particles.files import recorder as output
 from particles.files.placing import Aside
 from tests.faults import crashes, damage, disks, kills, numbers
 from tests.faults.runs import Bench

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import load, load_text
+from tokenlaw.runs.build import build
 
 RECORD = ("depth_time",)
 DENSITY = {

@@ -8,8 +8,8 @@ import xarray as xr
 
 from particles import DirectField, LowRankHeads, TorchField
 from tests.tokenlaw.commands import TRANSFORMER, call
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import load_text
+from tokenlaw.runs.build import build
 
 HIGH = TRANSFORMER.replace("d = 3", "d = 12").replace('kind = "gaussian"', 'kind = "low_rank"\nhead_dim = 4').replace(
     "[0.0, 0.0, 1.0]", f"[1.0{', 0.0' * 11}]"

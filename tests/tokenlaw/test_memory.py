@@ -4,13 +4,13 @@ import resource
 
 import pytest
 
-from particles.machine import memory as door
 from particles.files.recorder import WAITING
+from particles.machine import memory as door
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
-from tokenlaw.ensemble import run as ensemble
-from tokenlaw.runs import memory
 from tokenlaw.config.read import load_text
+from tokenlaw.ensemble import run as ensemble
 from tokenlaw.ensemble.member import Member
+from tokenlaw.runs import memory
 
 GIB = 1 << 30
 CHAIN = 'layers={{kind="transformer", eta=0.1, heads={heads}, depth={depth}}}'

@@ -10,8 +10,8 @@ from particles import Homogenized, RandomTransformer, WithMLP
 from particles.layers.mlp.kernels import ACTIVATIONS
 from particles.retraction import geodesic
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import ConfigError, load_text
+from tokenlaw.runs.build import build
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BLOCK = ["layers.mlp={activation='silu', width=12, sigma_r=0.3, sigma_w=0.1}"]

@@ -13,8 +13,8 @@ import pytest
 
 from tests.tokenlaw.commands import COMMAND
 from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, layers_file, token_file
-from tokenlaw.pictures import paper as plots
 from tokenlaw.answers.predict import answer
+from tokenlaw.pictures import paper as plots
 from tokenlaw.pictures.studies import draw, map_figure
 from validation import Figure, Series
 

@@ -11,8 +11,8 @@ from docs.measure_forecast import PUBLISHED, embeddings, preset_beside
 from particles.reduced import forecast
 from tests.particles import plain
 from tests.tokenlaw.commands import call
-from tokenlaw.commands.app import run
 from tokenlaw.answers.predict import PRESETS, REALIZATIONS, architecture, beginning, collapse_map, omissions
+from tokenlaw.commands.app import run
 
 SIZES = ["--d-model", "64", "--heads", "4", "--layers", "12", "--context", "16"]
 

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, tokens_file
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import ConfigError, load_text
+from tokenlaw.runs.build import build
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "private_noise.toml"
 

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import ConfigError, load_text, steps
+from tokenlaw.runs.build import build
 
 MIXTURE = """
 model = {d = 3, beta = 2.0}

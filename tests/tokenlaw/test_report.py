@@ -12,13 +12,13 @@ import xarray as xr
 
 from tests.tokenlaw.commands import call
 from tests.tokenlaw.test_plots import compare_file, density_file, directions, followed, layers_file, token_file
-from tokenlaw.pictures import page as report
 from tokenlaw.contents import held
+from tokenlaw.pictures import page as report
 from tokenlaw.pictures.globe import NEGATIVE
 from tokenlaw.pictures.orthographic import sample
+from tokenlaw.pictures.page import page
 from tokenlaw.pictures.panels import panels
 from tokenlaw.pictures.paper import plot
-from tokenlaw.pictures.page import page
 from tokenlaw.pictures.scenes import _colours
 
 CONFIGURATION = '[model]\nd = 3\nbeta = 2.0\n[heads]\nkind = "gaussian"\n[layers]\nkind = "homogenized"\ndt = 0.02\n'

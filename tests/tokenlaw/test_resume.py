@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.files import checksum, recorder as output, run_files
+from particles.files import checksum, run_files
+from particles.files import recorder as output
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, contents, start
 from tokenlaw.commands import terminal
 

@@ -15,12 +15,14 @@ import xarray as xr
 from distributed import Client, LocalCluster
 
 from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, assert_same, call, start, tokens_file, until
-from tokenlaw.ensemble import cluster, run as ensemble, member as members
 from tokenlaw.config import read as config
+from tokenlaw.ensemble import cluster
+from tokenlaw.ensemble import member as members
+from tokenlaw.ensemble import run as ensemble
+from tokenlaw.ensemble.member import Outcome, Task, run_counted, run_member
 from tokenlaw.runs import run as runs
 from tokenlaw.runs.build import build
 from tokenlaw.runs.locks import locked
-from tokenlaw.ensemble.member import Outcome, Task, run_counted, run_member
 
 SERVE = """
 import sys

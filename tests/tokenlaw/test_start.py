@@ -15,11 +15,12 @@ import tokenlaw
 from particles.files import checksum
 from tests.tokenlaw.commands import COMMAND, HOMOGENIZED, call
 from tokenlaw import files
-from tokenlaw.ensemble import cluster, member as members
 from tokenlaw.answers import converge, predict, theory, validate
-from tokenlaw.runs import run as runs
 from tokenlaw.config.read import ConfigError
+from tokenlaw.ensemble import cluster
+from tokenlaw.ensemble import member as members
 from tokenlaw.ensemble.dask_settings import fitting
+from tokenlaw.runs import run as runs
 
 ROOT = Path(__file__).parents[2]
 MODULE = [sys.executable, "-m", "tokenlaw"]

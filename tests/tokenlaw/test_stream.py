@@ -8,9 +8,9 @@ import xarray as xr
 
 from particles.files.recorder import read_state
 from tests.tokenlaw.commands import TRANSFORMER, assert_same, call
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import ConfigError, load_text
 from tokenlaw.config.read import load as load_config
+from tokenlaw.runs.build import build
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -14,8 +14,8 @@ from annotated_types import Interval
 
 from particles.reduced import Simplex
 from tokenlaw.answers import theory
-from tokenlaw.commands import app
 from tokenlaw.answers.arguments import REQUIRED, arguments_of, read_arguments
+from tokenlaw.commands import app
 
 KEYS = {  # fixed: scripts depend on them
     "values-only": (["d", "beta", "u0"], ["critical_beta", "antipodal_probability"]),

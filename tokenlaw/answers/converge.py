@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from particles.arrays import Array
-from tokenlaw.config import read as config
-from tokenlaw.runs.build import Experiment, build
-from tokenlaw.config.read import ConfigError
+from particles import Array
 from tokenlaw.answers.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.answers.observables import NESTED, OBSERVABLES
+from tokenlaw.config import read as config
+from tokenlaw.config.read import ConfigError
+from tokenlaw.runs.build import Experiment, build
 from tokenlaw.tables import finite
 from validation.estimates import Order, order_of_distances, order_of_gaps, order_of_shifts, squares
 

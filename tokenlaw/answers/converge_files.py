@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from particles.files.recorder import versions, whole
-from tokenlaw.config import read as config
-from tokenlaw.pictures import paper as plots
-from tokenlaw.config.read import ConfigError
+from particles.files import versions, whole
 from tokenlaw.answers.converge import Convergence
 from tokenlaw.answers.observables import GAPS, OBSERVABLES
-from tokenlaw.runs.resume import input_sums
+from tokenlaw.config import read as config
+from tokenlaw.config.read import ConfigError
+from tokenlaw.pictures import paper as plots
 from tokenlaw.pictures.studies import order_figure
+from tokenlaw.runs.resume import input_sums
 from tokenlaw.tables import Table
 
 FITTED = ("slope", "slope_low", "slope_high", "error_left", "error_left_low", "error_left_high")

@@ -6,16 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from particles import WithPrivateNoise
-from particles.arrays import Array
-from particles.layers.base import LayerLaw
-from particles.layers.mlp.block import Coarsened
-from particles.machine.parallel import one_blas_thread
-from particles.flow import TokenState
+from particles import Array, LayerLaw, TokenState, WithPrivateNoise
+from particles.layers.mlp import Coarsened
+from particles.machine import one_blas_thread
+from tokenlaw.answers.observables import NESTED, Observable
+from tokenlaw.config.read import ConfigError, Configuration
 from tokenlaw.runs import run as runs
 from tokenlaw.runs.build import Experiment
-from tokenlaw.config.read import ConfigError, Configuration
-from tokenlaw.answers.observables import NESTED, Observable
 from validation import PairFlow, PairState
 from validation.distances import MAX_POINTS
 

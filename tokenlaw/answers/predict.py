@@ -92,7 +92,7 @@ def regime(found: "Forecast") -> str:
 
 def advice(found: "Forecast", start: float, seed: int, drawn: bool = False) -> list[str]:
     """What one change at a time would do to the collapse, each forecast anew."""
-    from particles.reduced.forecasting import forecast
+    from particles.reduced import forecast
 
     a = found.architecture
     smaller = a.head_dim // 4 or (1 if a.head_dim > 1 else min(a.d, 4))
@@ -183,7 +183,7 @@ def collapse_map(
     import numpy as np
     import xarray as xr
 
-    from particles.reduced.forecasting import forecast
+    from particles.reduced import forecast
 
     if kind == "head-dim,beta":
         across = sorted({min(base.d, 2**k) for k in range(1, 11)})
@@ -226,7 +226,8 @@ def answer(
     base, omitted = architecture(settings), omissions(published, settings)
     start, drawn = beginning(published, settings)
     if out is not None:
-        from tokenlaw.pictures import paper as plots, studies as study_plots
+        from tokenlaw.pictures import paper as plots
+        from tokenlaw.pictures import studies as study_plots
 
         out.parent.mkdir(parents=True, exist_ok=True)
     if kind is not None and out is not None:
@@ -237,7 +238,7 @@ def answer(
             plots.save(study_plots.map_figure(found_map), out, dpi=150)
         return [f"{out}: collapse depth over {kind}", *_left_out(omitted)]
 
-    from particles.reduced.forecasting import forecast
+    from particles.reduced import forecast
 
     found = forecast(base, start, realizations=REALIZATIONS, seed=seed, drawn=drawn)
     told = advice(found, start, seed, drawn)
@@ -263,8 +264,7 @@ def _refuse(preset: str | None, kind: str | None, out: Path | None, as_numbers: 
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:
-    from particles.files import netcdf
-    from particles.files.recorder import whole
+    from particles.files import save, whole
 
     with whole(path) as part:
-        netcdf.save(found, part, {str(name): {"_FillValue": None} for name in found.coords})
+        save(found, part, {str(name): {"_FillValue": None} for name in found.coords})

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Interval
 
+from tokenlaw.answers.arguments import Argument, Derived, arguments_of, nearest, read_arguments
 from tokenlaw.config.toml import show
 from tokenlaw.tables import Table, finite
-from tokenlaw.answers.arguments import Argument, Derived, arguments_of, nearest, read_arguments
 
 Result = Mapping[str, Any]
 
@@ -217,7 +217,7 @@ def _gaussian_closure(
     attention: Annotated[Literal["softmax", "l2", "sinkhorn", "linear"], "kernel of the heads"],
     file: Annotated[Path, "NetCDF file with V, Q, K, mean, covariance, t_end and, if wanted, beta"],
 ) -> Result:
-    from particles.files.closure import closure_from_file
+    from particles.files import closure_from_file
 
     return closure_from_file(file, attention)
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from particles.files.recorder import make_folder, versions, whole
-from particles.files.trial import BROKEN
-from tokenlaw.pictures import paper as plots
+from particles.files import BROKEN, make_folder, versions, whole
 from tokenlaw.config.read import ConfigError
-from tokenlaw.runs.locks import locked
+from tokenlaw.pictures import paper as plots
 from tokenlaw.pictures.studies import draw
-from tokenlaw.tables import Table
 from tokenlaw.pictures.templates import rendered
+from tokenlaw.runs.locks import locked
+from tokenlaw.tables import Table
 from validation import CLAIMS, Claim, Findings, Verdict
 
 Results = dict[str, dict[str, Any]]

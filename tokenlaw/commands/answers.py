@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from tokenlaw.answers.observables import OBSERVABLES
 from tokenlaw.commands import terminal
 from tokenlaw.commands.options import Config, Json, OwnSeed, Quiet, Seed, Set, overrides
-from tokenlaw.answers.observables import OBSERVABLES
 
 
 def validate(

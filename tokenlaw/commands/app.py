@@ -82,8 +82,8 @@ def _ending(error: Exception) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return BAD_INPUT, f"error: not enough memory: {error}"
 
-    from particles.arrays import RunError
-    from particles.files.run_files import WriteError
+    from particles import RunError
+    from particles.files import WriteError
 
     if isinstance(error, RunError) or (isinstance(error, WriteError) and error.begun):
         return STOPPED, f"stopped: {error}"

@@ -44,8 +44,8 @@ def ensemble(
         raise ValueError(f"--workers {workers}: belongs to the embedded cluster; leave it out with --scheduler")
     with terminal.resumable():
         with terminal.heavy("distributed"):
-            from tokenlaw.ensemble import run as ensembles
             from tokenlaw.ensemble import member as runs
+            from tokenlaw.ensemble import run as ensembles
 
         sweeps, changes, elsewhere = sweep or (), overrides(set_, seed), scheduler is not None
         planned, notes = runs.plan(config, str(run), members, sweeps, changes, elsewhere=elsewhere)

@@ -28,7 +28,7 @@ def plot(
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with terminal.heavy("dask"):
-        from particles.files.checkpoint_files import is_model
+        from particles.files import is_model
         from tokenlaw import files
 
     if is_model(file):

@@ -13,7 +13,7 @@ import typer
 from tokenlaw.tables import Table, printable, safe
 
 if TYPE_CHECKING:
-    from particles.flow import Progress
+    from particles import Progress
 
 until_its_end: ContextVar[ExitStack] = ContextVar("resources of the command")
 signals = {"asked": False, "held": False}
@@ -61,7 +61,7 @@ def heavy(dask: str = "") -> Iterator[None]:
 
             until_its_end.get().enter_context(fitting(dask))
         yield
-        from particles.machine.parallel import one_blas_thread
+        from particles.machine import one_blas_thread
 
         until_its_end.get().enter_context(one_blas_thread())
 
@@ -167,7 +167,7 @@ def check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
             raise ValueError(f"{option} {out}: is there already and not writable")
     if len({out.resolve() for out in outputs.values()}) < len(outputs):
         raise ValueError(f"--record-layers {outputs['--record-layers']}: must be another file than --out")
-    from particles.files.recorder import make_folder
+    from particles.files import make_folder
 
     for option, out in outputs.items():
         try:

@@ -12,11 +12,10 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tokenlaw.config.rules import MAX_RECORDS, MAX_STEPS, USUAL_HEADS
+from tokenlaw.config.rules import MAX_RECORDS, MAX_STEPS, USUAL_HEADS, Configuration
 from tokenlaw.config.toml import ConfigError, override, parse, read, write_document, write_value
-from tokenlaw.config.words import allowed, to_config_error
-from tokenlaw.config.schema import Configuration
 from tokenlaw.config.types import kinds_of, models_of
+from tokenlaw.config.words import allowed, to_config_error
 
 __all__ = [
     "MAX_RECORDS",

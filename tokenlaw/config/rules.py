@@ -1,16 +1,15 @@
-"""Checks of a configuration that involve several keys, none of which is the rule of an object: `tokenlaw.runs.build`."""
+"""Checks of a configuration of several keys, none of which is the rule of an object: `tokenlaw.runs.build`."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn, Self
 
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from tokenlaw.config.toml import keyed
 from tokenlaw.config.layers import Heads
+from tokenlaw.config.schema import Sections
+from tokenlaw.config.toml import keyed
 from tokenlaw.config.types import kinds_of, models_of
-
-if TYPE_CHECKING:
-    from tokenlaw.config.schema import Configuration
 
 LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
     "fixed": frozenset({"transformer", "ballistic", "modified"}),
@@ -39,12 +38,12 @@ def fill_in(data: object) -> object:
     return {**data, "heads": {"kind": USUAL_HEADS, **heads}} if isinstance(heads, Mapping) else data
 
 
-def refuse(c: "Configuration", path: str, text: str) -> NoReturn:
+def refuse(c: Sections, path: str, text: str) -> NoReturn:
     """Report a value that contradicts another one; `text` is all that follows the key and its value."""
     raise PydanticCustomError("configuration", "refused", {"text": keyed(c, path, text)})
 
 
-def check_heads(c: "Configuration") -> None:
+def check_heads(c: Sections) -> None:
     """Heads are there exactly when layers are drawn, of a kind that fits, and something moves."""
     kind, heads = c.layers.kind, c.heads
     if kind == "recorded":
@@ -66,7 +65,7 @@ def check_heads(c: "Configuration") -> None:
         )  # fmt: skip
 
 
-def _check_fixed(c: "Configuration") -> None:
+def _check_fixed(c: Sections) -> None:
     """Three matrices, or a file that holds them."""
     for name in ("value", "query", "key"):
         given, file = getattr(c.heads, name), getattr(c.heads, "file", None)
@@ -76,7 +75,7 @@ def _check_fixed(c: "Configuration") -> None:
             refuse(c, f"heads.{name}", "missing; fixed heads need value, query and key, or a file")
 
 
-def check_steps(c: "Configuration") -> None:
+def check_steps(c: Sections) -> None:
     """Steps fit the horizon, records fit a file."""
     layers = c.layers
     if layers.kind == "recorded":
@@ -93,7 +92,7 @@ def check_steps(c: "Configuration") -> None:
         refuse(c, "output.save_every", f"must let at most {MAX_RECORDS} states be saved")
 
 
-def check_space(c: "Configuration") -> None:
+def check_space(c: Sections) -> None:
     """On the sphere tokens are brought back to it, in R^d they are not."""
     if c.model.space == "sphere":
         reason = 'must be another one with model.space = "sphere"'
@@ -115,7 +114,7 @@ def check_space(c: "Configuration") -> None:
         refuse(c, "layers.mlp.width", f"must be at least 1 {reason}; the limit field is that of the sphere")
 
 
-def check_simulate(c: "Configuration") -> None:
+def check_simulate(c: Sections) -> None:
     """Methods of the circle and the sphere S^2 are asked for there only; torch and single precision for softmax."""
     simulate, d, space = c.simulate, c.model.d, c.model.space
     for key, special in (("field", "spectral"), ("sampling", "quadrature")):
@@ -131,7 +130,7 @@ def check_simulate(c: "Configuration") -> None:
         refuse(c, "simulate.precision", 'must be "double" with simulate.field = "spectral"')
 
 
-def check_stream(c: "Configuration") -> None:
+def check_stream(c: Sections) -> None:
     """A residual stream has no retraction, and its scheme is that of its blocks."""
     norm = getattr(c.layers, "norm", "post")
     if norm == "post":
@@ -142,10 +141,39 @@ def check_stream(c: "Configuration") -> None:
         refuse(c, "layers.scheme", f'must be "euler" with layers.norm = "{norm}"')
 
 
-CHECKS: Final[tuple[Callable[["Configuration"], None], ...]] = (
+CHECKS: Final[tuple[Callable[[Sections], None], ...]] = (
     check_heads,
     check_steps,
     check_space,
     check_simulate,
     check_stream,
 )
+
+
+class Configuration(Sections):
+    """A whole configuration, complete and consistent.
+
+    Example
+    -------
+    >>> from tokenlaw.config.read import load_text
+    >>> text = '''
+    ... model = {d = 3, beta = 2.0}
+    ... heads = {kind = "gaussian"}
+    ... layers = {kind = "homogenized", dt = 0.02, t_end = 2.0}
+    ... initial = {kind = "uniform"}
+    ... '''
+    >>> load_text(text).solve.lmax
+    63
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: object) -> object:
+        """Fill in what depends on other sections."""
+        return fill_in(data)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for check in CHECKS:
+            check(self)
+        return self

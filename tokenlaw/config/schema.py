@@ -1,15 +1,14 @@
-"""Sections of a configuration as frozen pydantic models: every key, its kind of value and its default, written once.
+"""Sections of a configuration as frozen pydantic models: every key, its kind of value, its default.
 
-What a value must be beyond its kind is the business of the object made of it (`tokenlaw.runs.build`); messages, files and
-overrides are that of `tokenlaw.config.read`.
+What a value must be beyond its kind is the business of the object made of it (`tokenlaw.runs.build`); messages, files
+and overrides are that of `tokenlaw.config.read`.
 """
 
 import math
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
+from pydantic import AfterValidator, Field, Strict, field_validator
 
-from tokenlaw.config import rules as config_checks
 from tokenlaw.config.layers import Heads, Layers
 from tokenlaw.config.types import (
     MAX_COUNT,
@@ -222,21 +221,8 @@ Initial = Annotated[
 ]
 
 
-class Configuration(Section):
-    """A whole configuration, complete and consistent.
-
-    Example
-    -------
-    >>> from tokenlaw.config.read import load_text
-    >>> text = '''
-    ... model = {d = 3, beta = 2.0}
-    ... heads = {kind = "gaussian"}
-    ... layers = {kind = "homogenized", dt = 0.02, t_end = 2.0}
-    ... initial = {kind = "uniform"}
-    ... '''
-    >>> load_text(text).solve.lmax
-    63
-    """
+class Sections(Section):
+    """The sections of a configuration, each by itself; `tokenlaw.config.rules.Configuration` is consistent, too."""
 
     model: Model = Field(description="what attends to what, and where the tokens live")
     heads: Heads | None = Field(
@@ -248,15 +234,3 @@ class Configuration(Section):
     simulate: Simulate = Field(default=Simulate(), description="token simulation")
     noise: Noise = Field(default=Noise(), description="random numbers of the layers")
     output: Output = Field(default=Output(), description="what is written")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _complete(cls, data: object) -> object:
-        """Fill in what depends on other sections."""
-        return config_checks.fill_in(data)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for check in config_checks.CHECKS:
-            check(self)
-        return self

@@ -10,8 +10,8 @@ import annotated_types
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from tokenlaw.config.rules import Configuration
 from tokenlaw.config.toml import ConfigError, one_line, shortened, show, write_key
-from tokenlaw.config.schema import Configuration
 from tokenlaw.config.types import kinds_of, models_of
 
 _TYPES: Final = {

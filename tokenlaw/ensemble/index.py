@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from particles.files.recorder import versions, whole
-from particles.files.run_files import writing
-from particles.files.trial import BROKEN
+from particles.files import BROKEN, versions, whole, writing
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
 from tokenlaw.ensemble.member import Member

@@ -14,15 +14,14 @@ from typing import Any, Final, NamedTuple
 
 import dask
 
-from particles.files import netcdf
-from particles.arrays import RunError
-from particles.files.recorder import versions
-from particles.files.trial import BROKEN
+from particles import RunError
+from particles.files import BROKEN, reading, versions
 from tokenlaw.config import read as config
-from tokenlaw.runs import locks, resume, run as runs
-from tokenlaw.runs.build import build
 from tokenlaw.config.read import ConfigError
 from tokenlaw.config.toml import show, write_value
+from tokenlaw.runs import locks, resume
+from tokenlaw.runs import run as runs
+from tokenlaw.runs.build import build
 
 MOST: Final = 100_000  # runs of one ensemble
 PLAIN: Final = re.compile(r"[\w.+-]{1,40}")  # values that may stand in the name of a folder
@@ -42,7 +41,7 @@ class Member:
     ----------
     file : name of its file in the folder of the ensemble.   number : noise.member.
     point : swept keys and their values.   configuration : whole, as TOML text.
-    inputs : SHA-256 of the input files, as `tokenlaw.runs.resume.input_sums` names them.   need : bytes of memory, about.
+    inputs : SHA-256 of the input files, as `tokenlaw.runs.resume.input_sums` names them.   need : about, bytes.
     """
 
     file: str
@@ -172,7 +171,7 @@ def plan(
 def complete(path: Path, member: Member) -> bool:
     """Whether the file, which `check_resume` has found sound, holds the whole run of just this configuration."""
     try:
-        with netcdf.reading(path) as file:
+        with reading(path) as file:
             if file.getncattr("configuration") != member.configuration:
                 return False
             last = int(file.variables["step"][-1])

@@ -15,15 +15,13 @@ from dask.system import CPU_COUNT
 from distributed import Client, Future
 from distributed.protocol.pickle import dumps
 
-from particles.arrays import RunError
-from particles.machine.memory import available, size
-from particles.files.recorder import make_folder
-from tokenlaw.ensemble import index as indices
-from tokenlaw.runs import memory
-from tokenlaw.ensemble.cluster import workers
+from particles import RunError
+from particles.files import make_folder
+from particles.machine import available, size
 from tokenlaw.config.read import ConfigError
+from tokenlaw.ensemble import index as indices
+from tokenlaw.ensemble.cluster import workers
 from tokenlaw.ensemble.index import Entry, Index
-from tokenlaw.runs.locks import locked
 from tokenlaw.ensemble.member import (
     DIED,
     VERSION,
@@ -37,6 +35,8 @@ from tokenlaw.ensemble.member import (
     run_counted,
     run_member,
 )
+from tokenlaw.runs import memory
+from tokenlaw.runs.locks import locked
 
 ATTEMPTS = 2
 PATIENCE = 0.2  # seconds between two looks at whether to stop

@@ -14,16 +14,16 @@ import xarray as xr
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from particles.files.recorder import whole
-from tokenlaw.pictures import scenes
+from particles.files import whole
 from tokenlaw.contents import forms_of, held, largest, of_one_run, record, tokens_at, variables_of
 from tokenlaw.files import summaries
+from tokenlaw.pictures import scenes
 from tokenlaw.pictures.globe import means_of
 from tokenlaw.pictures.moments import on_sphere
 from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series, depth_of, panels
+from tokenlaw.pictures.templates import asset, rendered
 from tokenlaw.pictures.words import depth_label, findings, summary
 from tokenlaw.tables import printable
-from tokenlaw.pictures.templates import asset, rendered
 
 Array = npt.NDArray[np.float64]
 

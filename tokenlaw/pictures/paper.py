@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from particles.files.recorder import whole
+from particles.files import whole
 from tokenlaw.contents import (
     forms_of,
     held,
@@ -22,6 +22,7 @@ from tokenlaw.contents import (
     values_of,
     variables_of,
 )
+from tokenlaw.pictures.circle import density_rings, token_rings
 from tokenlaw.pictures.drawing import Axes, Figure, own_style, written
 from tokenlaw.pictures.globe import DOTS, density_globes, means_of, token_globes
 from tokenlaw.pictures.layer_panels import layer_panels
@@ -30,7 +31,6 @@ from tokenlaw.pictures.moments import on_sphere
 from tokenlaw.pictures.panel_plots import draw_panel
 from tokenlaw.pictures.panels import Panel, panels
 from tokenlaw.pictures.words import resolution, spelled
-from tokenlaw.pictures.circle import density_rings, token_rings
 
 __all__ = ["plot", "save"]
 

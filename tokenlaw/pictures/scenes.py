@@ -12,12 +12,12 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from tokenlaw.contents import largest
+from tokenlaw.pictures.circle import angles
 from tokenlaw.pictures.drawing import colormaps, to_hex
 from tokenlaw.pictures.globe import DOTS, NEGATIVE, even, fields_of, negative, power_of
 from tokenlaw.pictures.orthographic import best_direction, closed, directions, graticule, sample
 from tokenlaw.pictures.panels import BLUE, GREY, ORANGE
 from tokenlaw.pictures.words import density_label
-from tokenlaw.pictures.circle import angles
 
 Array = npt.NDArray[np.float64]
 Records = npt.NDArray[np.int64]

@@ -7,10 +7,10 @@ import xarray as xr
 
 import validation
 from particles.reduced import Forecast
+from tokenlaw.answers.observables import GAPS
 from tokenlaw.contents import read
 from tokenlaw.pictures.drawing import Figure as Canvas
 from tokenlaw.pictures.drawing import LogNorm, StrMethodFormatter, new_figure, own_style
-from tokenlaw.answers.observables import GAPS
 from tokenlaw.pictures.panel_plots import single
 from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series
 from tokenlaw.tables import printable

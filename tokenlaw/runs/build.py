@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from particles import (
+    ACTIVATIONS,
+    RETRACTIONS,
     AnyTokens,
     Ballistic,
     Causal,
@@ -29,6 +31,7 @@ from particles import (
     PreNorm,
     RandomTransformer,
     RecordedLayers,
+    Retraction,
     Simplex,
     SmoothHeads,
     SmoothTransformer,
@@ -36,35 +39,24 @@ from particles import (
     Tokens,
     WithMLP,
     WithPrivateNoise,
+    check_tolerance,
     direct_field,
     read_checkpoint,
     torch_field,
 )
-from particles.arrays import check_tolerance
-from particles.attention.kernels import Spectral
-from particles.attention.table import KERNELS
-from particles.files.checkpoint_files import is_model
-from particles.files.inputs import noted
-from particles.layers.mlp.kernels import ACTIVATIONS
-from particles.files.layers import read_layers
-from particles.layers.base import refine_within
-from particles.layers.mlp.block import check_joint
-from particles.layers.residual import check_radius
-from particles.retraction import RETRACTIONS, Retraction
-from particles.layers.schemes import SCHEMES
-from spde import Density, DensityFlow, SeriesLaw, spectral_field, unit_sphere
-from spde.carried import auto_size
-from spde.field.choice import auto_field
-from spde.density import FIRST_SIZE
-from spde.domain.base import Domain, check_degree
-from spde.field.spectral import SPECTRAL
-from spde.flow import diffuses
+from particles.attention import KERNELS, Spectral
+from particles.files import is_model, noted, read_layers
+from particles.layers import SCHEMES, check_radius, refine_within
+from particles.layers.mlp import check_joint
+from spde import FIRST_SIZE, Density, DensityFlow, Domain, SeriesLaw, auto_size, diffuses, spectral_field, unit_sphere
+from spde.domain import check_degree
+from spde.field import SPECTRAL, auto_field
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError, Configuration
+from tokenlaw.config.told import chosen, telling
 from tokenlaw.config.toml import keyed
 from tokenlaw.runs.memory import layer_terms, refuse_too_large
 from tokenlaw.runs.parts import completed, heads_of, initial_of, quadrature_tokens, told
-from tokenlaw.config.told import chosen, telling
 
 PRECISIONS = {"double": np.float64, "single": np.float32}
 WITH_DENSITY = Spectral | Linear

@@ -9,8 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from particles.files import placing
-from particles.files.run_files import WriteError, writing
+from particles.files import WITHOUT_LOCKS, WriteError, clear, is_at, writing
 from tokenlaw.config.read import ConfigError
 
 MARK: Final = "process"  # what a lock begins with
@@ -47,11 +46,11 @@ def _one(out: Path) -> Iterator[None]:
     handle = _take(path, out)
     try:
         with writing(out):
-            placing.clear(target)
+            clear(target)
         yield
     finally:
         with suppress(OSError):
-            if placing.is_at(handle, path):
+            if is_at(handle, path):
                 path.unlink()  # before the lock is let go: a run that waits for this very file finds that it is gone
         with suppress(OSError):
             os.close(handle)
@@ -72,14 +71,14 @@ def _take(path: Path, out: Path) -> int:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                if error.errno not in placing.WITHOUT_LOCKS:
+                if error.errno not in WITHOUT_LOCKS:
                     who = os.pread(handle, 100, 0).decode(errors="replace").strip()
                     raise ConfigError(
                         f"--out {out}: is being written by another run{f' ({who})' if who else ''}; wait for it, or "
                         "give another name"
                     ) from None
                 warnings.warn(f"{out}: locks do not work on this disk; start no second run on it", RuntimeWarning, 2)
-            if placing.is_at(handle, path):
+            if is_at(handle, path):
                 with suppress(OSError):  # for the message of a second run only
                     os.truncate(handle, 0)
                     os.pwrite(handle, f"{MARK} {os.getpid()} on {os.uname().nodename}\n".encode(), 0)

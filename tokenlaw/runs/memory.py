@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from particles.machine import memory
-from particles.machine.memory import NUMBER, size
-from particles.files.recorder import WAITING
-from spde.carried import SHARED
-from spde.domain.choose import SPHERES
-from tokenlaw.config.read import ConfigError, Configuration
+from particles.files import WAITING
+from particles.machine import NUMBER, available, size
+from spde import SHARED
+from spde.domain import SPHERES
 from tokenlaw.config.layers import SmoothHeads
+from tokenlaw.config.read import ConfigError, Configuration
 from validation.distances import MAX_POINTS
 
 TOKENS: Final = 5  # arrays (n, d): state, velocity, moved points
@@ -153,7 +152,7 @@ def terms(command: str, c: Configuration, n_tokens: int | None = None, n_records
 
 def refuse_too_large(found: list[Term]) -> None:
     """ConfigError where the terms together do not fit; it names the key that asks for most."""
-    need, there = sum(term.need for term in found), memory.available()
+    need, there = sum(term.need for term in found), available()
     if need <= there:
         return
     worst = max(found, key=lambda term: term.need)
@@ -165,4 +164,4 @@ def refuse_too_large(found: list[Term]) -> None:
 
 def at_a_time(need: float) -> int:
     """How many runs that need so many bytes each, in processes of their own, fit at the same time."""
-    return int(memory.available() // (MARGIN * need + PROCESS))
+    return int(available() // (MARGIN * need + PROCESS))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from particles import (
+    ENTRIES,
     AnyTokens,
     Conformal,
     Empirical,
@@ -19,11 +20,10 @@ from particles import (
     Uniform,
     VonMisesFisherMixture,
 )
-from particles.heads import ENTRIES
-from particles.files.layers import read_heads, read_tokens
+from particles.files import read_heads, read_tokens
 from spde import SeriesLaw
-from spde.domain.choose import SPHERES
-from spde.files.read import read_density
+from spde.domain import SPHERES
+from spde.files import read_density
 from tokenlaw.config import layers as config_layers
 from tokenlaw.config.read import ConfigError, Configuration
 from tokenlaw.config.told import telling

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from particles.files import checksum, run_files
-from particles.files import recorder as records
-from particles.flow import State
-from particles.files.trial import BROKEN, attempt
-from spde.density import Density
+from particles import State
+from particles.files import BROKEN, attempt, intact, read_end, sealed, versions
+from spde import Density
 from tokenlaw.config import read as config
-from tokenlaw.runs.build import Experiment
 from tokenlaw.config.read import ConfigError
+from tokenlaw.runs.build import Experiment
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +27,12 @@ class Old:
 def resumable(command: str, experiment: Experiment, out: Path) -> Old:
     """Read the file, once it is clear that the run may go on from it."""
     try:
-        if not checksum.sealed(out):
+        if not sealed(out):
             raise ConfigError(f"--resume {out}: not a readable file of a run (it does not end with a checksum)")
-        if not checksum.intact(out):
+        if not intact(out):
             raise ConfigError(f"--resume {out}: is damaged: its checksum is not that of its contents; begin anew")
         _try(out)
-        attrs, steps, state = run_files.read_end(out)
+        attrs, steps, state = read_end(out)
         written_by, text = attrs["command"], str(attrs["configuration"])
         _same_versions(attrs, out)
     except ConfigError:
@@ -67,7 +65,7 @@ def _try(out: Path) -> None:
 
 def _same_versions(attrs: dict[str, Any], out: Path) -> None:
     """Refuse a file of another version; say where the libraries are others."""
-    for name, now in records.versions().items():
+    for name, now in versions().items():
         package, then = name.removesuffix("_version"), attrs[name]
         if then == now:
             continue

@@ -4,19 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from particles import Empirical, Recorder, record
-from particles.machine.interrupts import undisturbed
-from particles.files.layers import write_layers
-from particles.long_steps import telling_long_steps
-from particles.machine.parallel import one_blas_thread
-from particles.files.placing import whole
-from particles.files.run_files import recover, writing
-from particles.flow import Flow, Progress, State, TokenFlow
-from spde.density import Density
+from particles import Empirical, Flow, Progress, Recorder, State, TokenFlow, record, telling_long_steps
+from particles.files import recover, whole, write_layers, writing
+from particles.machine import one_blas_thread, undisturbed
+from spde import Density
 from tokenlaw.config import read as config
+from tokenlaw.config.read import ConfigError
 from tokenlaw.runs import memory
 from tokenlaw.runs.build import Experiment
-from tokenlaw.config.read import ConfigError
 from tokenlaw.runs.locks import locked
 from tokenlaw.runs.resume import begun_with, input_sums, records_to_keep, restored, resumable
 from validation import PairFlow, distance_steps

@@ -16,9 +16,7 @@ import numpy as np
 import ot
 from scipy.optimize import linear_sum_assignment
 
-from particles import Measure
-from particles.arrays import Array, check_count, check_positive
-from particles.harmonics import Coefficients, adjoint_at, degree_of, power, resize
+from particles import Array, Coefficients, Measure, adjoint_at, check_count, check_positive, degree_of, power, resize
 from validation.distances.exact import chordal, transport, w2_chordal
 from validation.distances.simplex import TransportError
 from validation.estimates import Estimate, replica_mean

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from particles.arrays import Array, check_count
+from particles import Array, check_count
 from validation.distances.simplex import REFUSED, TransportError, solve
 
 Points: TypeAlias = npt.ArrayLike

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import ot
 from scipy.sparse import coo_matrix
 
-from particles.arrays import Array, RunError
+from particles import Array, RunError
 
 _DENSE_BELOW = 256  # sides up to this length: the dense problem is as fast as any start
 _NEIGHBOURS = 32  # edges a point in the sparse problem

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy import optimize, special
 
-from particles.arrays import Array
+from particles import Array
 from validation.estimates.statistics import Slope
 
 NEXT = (0.2, 0.4, 0.6)  # sizes of the next terms beside the leading one, at the coarsest value

@@ -8,9 +8,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from particles import Cloud, DirectField, FieldFactory, Homogenized, InitialLaw, Noise, Stream
-from particles.arrays import Array, check_count
-from particles.flow import TokenFlow, TokenState
+from particles import (
+    Array,
+    Cloud,
+    DirectField,
+    FieldFactory,
+    Homogenized,
+    InitialLaw,
+    Noise,
+    Stream,
+    TokenFlow,
+    TokenState,
+    check_count,
+)
 from validation.estimates.multilevel import MOST_LEVELS
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from particles.arrays import Array, check_positive
+from particles import Array, check_positive
 from validation.estimates.level_sums import LevelSum, allocation, believed, bias_of, error_of
 from validation.estimates.statistics import Estimate
 from validation.verdict import Figure, Series

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from particles.arrays import Array
+from particles import Array
 from validation.estimates.ladder import Ladder, Order
 
 

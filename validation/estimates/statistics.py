@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from particles.arrays import Array, check_positive
+from particles import Array, check_positive
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ over that of their twins, extrapolated to n = infinity.
 
 import numpy as np
 
-from particles import EuclideanTokens, FixedHeads, Gaussian, GaussianClosure
-from particles.arrays import Array
-from particles.reduced.gaussian_closure import ClosedAttention
+from particles import Array, EuclideanTokens, FixedHeads, Gaussian, GaussianClosure
+from particles.reduced import ClosedAttention
 from validation.estimates import Estimate, Line, columns, replica_mean, root_mean, slope
 from validation.studies.shared.gaussian import KINDS, course
 from validation.studies.shared.sources import CLOSURES

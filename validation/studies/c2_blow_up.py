@@ -8,8 +8,7 @@ covariance of actual tokens, Gauss-Hermite points moved by softmax, becomes sing
 import numpy as np
 from scipy.linalg import eigh
 
-from particles import FixedHeads, Gaussian, GaussianClosure, Softmax
-from particles.arrays import Array
+from particles import Array, FixedHeads, Gaussian, GaussianClosure, Softmax
 from validation.estimates import replica_mean
 from validation.studies.shared.gaussian import NODES, SCORE, course, covariances, hermite_tokens
 from validation.studies.shared.sources import CLOSURES

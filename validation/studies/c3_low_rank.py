@@ -8,9 +8,8 @@ and the powers of t from the closures of softmax, L2 and Sinkhorn attention, int
 
 import numpy as np
 
-from particles import FixedHeads, Gaussian, GaussianClosure, Softmax
-from particles.arrays import Array
-from particles.reduced.gaussian_closure import ClosedAttention
+from particles import Array, FixedHeads, Gaussian, GaussianClosure, Softmax
+from particles.reduced import ClosedAttention
 from validation.estimates import replica_mean
 from validation.studies.shared.gaussian import KINDS, SCORE, course, covariances, hermite_tokens
 from validation.studies.shared.sources import CLOSURES

@@ -6,7 +6,7 @@ between chains of 2H and of H heads a layer fall like the error itself.
 
 import numpy as np
 
-from particles.arrays import Array, unit
+from particles import Array, unit
 from validation.estimates import Slope, slope
 from validation.studies.shared.chains import Ensemble, mean_overlap
 from validation.studies.shared.sources import HOMOGENIZED

@@ -12,9 +12,19 @@ from functools import partial
 
 import numpy as np
 
-from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, Tokens, geodesic, normalize, simulate
-from particles.arrays import Array
-from particles.retraction import Retraction
+from particles import (
+    Array,
+    FixedHeads,
+    Modified,
+    Noise,
+    RandomTransformer,
+    Retraction,
+    Softmax,
+    Tokens,
+    geodesic,
+    normalize,
+    simulate,
+)
 from validation.estimates import Estimate, columns, control_mean, slope
 from validation.studies.shared.chains import HANDFUL, Ensemble, averages, fixed_heads, mean_overlap
 from validation.studies.shared.sources import HOMOGENIZED

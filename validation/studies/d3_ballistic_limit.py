@@ -9,8 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from particles import Ballistic, FixedHeads, Noise, RandomTransformer, Softmax
-from particles.arrays import Array
+from particles import Array, Ballistic, FixedHeads, Noise, RandomTransformer, Softmax
 from validation.estimates import Estimate, Slope, columns, control_mean, slope
 from validation.studies.shared.chains import HANDFUL, end, fixed_heads, mean_overlap
 from validation.studies.shared.sources import HOMOGENIZED

@@ -11,9 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from particles import FixedHeads, Modified, Noise, RandomTransformer, Softmax, geodesic, normalize
-from particles.arrays import Array
-from particles.retraction import Retraction
+from particles import Array, FixedHeads, Modified, Noise, RandomTransformer, Retraction, Softmax, geodesic, normalize
 from validation.estimates import Estimate, Line, columns, control_mean
 from validation.studies.shared.chains import HANDFUL, end, fixed_heads
 from validation.studies.shared.sources import HOMOGENIZED

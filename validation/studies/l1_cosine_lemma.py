@@ -6,7 +6,7 @@ c = (1 + d/head_dim)/2.  c is measured at several d and extrapolated linearly in
 
 import numpy as np
 
-from particles.arrays import Array
+from particles import Array
 from validation.estimates import Estimate, Line, columns
 from validation.studies.shared.cold import (
     CASES,

@@ -7,7 +7,7 @@ and variance of their overlap are measured at several d and extrapolated linearl
 
 import numpy as np
 
-from particles.arrays import Array
+from particles import Array
 from particles.reduced import kappa, overlap_drift
 from validation.estimates import Estimate, Line, columns
 from validation.studies.shared.cold import CASES, FINE, NAMES, OVERLAP, exact_cosine, inner_dimension, means, one_layer

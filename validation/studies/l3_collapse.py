@@ -10,7 +10,7 @@ exponent is E log|w'|^2/h.
 import numpy as np
 from scipy.special import gammaln, psi
 
-from particles.arrays import Array
+from particles import Array
 from particles.reduced import low_temperature_exponent
 from validation.estimates import Estimate, columns
 from validation.studies.shared.cold import STEP, Sample, dot, means

@@ -7,7 +7,7 @@ without biases at d = 5 has lambda_bar = +0.2 and lambda_1 = -0.1, and pairs tha
 
 import numpy as np
 
-from particles.arrays import Array
+from particles import Array
 from particles.reduced import angle_exponent, mean_exponent
 from validation.estimates import Estimate, columns, replica_mean
 from validation.studies.shared.cold import STEP, Sample, means

@@ -7,7 +7,7 @@ Starts beyond a right angle end opposite more often than not, but not always.
 
 import numpy as np
 
-from particles.arrays import Array
+from particles import Array
 from particles.reduced import IsotropicNoise
 from validation.estimates import Estimate, columns, share
 from validation.studies.shared.mlp_pairs import Block

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from particles import (
+    Array,
     Cloud,
+    Coefficients,
     DirectField,
     FieldFactory,
     GaussianHeads,
@@ -17,13 +19,12 @@ from particles import (
     Noise,
     Softmax,
     Stream,
+    TokenFlow,
     Tokens,
+    TokenState,
     VonMisesFisherMixture,
+    gauss_grid,
 )
-from particles.arrays import Array
-from particles.harmonics import Coefficients
-from particles.quadrature import gauss_grid
-from particles.flow import TokenFlow, TokenState
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere
 from validation.distances import coefficients_of, sobolev, w2_chordal
 from validation.estimates import columns, root_mean, slope

@@ -9,8 +9,7 @@ against the exact one.
 
 import numpy as np
 
-from particles import Cloud
-from particles.arrays import Array, unit
+from particles import Array, Cloud, unit
 from particles.reduced import logistic_overlap, mean_overlap_drift
 from validation.estimates import Estimate, columns, control_mean, slope
 from validation.studies.shared.chains import equiangular, mean_overlap

@@ -6,8 +6,17 @@ top eigenspace of V.  A law with a smooth positive density, on the circle here, 
 
 import numpy as np
 
-from particles import Ballistic, FixedHeads, Noise, Softmax, Tokens, simulate, top_projection, zero_temperature_flow
-from particles.arrays import Array
+from particles import (
+    Array,
+    Ballistic,
+    FixedHeads,
+    Noise,
+    Softmax,
+    Tokens,
+    simulate,
+    top_projection,
+    zero_temperature_flow,
+)
 from validation.estimates import slope
 from validation.verdict import Claim, Figure, Findings, Part, Series
 

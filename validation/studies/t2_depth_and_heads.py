@@ -8,6 +8,7 @@ H = infinity, with heads drawn anew in each layer.  These average over depth too
 import numpy as np
 
 from particles import (
+    Array,
     Ballistic,
     Euler,
     GaussianHeads,
@@ -20,8 +21,8 @@ from particles import (
     Tokens,
     Uniform,
     simulate,
+    unit,
 )
-from particles.arrays import Array, unit
 from validation.estimates import Estimate, columns, replica_mean, root_mean, slope
 from validation.studies.shared.chains import averages
 from validation.verdict import Claim, Figure, Findings, Part, Series

@@ -7,7 +7,7 @@ exponent of log(1 + R) next to opposite points, from one layer, whose zero in be
 
 import numpy as np
 
-from particles.arrays import Array
+from particles import Array
 from particles.reduced import ValuesOnly
 from validation.estimates import Estimate, Line, columns, parabola_zero, replica_mean
 from validation.studies.shared.cold import STEP, Sample, means

@@ -15,13 +15,13 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative
 from particles.errors import ArgumentError
-from particles.layers.mlp.kernels import Activation, DualKernel
 from particles.layers.base import Around, Layer, LayerLaw, refine_within
-from particles.pushes import FieldPush, MakeField, Move, Riders
+from particles.layers.mlp.kernels import Activation, DualKernel
 from particles.layers.mlp.random_fields import FourierField, HarmonicField, draw
-from particles.noise import Noise, Stream, check_splits, refined
-from particles.retraction import Retraction, normalize
 from particles.measure import Cloud
+from particles.noise import Noise, Stream, check_splits, refined
+from particles.pushes import FieldPush, MakeField, Move, Riders
+from particles.retraction import Retraction, normalize
 
 BLOCK = 1 << 18  # weights, and activations, held at a time: 2 MB each
 MOST_POINTS = 2048  # of a joint draw: a symmetric eigenvalue problem of that size in every layer

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles import FixedHeads, LayerLaw, Tokens, simulate
-from particles.arrays import Array, unit
+from particles import Array, FixedHeads, LayerLaw, Tokens, simulate, unit
 
 HANDFUL = unit(np.random.default_rng(5).standard_normal((5, 3)))  # tokens
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from particles.arrays import Array
+from particles import Array
 from particles.reduced import one_factor_cosine, two_factor_cosine
 from validation.estimates import Estimate, columns, control_mean
 

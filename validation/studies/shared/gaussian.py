@@ -5,6 +5,7 @@ from scipy.special import roots_hermitenorm
 
 from particles import (
     L2,
+    Array,
     Ballistic,
     EuclideanTokens,
     FixedHeads,
@@ -15,8 +16,7 @@ from particles import (
     simulate,
     translate,
 )
-from particles.arrays import Array
-from particles.reduced.gaussian_closure import ClosedAttention
+from particles.reduced import ClosedAttention
 
 KINDS: dict[str, ClosedAttention] = {"softmax": Softmax(1.0), "l2": L2(1.0), "sinkhorn": Sinkhorn(1.0)}
 NODES = 20  # Gauss-Hermite points in a direction

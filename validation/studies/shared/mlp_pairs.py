@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from particles import ACTIVATIONS, DualKernel
-from particles.arrays import Array
+from particles import ACTIVATIONS, Array, DualKernel
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from particles import geodesic
-from particles.arrays import Array
+from particles import Array, geodesic
 from validation.studies.shared.chains import Ensemble, averages, mean_overlap
 
 FORMS = 3.0 * np.stack([np.eye(3), -np.eye(3)])  # A is one of these, with probability 1/2 each
