@@ -23,13 +23,12 @@ from particles.attention.base import (
     FieldFactory,
     Kernel,
     KernelOfHeads,
-    Linear,
-    Softmax,
     ValueKernel,
     direct_field,
 )
 from particles.attention.kernels import L2, Causal, Sigmoid
 from particles.attention.sinkhorn import Sinkhorn
+from particles.attention.softmax import Linear, Softmax
 from particles.attention.torch_sdpa import TorchField, torch_field
 from particles.derivatives.characteristics import Characteristics, tangent_move
 from particles.derivatives.gradients import backward, gradient_norms, trajectory
@@ -69,24 +68,19 @@ from particles.heads import (
     ValuesApart,
 )
 from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
-from particles.layers.base import (
-    Homogenized,
-    Layer,
-    LayerLaw,
-    Layers,
-    RandomTransformer,
-    RecordedLayers,
-    record,
-)
+from particles.layers.base import Layer, LayerLaw, Layers
 from particles.layers.drift import Ballistic, Modified
+from particles.layers.homogenized import Homogenized
 from particles.layers.mlp.block import JointPush, MLPBlock, WithMLP
 from particles.layers.mlp.kernels import ACTIVATIONS, Activation, DualKernel, LegendreSeries
 from particles.layers.mlp.random_fields import FourierField, HarmonicField
 from particles.layers.private import Diffusion, WithPrivateNoise
+from particles.layers.recorded import RecordedLayers, record
 from particles.layers.residual import PreNorm, ResidualPush
 from particles.layers.scaling import Scaling
 from particles.layers.schemes import Euler, RungeKutta4, Scheme
 from particles.layers.smooth import SmoothHeads, SmoothTransformer
+from particles.layers.transformer import RandomTransformer
 from particles.long_steps import telling_long_steps
 from particles.measure import Cloud, Measure, Tokens, WeightedPoints, mean_token, second_moment, unit_lengths
 from particles.noise import Noise, Stream

@@ -11,7 +11,8 @@ from spde.domain.sphere import Sphere
 from spde.field.circle import CircleField
 from spde.field.spectral import default_field, spectral_field
 from spde.field.sphere import SpectralField
-from spde.flow import DensityFlow, diffuses, solve
+from spde.flow import DensityFlow, diffuses
+from spde.solve import solve
 from spde.state import DensityState
 
 __all__ = [

@@ -8,7 +8,8 @@ import scipy
 from numpy.typing import NDArray
 
 from particles.arrays import Array, check_not_negative
-from particles.attention.base import BLOCK, Linear, Softmax
+from particles.attention.base import BLOCK
+from particles.attention.softmax import Linear, Softmax
 from particles.measure import Cloud, Measure, mean_token
 
 ROWS = 1 << 20  # scores per block of rows of a causal head: 8 MB

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from particles.arrays import Array, ConvergenceError, check_count, check_not_negative
-from particles.attention.base import Softmax
 from particles.attention.kernels import lift
+from particles.attention.softmax import Softmax
 from particles.errors import ArgumentError
 from particles.measure import Measure
 

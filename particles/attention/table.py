@@ -1,8 +1,8 @@
 """Attention kernels by the names that configurations and tables give them."""
 
-from particles.attention.base import Linear, Softmax
 from particles.attention.kernels import L2, Sigmoid
 from particles.attention.sinkhorn import Sinkhorn
+from particles.attention.softmax import Linear, Softmax
 
 KERNELS: dict[str, type[Softmax | Linear | L2 | Sigmoid | Sinkhorn]] = {
     "softmax": Softmax,

@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from particles.arrays import Array, cast
-from particles.attention.base import AttentionPush, FieldFactory, Softmax
+from particles.attention.base import AttentionPush, FieldFactory
+from particles.attention.softmax import Softmax
 from particles.measure import Measure
 
 SCORES: Final = 1 << 28  # scores of one call: 2 GB in double precision if torch keeps them all

@@ -9,7 +9,8 @@ from functools import singledispatch
 import numpy as np
 
 from particles.arrays import Array, unit
-from particles.attention.base import BLOCK, AttentionPush, DirectField, Kernel, Linear, Softmax
+from particles.attention.base import BLOCK, AttentionPush, DirectField, Kernel
+from particles.attention.softmax import Linear, Softmax
 from particles.layers.base import Layer
 from particles.layers.mlp.block import FiniteWidthField
 from particles.layers.private import Diffusion

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from particles.arrays import Array, as_array, unit
-from particles.attention.base import Softmax
+from particles.attention.softmax import Softmax
 from particles.files.checkpoint_files import ModelFiles, open_model
 from particles.files.encoders import EMBEDDINGS, find_encoder, number_in
-from particles.layers.base import RecordedLayers
+from particles.layers.recorded import RecordedLayers
 from particles.measure import Tokens
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize

@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 
 from particles.arrays import Array
-from particles.attention.base import Softmax
+from particles.attention.softmax import Softmax
 from particles.euclidean import AnyTokens
 from particles.files import netcdf
 from particles.files.inputs import arranged, last_record, open_input
 from particles.files.recorder import versions, without_realization
 from particles.heads import FixedHeads
-from particles.layers.base import RecordedLayers
+from particles.layers.recorded import RecordedLayers
 from particles.measure import Tokens
 from particles.retraction import Retraction, normalize
 

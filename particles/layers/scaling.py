@@ -13,8 +13,10 @@ import numpy as np
 from particles.arrays import Array, as_array, check_count, check_not_negative, check_positive
 from particles.attention.base import Kernel
 from particles.heads import ValuesApart, usual_deviation
-from particles.layers.base import Homogenized, LayerLaw, RandomTransformer
+from particles.layers.base import LayerLaw
 from particles.layers.drift import Ballistic, Modified
+from particles.layers.homogenized import Homogenized
+from particles.layers.transformer import RandomTransformer
 from particles.noise import Noise
 from particles.retraction import Retraction, normalize
 

@@ -19,9 +19,9 @@ import numpy as np
 import scipy
 
 from particles.arrays import Array, SolverError, as_array, check_positive
-from particles.attention.base import Linear, Softmax
 from particles.attention.kernels import L2
 from particles.attention.sinkhorn import Sinkhorn
+from particles.attention.softmax import Linear, Softmax
 from particles.euclidean import Gaussian
 from particles.heads import Heads
 

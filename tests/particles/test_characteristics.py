@@ -21,7 +21,7 @@ from particles import (
     normalize,
     tangent_move,
 )
-from particles.attention import base as kernels
+from particles.attention import softmax
 from particles.derivatives.characteristics import differential, tangent_frame
 from particles.initial import sphere_area
 from particles.pushes import own_velocity
@@ -59,7 +59,7 @@ def test_derivative_of_softmax_is_the_covariance(d, spread, monkeypatch):
     gap = y - (probability @ y)[:, None, :]
     want = beta * np.einsum("nj,nja,njb->nab", probability, gap, gap) @ form
     for table in (1 << 21, 50):  # 50: one product at a time
-        monkeypatch.setattr(kernels, "TABLE", table)
+        monkeypatch.setattr(softmax, "TABLE", table)
         found = Softmax(beta).derivative(x, Cloud(y, w), query, key)
         assert np.abs(found - want).max() < 1e-7 * np.abs(want).max()
 

@@ -266,10 +266,10 @@ def test_ten_random_runs_keep_their_moments():
 @pytest.mark.slow
 @pytest.mark.long
 def test_random_default_runs_keep_their_moments_or_say_so():
-    """All of the 60 at the default moment_tol; how many do is printed, and asserted to be most."""
+    """All of the 60 at the default moment_tol, as they did on 2026-11-30."""
     kept = [judged(seed, *spread_references.reference(seed, *spread_references.SHARP)) for seed in range(60)]
     print(f"{sum(kept)} of {len(kept)} keep their moments within 3 moment_tol, the others say that they do not")
-    assert sum(kept) >= 54
+    assert all(kept)
 
 
 @pytest.mark.parametrize(("d", "volume"), [(2, 2 * np.pi), (3, 4 * np.pi)])
