@@ -153,4 +153,6 @@ class VelocityAlone(Retraction):
 
 normalize, geodesic, flow, translate = Normalize(), Geodesic(), FrozenFlow(), Translate()
 velocity_alone = VelocityAlone()
-RETRACTIONS: dict[str, Retraction] = {one.name: one for one in (normalize, geodesic, flow, translate)}
+RETRACTIONS: dict[str, Retraction] = {
+    "normalize": normalize, "geodesic": geodesic, "flow": flow, "translate": translate,
+}  # fmt: skip

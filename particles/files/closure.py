@@ -1,10 +1,11 @@
 """A Gaussian closure from a NetCDF file with V, Q, K, mean, covariance and t_end."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from particles.arrays import SolverError
@@ -13,6 +14,11 @@ from particles.errors import ArgumentError
 from particles.euclidean import Gaussian
 from particles.files.inputs import arranged, numbers, open_input
 from particles.reduced.gaussian_closure import ClosedAttention, GaussianClosure
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles.files import late_xarray as xr
 
 CLOSED = {name: kernel for name, kernel in KERNELS.items() if issubclass(kernel, ClosedAttention)}
 

@@ -1,11 +1,12 @@
 """Files of recorded layers and of tokens (NetCDF)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import xarray as xr
 
 from particles.arrays import Array
 from particles.attention.softmax import Softmax
@@ -17,6 +18,11 @@ from particles.heads import FixedHeads
 from particles.layers.recorded import RecordedLayers
 from particles.measure import Tokens
 from particles.retraction import Retraction, normalize
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles.files import late_xarray as xr
 
 T = TypeVar("T")
 AXES = ("layer", "head", "row", "col")

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from particles import ACTIVATIONS, ArgumentError
+from particles import ACTIVATIONS, RETRACTIONS, ArgumentError
+from particles.attention import KERNELS
 from particles.files.closure import CLOSED
 from particles.heads import ENTRIES, GaussianHeads, usual_deviation
+from particles.layers import SCHEMES
 from tests.tokenlaw.commands import call
 from tokenlaw.config import rules as config_checks
 from tokenlaw.config.layers import Mlp, RandomHeads
@@ -678,6 +680,11 @@ def test_names_of_choices_stand_in_one_table_each(capsys):
         if "table" in (field.json_schema_extra or {})
     }
     assert tables.keys() == {"model.attention", "layers.retraction", "layers.scheme"}
+    objects = {"model.attention": KERNELS, "layers.retraction": RETRACTIONS, "layers.scheme": SCHEMES}
+    assert {path: tuple(table) for path, table in objects.items()} == tables  # which were read without importing them
+    assert names_in("particles.layers.mlp.kernels:ACTIVATIONS") == tuple(ACTIVATIONS)
+    for table in (RETRACTIONS, ACTIVATIONS):
+        assert [one.name for one in table.values()] == list(table)
     for path, names in tables.items():
         model, space = (BASE, []) if path != "layers.scheme" else (BASE, [BALLISTIC, MEAN])
         assert refusal(*space, f"{path}=other", text=model) == f'{path} = "other": must be one of {", ".join(names)}'
