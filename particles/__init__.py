@@ -33,7 +33,6 @@ from particles.attention.torch_sdpa import TorchField, torch_field
 from particles.derivatives.characteristics import Characteristics, tangent_move
 from particles.derivatives.gradients import backward, gradient_norms, trajectory
 from particles.errors import ArgumentError
-from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
 from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
 from particles.files.recorder import Recorder
 from particles.flow import BeginAgain, Flow, Progress, State, TokenFlow, TokenState, schedule, simulate, token_variables
@@ -45,6 +44,7 @@ from particles.harmonics import (
     adjoint_from,
     angles,
     degree_of,
+    gauss_grid,
     gradient_at,
     low_moments,
     mode_numbers,
@@ -67,7 +67,16 @@ from particles.heads import (
     UniformHeads,
     ValuesApart,
 )
-from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
+from particles.initial import (
+    Conformal,
+    Empirical,
+    Gaussian,
+    InitialDensity,
+    InitialLaw,
+    Simplex,
+    Uniform,
+    VonMisesFisherMixture,
+)
 from particles.layers.base import Layer, LayerLaw, Layers
 from particles.layers.drift import Ballistic, Modified
 from particles.layers.homogenized import Homogenized
@@ -82,10 +91,19 @@ from particles.layers.schemes import Euler, RungeKutta4, Scheme
 from particles.layers.smooth import SmoothHeads, SmoothTransformer
 from particles.layers.transformer import RandomTransformer
 from particles.long_steps import telling_long_steps
-from particles.measure import Cloud, Measure, Tokens, WeightedPoints, mean_token, second_moment, unit_lengths
+from particles.measure import (
+    AnyTokens,
+    Cloud,
+    EuclideanTokens,
+    Measure,
+    Tokens,
+    WeightedPoints,
+    mean_token,
+    second_moment,
+    unit_lengths,
+)
 from particles.noise import Noise, Stream
 from particles.pushes import DifferentiableField, Field, FieldPush, MakeField, Move, Push, Riders, field_degree
-from particles.quadrature import gauss_grid
 from particles.reduced.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.reduced.zero_temperature import (
     top_projection,

@@ -12,14 +12,13 @@ import numpy as np
 
 from particles.arrays import Array, SolverError, check_count, unit
 from particles.attention.base import DirectField, FieldFactory, field_of
-from particles.euclidean import AnyTokens
 from particles.files import recorder as output
 from particles.given import check_kernel
 from particles.layers.base import LayerLaw
 from particles.layers.residual import PreNorm, start_points
 from particles.machine.buffers import reused
 from particles.machine.parallel import one_blas_thread
-from particles.measure import Cloud, WeightedPoints, mean_token, second_moment
+from particles.measure import AnyTokens, Cloud, WeightedPoints, mean_token, second_moment
 from particles.pushes import Field, Push
 
 if TYPE_CHECKING:

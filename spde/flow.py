@@ -39,7 +39,7 @@ from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
 from spde.domain.base import Domain
 from spde.domain.choose import SPHERES
-from spde.field.spectral import default_field
+from spde.field.choice import default_field
 from spde.files.records import record_of, static_of
 from spde.given import passive_points
 from spde.resolution import Resolution

@@ -12,7 +12,7 @@ from particles import (
 )
 from spde.carried import auto_size
 from spde.density import FIRST_SIZE, Density
-from spde.field.spectral import default_field
+from spde.field.choice import default_field
 from spde.flow import MOMENT_TOL, DensityFlow, diffuses
 
 

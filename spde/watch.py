@@ -12,8 +12,8 @@ import numpy as np
 from particles import Array, AttentionPush, Cloud, Field, Push, SolverError, field_degree, tangent
 from particles.derivatives import jacobian
 from spde.domain.base import Domain
+from spde.field.choice import GridField
 from spde.field.circle import CircleField
-from spde.field.spectral import GridField
 from spde.field.sphere import SpectralField
 from spde.state import DensityState
 

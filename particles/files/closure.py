@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from particles.arrays import SolverError
 from particles.attention.table import KERNELS
 from particles.errors import ArgumentError
-from particles.euclidean import Gaussian
 from particles.files.inputs import arranged, numbers, open_input
+from particles.initial import Gaussian
 from particles.reduced.gaussian_closure import ClosedAttention, GaussianClosure
 
 if TYPE_CHECKING:

@@ -10,13 +10,12 @@ import numpy as np
 
 from particles.arrays import Array
 from particles.attention.softmax import Softmax
-from particles.euclidean import AnyTokens
 from particles.files import netcdf
 from particles.files.inputs import arranged, last_record, open_input
 from particles.files.recorder import versions, without_realization
 from particles.heads import FixedHeads
 from particles.layers.recorded import RecordedLayers
-from particles.measure import Tokens
+from particles.measure import AnyTokens, Tokens
 from particles.retraction import Retraction, normalize
 
 if TYPE_CHECKING:

@@ -14,11 +14,10 @@ from typing import Any
 from particles.arrays import Array, check_positive, unit
 from particles.attention.base import AttentionPush
 from particles.errors import ArgumentError
-from particles.euclidean import AnyTokens
 from particles.layers.base import Around, Layer, LayerLaw, refine_within
 from particles.layers.mlp.block import FiniteWidthField
 from particles.layers.private import Diffusion, WithPrivateNoise
-from particles.measure import Cloud
+from particles.measure import AnyTokens, Cloud
 from particles.pushes import FieldPush, MakeField, Move, Riders
 from particles.retraction import velocity_alone
 

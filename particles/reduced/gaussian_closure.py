@@ -22,8 +22,8 @@ from particles.arrays import Array, SolverError, as_array, check_positive
 from particles.attention.kernels import L2
 from particles.attention.sinkhorn import Sinkhorn
 from particles.attention.softmax import Linear, Softmax
-from particles.euclidean import Gaussian
 from particles.heads import Heads
+from particles.initial import Gaussian
 
 ClosedAttention = Softmax | L2 | Sinkhorn | Linear
 METHOD = "LSODA"  # multistep, turns to the stiff formulae where it needs them

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from particles.euclidean import EuclideanTokens, Gaussian, symmetric_root
+from particles.initial import Gaussian, symmetric_root
+from particles.measure import EuclideanTokens
 from particles.retraction import translate
 
 COVARIANCE = np.array([[2.0, 0.6, 0.0], [0.6, 1.0, -0.3], [0.0, -0.3, 0.5]])

@@ -7,8 +7,9 @@ from scipy.linalg import expm, sqrtm
 from particles import Ballistic, FixedHeads, Linear, Noise, RecordedLayers, Softmax, SolverError, simulate
 from particles.attention.kernels import L2, Sigmoid
 from particles.attention.sinkhorn import Sinkhorn
-from particles.euclidean import EuclideanTokens, Gaussian
 from particles.heads import Heads
+from particles.initial import Gaussian
+from particles.measure import EuclideanTokens
 from particles.reduced.gaussian_closure import GaussianClosure
 from particles.retraction import translate
 

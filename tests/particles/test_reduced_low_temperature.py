@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from particles import Cloud, GaussianHeads, Softmax
-from particles.quadrature import gauss_grid
+from particles.harmonics import gauss_grid
 from particles.reduced import (
     LowTemperatureLimit,
     OverlapDiffusion,
