@@ -96,7 +96,7 @@ def backends():
 
 
 def measures():
-    """A spread and a collapsed measure, as in tests/spde/test_field.py."""
+    """A spread and a collapsed measure, as in tests/spde/field/test_sphere.py."""
     points, area = gauss_grid(24, 48)
     spread = area * QUICKSTART.pdf(points)
     fine, fine_area = gauss_grid(96, 192)

@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from particles import ACTIVATIONS
 from particles.reduced import Architecture, MLPKernel, forecast
-from tests.particles import plain
+from tests.particles.reduced import plain
 from tokenlaw.answers.predict import PRESETS, architecture, beginning
 
 NETWORKS = 300

@@ -33,7 +33,8 @@ from particles.harmonics import mode_numbers  # noqa: E402
 from particles.retraction import translate  # noqa: E402
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere  # noqa: E402
 from spde.annealed import average  # noqa: E402
-from tests.particles import test_adjoint, test_private  # noqa: E402
+from tests.particles.derivatives import test_adjoint  # noqa: E402
+from tests.particles.layers import test_private  # noqa: E402
 from tests.spde import test_annealed, test_private_noise  # noqa: E402
 
 

@@ -108,7 +108,7 @@ def synthesis_at(coefficients: Coefficients, points: Array, location: Array | No
 
     Returns
     -------
-    (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/test_sphere.py).
+    (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/domain/test_sphere.py).
     """
     degree = degree_of(coefficients)
     rows = np.ascontiguousarray(np.atleast_2d(coefficients))

@@ -72,7 +72,7 @@ def refined(
     By Brownian bridges: an increment sqrt(h) z of a step h has the halves sqrt(h/2) (z + y)/sqrt(2) and
     sqrt(h/2) (z - y)/sqrt(2) with new numbers y, (z, y) -> (z + y, z - y)/sqrt(2) being a rotation.  So the fine
     numbers are independent of each other, sum to the coarse ones, and do not depend on how far they are split further
-    (tests/particles/test_refine.py).
+    (tests/particles/layers/test_refine.py).
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from tests.tokenlaw.commands import contents
+from tests.tokenlaw.calls import contents
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("solve", "simulate", "compare", "resumed")

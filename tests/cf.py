@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.tokenlaw.commands import HOMOGENIZED, LAYERS, TRANSFORMER, call
+from tests.tokenlaw.calls import HOMOGENIZED, LAYERS, TRANSFORMER, call
 
 CIRCLE = HOMOGENIZED.replace("d = 3", "d = 2").replace("[0.0, 0.0, 1.0]", "[0.0, 1.0]")
 KINDS = {

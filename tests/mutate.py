@@ -16,23 +16,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 P, S = "tests/particles/", "tests/spde/"
+A, L, D, F = f"{P}attention/", f"{P}layers/", f"{S}domain/", f"{S}field/"
 TESTS = {
-    "particles/pushes.py": f"{P}test_recorded.py {P}test_attention.py {P}test_layers.py {P}test_drift.py",
-    "particles/layers/base.py": f"{P}test_layers.py {P}test_recorded.py {P}test_scaling.py {P}test_residual.py",
-    "particles/heads.py": f"{P}test_layers.py {P}test_recorded.py {P}test_low_rank.py "
+    "particles/pushes.py": f"{L}test_recorded.py {A}test_softmax.py {L}test_layers.py {L}test_drift.py",
+    "particles/layers/base.py": f"{L}test_layers.py {L}test_recorded.py {L}test_scaling.py {L}test_residual.py",
+    "particles/heads.py": f"{L}test_layers.py {L}test_recorded.py {A}test_low_rank.py "
     "tests/test_equality.py",
-    "particles/attention/base.py": f"{P}test_attention.py {P}test_recorded.py {P}test_tiles.py {P}test_low_rank.py",
-    "particles/retraction.py": f"{P}test_recorded.py {P}test_euclidean.py {S}test_exact.py {P}test_drift.py",
-    "particles/measure.py": f"{P}test_layers.py {P}test_initial.py {P}test_recorded.py",
-    "particles/layers/schemes.py": f"{P}test_drift.py {P}test_layers.py",
-    "particles/harmonics.py": f"{S}test_sphere.py {S}test_field.py {S}test_transforms.py",
-    "particles/noise.py": f"{P}test_layers.py {P}test_private.py {P}test_recorded.py",
-    "particles/layers/drift.py": f"{P}test_drift.py",
-    "spde/flow.py": f"{S}test_solver.py {S}test_watch.py {S}test_exact.py tests/tokenlaw/test_resume.py",
-    "spde/field/sphere.py": f"{S}test_field.py {S}test_barycentres.py {S}test_l2.py",
-    "spde/domain/sphere.py": f"{S}test_sphere.py {S}test_fields.py {S}test_transforms.py",
-    "spde/density.py": f"{S}test_solver.py {S}test_exact.py {S}test_sphere.py",
-    "spde/field/deposits.py": f"{S}test_field.py {S}test_sources.py",
+    "particles/attention/base.py": f"{A}test_softmax.py {L}test_recorded.py {A}test_tiles.py {A}test_low_rank.py",
+    "particles/retraction.py": f"{L}test_recorded.py {P}test_euclidean.py {S}test_exact.py {L}test_drift.py",
+    "particles/measure.py": f"{L}test_layers.py {P}test_initial.py {L}test_recorded.py",
+    "particles/layers/schemes.py": f"{L}test_drift.py {L}test_layers.py",
+    "particles/harmonics.py": f"{D}test_sphere.py {F}test_sphere.py {D}test_transforms.py",
+    "particles/noise.py": f"{L}test_layers.py {L}test_private.py {L}test_recorded.py",
+    "particles/layers/drift.py": f"{L}test_drift.py",
+    "spde/flow.py": f"{S}test_solver.py {S}test_watch.py {S}test_exact.py tests/tokenlaw/runs/test_resume.py",
+    "spde/field/sphere.py": f"{F}test_sphere.py {F}test_sums.py {F}test_l2.py",
+    "spde/domain/sphere.py": f"{D}test_sphere.py tests/spde/files/test_evaluate.py {D}test_transforms.py",
+    "spde/density.py": f"{S}test_solver.py {S}test_exact.py {D}test_sphere.py",
+    "spde/field/deposits.py": f"{F}test_sphere.py {F}test_deposits.py",
 }
 KILLED = "KILLED"
 

@@ -114,8 +114,8 @@ class DirectField:
 def direct_field(precision: type = np.float64) -> FieldFactory:
     """Factory of direct fields that compute in the given precision, numpy.float64 or numpy.float32.
 
-    In single precision U is right to about 1e-6 (1 + beta |A|) of its size (tests/particles/test_low_rank.py), at
-    half the time and memory.
+    In single precision U is right to about 1e-6 (1 + beta |A|) of its size, at half the time and memory
+    (tests/particles/attention/test_low_rank.py).
     """
     return partial(DirectField, precision=precision)
 

@@ -40,7 +40,7 @@ class L2:
     m(x) = int y e^{-beta |Qx - Ky|^2} mu(dy) / int e^{-beta |Qx - Ky|^2} mu(dy).
 
     Since |Qx|^2 cancels, this is softmax at 2 beta of the measure e^{-beta |Ky|^2} mu(dy).  Never overflows
-    (tests/particles/test_attention_kernels.py).
+    (tests/particles/attention/test_kernels.py).
     """
 
     beta: float = 1.0

@@ -33,7 +33,8 @@ class Sinkhorn:
     beta : inverse temperature.   tolerance : largest |int k(x, y) mu(dx) - 1|.
     iterations : most passes over the kernel; ConvergenceError beyond.
 
-    Accuracy: `tolerance` in both marginals, for any weights; never overflows (tests/particles/test_sinkhorn.py).
+    Accuracy: `tolerance` in both marginals, for any weights; never overflows
+    (tests/particles/attention/test_sinkhorn.py).
     """
 
     beta: float = 1.0

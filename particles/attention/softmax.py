@@ -18,7 +18,7 @@ class Softmax:
 
     m_A[mu](x) = int y e^{beta <Ax, y>} mu(dy) / int e^{beta <Ax, y>} mu(dy)   (mathematics (1)).
 
-    Accuracy: relative 1e-13; never overflows, whatever beta and A (tests/particles/test_attention.py).
+    Accuracy: relative 1e-13; never overflows, whatever beta and A (tests/particles/attention/test_softmax.py).
     """
 
     beta: float

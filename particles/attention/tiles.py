@@ -40,7 +40,8 @@ def weighted_average(rows: Array, columns: Array, weights: Array, values: Array)
     - beyond, or when the weights spread over more than e^limit, each row is shifted by its maximum over j of
       <r_i, c_j> + log w_j.
 
-    Accuracy: rounding of the scores, about b_i times the unit of the precision (tests/particles/test_tiles.py).
+    Accuracy: rounding of the scores, about b_i times the unit of the precision
+    (tests/particles/attention/test_tiles.py).
     """
     limit, lowest = (PLAIN_LIMIT, LOWEST) if rows.dtype == np.float64 else (SINGLE_LIMIT, SINGLE_LOWEST)
     shares = weights / weights.max()

@@ -64,7 +64,7 @@ def backward(
 
     Notes
     -----
-    Accuracy: rounding (tests/particles/test_adjoint.py).
+    Accuracy: rounding (tests/particles/derivatives/test_adjoint.py).
 
     Examples
     --------

@@ -66,7 +66,7 @@ class Checkpoint:
     def layers(self, retraction: Retraction = normalize) -> RecordedLayers:
         """The attention blocks as layers of directions on the unit sphere, beta = 1.
 
-        Test: tests/particles/test_checkpoint.py::test_a_layer_is_the_block_of_an_encoder.
+        Test: tests/particles/files/test_checkpoint.py::test_a_layer_is_the_block_of_an_encoder.
         """
         head_dim, d = self.query.shape[2:]
         gain = self.gain[:, None, None, :]

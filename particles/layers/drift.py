@@ -90,7 +90,7 @@ class ModifiedPush:
     displacement h balances truncation, of order h^2, against e/h, e the rounding or truncation of a field: 1e-5 for
     direct sums, 1e-3 for series.  A series cut at e = 1e-6 leaves at most eta e/(2h) per unit of depth time, and that
     only where its degree changes between the two ends; measured at beta = 1.5: 2e-10 in the mean, 1e-8 in the density
-    of size 0.5 (tests/particles/test_drift.py).
+    of size 0.5 (tests/particles/layers/test_drift.py).
     """
 
     mean: AttentionPush

@@ -33,7 +33,7 @@ class Scheme(Protocol):
 
 @dataclass(frozen=True)
 class Euler:
-    """One move by the velocity at the start, through the retraction; order 1 (tests/particles/test_drift.py)."""
+    """One move by the velocity at the start, through the retraction; order 1 (tests/particles/layers/test_drift.py)."""
 
     order: ClassVar[int] = 1
 
@@ -48,7 +48,7 @@ class Euler:
 
 @dataclass(frozen=True)
 class RungeKutta4:
-    """The classical scheme in ambient space, order 4 (tests/particles/test_drift.py).
+    """The classical scheme in ambient space, order 4 (tests/particles/layers/test_drift.py).
 
     The tangent field is continued to |y| != 1 by its value at nrm(y); its flow keeps |y|, so the stages see points and
     measures on the sphere and normalising the result costs no order.  With the retraction `translate` the space is R^d

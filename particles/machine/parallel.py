@@ -1,7 +1,7 @@
 """Work on many points in chunks: what a chunk needs stays in the cache, and chunks may run on several threads.
 
 The cut depends on the number of points alone, and results are put together in the order of the chunks: the number of
-threads never changes a bit (tests/spde/test_many_tokens.py).
+threads never changes a bit (tests/spde/field/test_many_tokens.py).
 """
 
 import math
@@ -112,7 +112,7 @@ def one_blas_thread() -> Iterator[None]:
     """One thread in the linear-algebra library: several would share its sums, and the last bits with them.
 
     A run is inside (`particles.flow.run`), so that its numbers do not depend on OMP_NUM_THREADS or on the machine's
-    number of cores (tests/tokenlaw/test_reproducible.py).  Runs in several threads of one process may overlap.
+    number of cores (tests/tokenlaw/runs/test_reproducible.py).  Runs in several threads of one process may overlap.
     """
     _blas.enter()
     try:

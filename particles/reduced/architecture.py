@@ -27,7 +27,7 @@ class MLPKernel:
     ----------
     activation : one of `particles.ACTIVATIONS`.   gain : standard deviation of an input of the activation.
 
-    Accuracy: 1e-5 of k(1), from a table over u in [-1, 1] (tests/particles/test_forecast.py).
+    Accuracy: 1e-5 of k(1), from a table over u in [-1, 1] (tests/particles/reduced/test_forecast.py).
     """
 
     activation: Activation

@@ -11,7 +11,7 @@ from particles.arrays import Array
 def chi_rule(k: int) -> tuple[Array, Array]:
     """Nodes c and weights w with E F(chi_k) = sum_i w_i F(c_i), for bounded F that are smooth in log c.
 
-    Accuracy: 1e-13 for F analytic in |Im log c| < pi/4 (tests/particles/test_reduced_two_token.py); the steps are
+    Accuracy: 1e-13 for F analytic in |Im log c| < pi/4 (tests/particles/reduced/test_two_token.py); the steps are
     short where log chi_k is narrow, 1/sqrt(2 k).
     """
     step = min(0.1, 0.25 / math.sqrt(k))

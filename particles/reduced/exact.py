@@ -80,7 +80,7 @@ def equiangular_rate(overlap: ArrayLike, n: int, beta: float) -> Array:
 def equiangular_overlap(time: ArrayLike, start: float, n: int, beta: float) -> Array:
     """Overlap of equiangular tokens at depth times `time` >= 0 (any shape), from `start` at time 0.
 
-    Accuracy: 1e-10 (tests/particles/test_reduced_exact.py).
+    Accuracy: 1e-10 (tests/particles/reduced/test_exact.py).
     """
     if not n >= 2:  # written so that NaN is caught
         raise ValueError(f"n must be at least 2, got {n}")

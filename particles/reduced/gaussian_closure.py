@@ -144,7 +144,7 @@ class GaussianClosure:
         ------
         SolverError : the Gaussian grows beyond the range of numbers without a blow-up, or too fast to be followed.
 
-        Accuracy: 1e-9 relative, blow-up times too (tests/particles/test_gaussian_closure.py).
+        Accuracy: 1e-9 relative, blow-up times too (tests/particles/reduced/test_gaussian_closure.py).
         """
         if law.d != self.d:
             raise ValueError(f"mean must have d = {self.d} entries, got {law.d}")

@@ -77,7 +77,7 @@ def two_factor_cosine(overlap: ArrayLike, d: int, head_dim: int) -> Array:
     """F2(R) = E <nrm(Ax), nrm(Ay)>, A = W W'^T with Gaussian W, W' (d x head_dim), <x, y> = R.
 
     F2 = E F1(R1) = R + (R^3 - R)/2 (1/d + 1/head_dim) + O(d^-2).  mathematics (8).
-    Accuracy: 1e-10 (tests/particles/test_reduced_low_temperature.py).
+    Accuracy: 1e-10 (tests/particles/reduced/test_low_temperature.py).
     """
     check_dimension(d, head_dim)
     return mean_over_sample_correlation(lambda r: one_factor_cosine(r, d), overlap, head_dim)

@@ -124,7 +124,7 @@ class OverlapDiffusion(ABC):
     def hitting_probability(self, overlap: float, low: float = -1.0, high: float = 1.0) -> float:
         """Probability that R reaches `high` before `low`; at -1 and 1 that it tends there.
 
-        Accuracy: 1e-8 (tests/particles/test_reduced_two_token.py).  ValueError where both ends are 1 and -1 and
+        Accuracy: 1e-8 (tests/particles/reduced/test_two_token.py).  ValueError where both ends are 1 and -1 and
         neither attracts.
         """
         if not -1 <= low <= overlap <= high <= 1 or not low < high:

@@ -79,7 +79,7 @@ class TwoTokens(OverlapDiffusion):
 
     At beta = 0 the drift is (1 - R^2)(d - 2 - R)/(2d) and the diffusion (1 - R^2)/sqrt(d).
 
-    Accuracy of drift and diffusion: 1e-10 (tests/particles/test_reduced_two_token.py).
+    Accuracy of drift and diffusion: 1e-10 (tests/particles/reduced/test_two_token.py).
 
     Parameters
     ----------

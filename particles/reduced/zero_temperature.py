@@ -45,7 +45,7 @@ def top_projection(points: Array, value: Array, tolerance: float = 1e-10) -> Arr
 def uniform_barycenter(points: Array, form: Array, beta: float) -> Array:
     """m_A(x) for the uniform law on S^2: (coth z - 1/z) nrm(Ax), z = beta |Ax|; points (N, 3), A (3, 3).
 
-    Accuracy: 1e-12 (tests/particles/test_low_temperature.py).
+    Accuracy: 1e-12 (tests/particles/reduced/test_zero_temperature.py).
     """
     image = points @ as_array(form, "form", (3, 3)).T
     length = np.linalg.norm(image, axis=1)

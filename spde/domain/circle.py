@@ -42,7 +42,7 @@ def synthesis_at(coefficients: Coefficients, points: Array) -> Array:
 
     Returns
     -------
-    (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/test_circle.py).
+    (N,) or (K, N).  Accuracy: 1e-12 relative to the norm (tests/spde/domain/test_circle.py).
     """
     rows = np.atleast_2d(coefficients)
     modes = np.zeros((rows.shape[0], 2 * rows.shape[1]), dtype=np.complex128)  # in the order 0, 1, ..., -2, -1

@@ -22,7 +22,7 @@ SEEN = 0.75  # share of the measured degrees within which the coefficients must 
 class CircleField(SeriesField):
     """Field of one attention push and one measure on S^1: the circle's `SpectralField`.
 
-    Accuracy: `tol` for every measure and beta |A| (tests/spde/test_circle_field.py).
+    Accuracy: `tol` for every measure and beta |A| (tests/spde/field/test_circle.py).
     """
 
     domain = Circle

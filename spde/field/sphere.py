@@ -21,7 +21,7 @@ from spde.field.moves import move, tangent_series
 class SpectralField(SeriesField):
     """Field of one attention push and one measure on S^2.
 
-    Accuracy: `tol` for beta |A| <= 20, spread and collapsed measures (tests/spde/test_field.py).
+    Accuracy: `tol` for beta |A| <= 20, spread and collapsed measures (tests/spde/field/test_sphere.py).
     """
 
     domain = Sphere

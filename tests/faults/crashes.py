@@ -15,7 +15,7 @@ from random import Random
 from particles.files import checksum, run_files
 from particles.files import recorder as output
 from tests.faults.runs import COMMANDS, Bench, Tally, run, words
-from tests.tokenlaw.commands import contents
+from tests.tokenlaw.calls import contents
 
 BLOCK = 512
 WATCHED = ("fsync", "replace", "unlink", "rmdir", "mkdir")

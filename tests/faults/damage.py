@@ -10,7 +10,7 @@ import netCDF4
 from particles.files import checksum, placing
 from particles.files import recorder as output
 from tests.faults.runs import COMMANDS, SETTINGS, Bench, Tally, one_line, run, words
-from tests.tokenlaw.test_resume import seal_again
+from tests.tokenlaw.runs.test_resume import seal_again
 
 Damage = Callable[[bytearray, Random], None]
 

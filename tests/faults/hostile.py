@@ -18,7 +18,7 @@ import numpy as np
 
 from particles.files import checksum, trial
 from tests.faults.runs import COMMANDS, Bench, Tally, one_line, run
-from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER
+from tests.tokenlaw.calls import HOMOGENIZED, TRANSFORMER
 
 STORED: dict[str, str] = json.loads((Path(__file__).parents[1] / "data" / "hostile.json").read_text())
 SPACE = 1 << 31  # bytes that a command may ask for beside what it has

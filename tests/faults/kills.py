@@ -10,7 +10,7 @@ from random import Random
 from particles.files import checksum, netcdf, run_files
 from particles.files import recorder as output
 from tests.faults.runs import COMMANDS, Bench, Tally, dying, one_line, run, start, words
-from tests.tokenlaw.commands import contents
+from tests.tokenlaw.calls import contents
 
 WORST = (
     ("while the state is written", "write_state", run_files, False),

@@ -8,7 +8,7 @@ from random import Random
 
 from particles.files import placing
 from tests.faults.runs import COMMANDS, Bench, Tally, one_line, run, words
-from tests.tokenlaw.commands import contents
+from tests.tokenlaw.calls import contents
 
 NAMES = (".{}.lock", ".{}.writing", ".{}.part", ".{}.writing/tokenlaw.part", ".{}.writing/tokenlaw.journal")
 

@@ -11,7 +11,7 @@ import numpy as np
 from particles.files import checksum
 from tests.faults.runs import Bench, Tally, run
 from tests.faults.system import CALLS, LOADED, armed, in_children
-from tests.tokenlaw.commands import contents
+from tests.tokenlaw.calls import contents
 from validation import Claim, Figure, Findings, Part, Series
 
 SHORT = ("-q", "--set", "layers.t_end=0.04")

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from particles.files import recorder as output
-from tests.tokenlaw.commands import HOMOGENIZED, contents
+from tests.tokenlaw.calls import HOMOGENIZED, contents
 from tokenlaw import files
 from tokenlaw.commands import app
 from tokenlaw.pictures import paper as plots

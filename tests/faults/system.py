@@ -14,7 +14,7 @@ from random import Random
 
 from particles.files import checksum
 from tests.faults.runs import COMMANDS, Bench, Tally, one_line, run, words
-from tests.tokenlaw.commands import contents
+from tests.tokenlaw.calls import contents
 
 CALLS = {
     "write": (errno.ENOSPC, errno.EIO, errno.EDQUOT),

@@ -25,7 +25,7 @@ from particles.flow import TokenFlow, TokenState
 from spde import Circle, Density, DensityFlow, DensityState, SeriesLaw, Sphere, solve
 from spde.files.read import read_density
 from spde.state import density_state
-from tests.spde.circle_sums import SummedCircle
+from tests.spde.domain.circle_sums import SummedCircle
 from validation import w1_geodesic, w2_chordal
 
 START = np.array([0.5, -0.3])

@@ -7,9 +7,19 @@ import xarray as xr
 
 from particles.files.recorder import in_realization
 from tests.fuzz import worked
-from tests.tokenlaw.commands import call
-from tests.tokenlaw.test_plots import LAT, LON, compare_file, density_file, directions, followed, panel, texts, titles
-from tests.tokenlaw.test_plots import token_file as tokens_of
+from tests.tokenlaw.calls import call
+from tests.tokenlaw.pictures.test_plots import (
+    LAT,
+    LON,
+    compare_file,
+    density_file,
+    directions,
+    followed,
+    panel,
+    texts,
+    titles,
+)
+from tests.tokenlaw.pictures.test_plots import token_file as tokens_of
 from tokenlaw.contents import held, record
 from tokenlaw.files import describe, opened, summaries
 from tokenlaw.pictures.orthographic import closed, sample

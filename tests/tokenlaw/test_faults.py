@@ -22,8 +22,8 @@ from particles.files import recorder as output
 from particles.files.placing import Aside
 from tests.faults import crashes, damage, disks, kills, numbers
 from tests.faults.runs import Bench
-from tests.tokenlaw.commands import HOMOGENIZED, assert_same, call, contents, tokens_file
-from tests.tokenlaw.test_resume import seal_again
+from tests.tokenlaw.calls import HOMOGENIZED, assert_same, call, contents, tokens_file
+from tests.tokenlaw.runs.test_resume import seal_again
 from tokenlaw.commands import app, terminal
 from tokenlaw.config.read import ConfigError
 from tokenlaw.runs.locks import locked

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call, tokens_file
+from tests.tokenlaw.calls import HOMOGENIZED, TRANSFORMER, call, tokens_file
 from tokenlaw.config.read import load, load_text
 from tokenlaw.runs.build import build
 

@@ -9,7 +9,7 @@ from particles.retraction import normalize
 from spde import Density, SeriesLaw, Sphere, unit_sphere
 from spde.files.read import read_density
 from tests.fuzz.files import closure_content, density_content, heads_content
-from tests.tokenlaw.commands import HOMOGENIZED, TRANSFORMER, call
+from tests.tokenlaw.calls import HOMOGENIZED, TRANSFORMER, call
 
 BALLISTIC = 'layers={kind="ballistic", dt=0.05, t_end=0.1}'
 MODIFIED = 'layers={kind="modified", dt=0.05, t_end=0.1, eta=0.1}'

@@ -142,7 +142,7 @@ class LegendreSeries(NamedTuple):
 class DualKernel:
     """k(u) = E[act(Z1) act(Z2)] + sigma_w^2, the covariance of the field of a wide MLP block at overlap u.
 
-    Accuracy: 1e-10 of k(1) and k'(1), u = 1 and u = -1 included (tests/particles/test_kernels.py).
+    Accuracy: 1e-10 of k(1) and k'(1), u = 1 and u = -1 included (tests/particles/layers/mlp/test_kernels.py).
 
     Parameters
     ----------

@@ -36,8 +36,8 @@ def spectrum(kernel: DualKernel) -> Array:
 
     The series is cut where its tail is below 1e-10 of k(1), at degree 128 at the latest, and the tail is given to the
     last degree.  So the variance k(1) is right always.  The cut matters for relu only: its k is then right to 1.5e-7 of
-    k(1), and k'(1) comes out up to 0.3 % too small (tests/particles/test_mlp.py), which slows the separation of tokens
-    closer than about a degree.
+    k(1), and k'(1) comes out up to 0.3 % too small, which slows the separation of tokens closer than about a degree
+    (tests/particles/layers/mlp/test_block.py).
     """
     if kernel.d == 3:
         found = kernel.legendre(MAX_DEGREE).coefficients
