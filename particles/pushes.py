@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from particles.arrays import Array
 from particles.measure import Cloud
 from particles.retraction import Retraction, normalize
@@ -101,6 +103,13 @@ def _moved(field: Field, retraction: Retraction, points: Array) -> Array:
     if isinstance(field, MovingField):
         return field.moved(points, retraction)
     return retraction(points, field(points))
+
+
+def moved_together(measure: Cloud, riders: Riders, move: Callable[[Array], Array]) -> tuple[Cloud, Riders]:
+    """A measure and its riders after a map of all their points at once, (N, d) to (N, d)."""
+    parts = [measure.points, *riders]
+    moved = np.split(move(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1])
+    return Cloud(moved[0], measure.weights), tuple(moved[1:])
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 from particles.arrays import Array, check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
 from particles.heads import GaussianHeads, Heads
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize
 
@@ -69,7 +69,7 @@ class HeadCurves:
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothTransformer:
+class SmoothTransformer(OfHeads):
     """A transformer whose heads follow smooth curves: C_h = (eta/H) V_h(s) at s = eta l, depth time dt = eta.
 
     The curves depend on the noise alone: transformers of other eta follow the same ones, and of fewer heads the first.
@@ -98,11 +98,6 @@ class SmoothTransformer:
     def dt(self) -> float:
         """Depth time of a layer, eta."""
         return self.eta
-
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
 
     @property
     def noise_scale(self) -> None:

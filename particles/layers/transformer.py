@@ -6,13 +6,13 @@ from particles.arrays import check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
 from particles.given import check_heads
 from particles.heads import HeadLaw
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize
 
 
 @dataclass(frozen=True, eq=False)
-class RandomTransformer:
+class RandomTransformer(OfHeads):
     """The finite transformer: fresh heads in each layer, C_m = (eta/H) V_m, depth time dt = eta.
 
     Parameters
@@ -39,11 +39,6 @@ class RandomTransformer:
     def dt(self) -> float:
         """Depth time of a layer, eta."""
         return self.eta
-
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
 
     @property
     def noise_scale(self) -> float:
