@@ -56,6 +56,22 @@ def refine_within(law: LayerLaw, factor: int) -> Refinable:
     return law.refine(factor)
 
 
+@runtime_checkable
+class Coarsened(LayerLaw, Protocol):
+    """A law whose path is known with longer steps too."""
+
+    def coarsen(self, factor: int) -> "Coarsened":
+        """The same path with steps `factor` times as long."""
+        ...
+
+
+def coarsen_within(law: LayerLaw, factor: int) -> Coarsened:
+    """The same path of a law with longer steps; ValueError where there is none."""
+    if not isinstance(law, Coarsened):
+        raise ValueError(f"{type(law).__name__} cannot be coarsened")
+    return law.coarsen(factor)
+
+
 class OfHeads:
     """A law of layers of heads, whose dimension it has."""
 

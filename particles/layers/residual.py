@@ -52,7 +52,6 @@ class _Scaled:
 
     field: FiniteWidthField
     gain: float
-    degree: int = 0
 
     def __call__(self, points: Array) -> Array:
         return self.field(self.gain * points)

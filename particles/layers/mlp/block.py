@@ -9,13 +9,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative
 from particles.errors import ArgumentError
-from particles.layers.base import Around, Layer, LayerLaw, refine_within, regrouped
+from particles.layers.base import Around, Layer, LayerLaw, coarsen_within, refine_within, regrouped
 from particles.layers.mlp.kernels import Activation, DualKernel
 from particles.layers.mlp.random_fields import FourierField, HarmonicField, draw
 from particles.measure import Cloud
@@ -68,7 +67,6 @@ class FiniteWidthField:
     scale: float
     noise: Noise
     step: int
-    degree: int = 0
 
     def __call__(self, points: Array) -> Array:
         """U at points (N, d)."""
@@ -154,15 +152,6 @@ def check_joint(n: int, d: int) -> None:
         raise ArgumentError("width", 0, f"be at least 1 for {n} points: {most}")
 
 
-@runtime_checkable
-class Coarsened(LayerLaw, Protocol):
-    """A law whose path is known with longer steps too."""
-
-    def coarsen(self, factor: int) -> "Coarsened":
-        """The same path with steps `factor` times as long."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class WithMLP(Around):
     """The layers of a law with an MLP block behind each: x -> T(x + sqrt(dt) g(x)), dt the depth time of the layer.
@@ -212,11 +201,9 @@ class WithMLP(Around):
 
     def coarsen(self, factor: int) -> "WithMLP":
         """The same path with longer steps: increments of the limit field are sums of this law's (width 0, d = 2, 3)."""
-        if not isinstance(self.law, Coarsened):
-            raise ValueError(f"{type(self.law).__name__} cannot be coarsened")
         self._needs_series("coarsen")
         substeps, splits = regrouped(self.substeps, self.splits, factor)
-        return replace(self, law=self.law.coarsen(factor), substeps=substeps, splits=splits)
+        return replace(self, law=coarsen_within(self.law, factor), substeps=substeps, splits=splits)
 
     def refine(self, factor: int) -> "WithMLP":
         """The same path with shorter steps: increments of the limit field are split (width 0, d = 2, 3).
