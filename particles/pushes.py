@@ -125,7 +125,6 @@ class FieldPush(Push):
     retraction: Retraction = normalize
 
     def velocity(self, measure: Cloud) -> Field:
-        """The velocity U."""
         return self.field
 
 

@@ -5,15 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
+from particles import Array
 from particles.files import naming, open_input, without_realization
 from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
 from tokenlaw.pictures.words import resolution
 from tokenlaw.tables import Table
 
-Array = npt.NDArray[np.float64]
 Summary = tuple[str, str, tuple[float, float, float]]
 
 

@@ -140,6 +140,5 @@ class Layers:
         check_positive(self.dt, "dt")
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         found = self.function(step)
         return found if isinstance(found, tuple) else (found,)

@@ -234,5 +234,4 @@ class Modified(OfHeads):
         return ModifiedPush(mean, self.scheme, self.dt, self.eta, eps)
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         return (self._push,)

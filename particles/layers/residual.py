@@ -132,7 +132,6 @@ class PreNorm(Around):
         return replace(self, law=refine_within(self.law, factor))
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         return tuple(ResidualPush(push, self.gain) for push in self.law.layer(step))
 
 

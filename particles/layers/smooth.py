@@ -110,7 +110,6 @@ class SmoothTransformer(OfHeads):
         return self.heads.curves(self.noise.generator(Stream.HEADS), self.n_heads)
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         heads = self.curves.at(step * self.eta)
         out = self.eta / self.n_heads * heads.value
         return (AttentionPush(self.kernel, out, heads.query, heads.key, self.retraction),)

@@ -46,7 +46,6 @@ class RandomTransformer(OfHeads):
         return self.eta / self.n_heads
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         heads = self.heads.sample(self.noise.generator(Stream.HEADS, step), self.n_heads)
         out = self.noise_scale * heads.out
         push = AttentionPush(self.kernel, out, heads.query, heads.key, self.retraction, heads.inner, heads.parameters)

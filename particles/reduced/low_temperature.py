@@ -121,5 +121,4 @@ class LowTemperatureLimit(OverlapDiffusion):
         check_not_negative(self.kappa, "kappa")
 
     def rates(self, y: Array) -> tuple[Array, Array]:
-        """Drift and variance of y = artanh u."""
         return (2 - self.kappa) * np.tanh(y), np.full_like(y, 2.0)
