@@ -223,7 +223,6 @@ class TokenFlow(Flow[TokenState]):
         return xr.Dataset({"weight": ("token", start.weights, {"long_name": "weight of a token", "units": "1"})})
 
     def restore(self, arrays: dict[str, Array]) -> TokenState:
-        """Inverse of `TokenState.arrays`."""
         return TokenState(int(arrays["step"]), arrays["tokens"], arrays["token_weight"])
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from particles.arrays import Array
 from particles.measure import Cloud
 from particles.retraction import Retraction, normalize
@@ -103,6 +105,13 @@ def _moved(field: Field, retraction: Retraction, points: Array) -> Array:
     return retraction(points, field(points))
 
 
+def moved_together(measure: Cloud, riders: Riders, move: Callable[[Array], Array]) -> tuple[Cloud, Riders]:
+    """A measure and its riders after a map of all their points at once, (N, d) to (N, d)."""
+    parts = [measure.points, *riders]
+    moved = np.split(move(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1])
+    return Cloud(moved[0], measure.weights), tuple(moved[1:])
+
+
 @dataclass(frozen=True, eq=False)
 class FieldPush(Push):
     """A given velocity U, the same for every measure, then a retraction.
@@ -116,7 +125,6 @@ class FieldPush(Push):
     retraction: Retraction = normalize
 
     def velocity(self, measure: Cloud) -> Field:
-        """The velocity U."""
         return self.field
 
 

@@ -120,7 +120,6 @@ class DensityFlow(Flow[DensityState]):
         )  # fmt: skip
 
     def fresh(self, state: DensityState) -> DensityState:
-        """With a memory of its own of what was said."""
         return replace(state, said=state.said.copy())
 
     def again(self, start: DensityState, why: BeginAgain) -> "tuple[DensityFlow, DensityState]":
@@ -244,7 +243,6 @@ class DensityFlow(Flow[DensityState]):
         return f"{level}{self.carried[0]} x {self.carried[1]}, made anew in each step"
 
     def restore(self, arrays: dict[str, Array]) -> DensityState:
-        """Inverse of `DensityState.arrays`."""
         return density_state(arrays)
 
 

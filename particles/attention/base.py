@@ -76,7 +76,6 @@ class DirectField:
     push: "AttentionPush"
     measure: Measure
     n_targets: int = 0
-    degree: int = 0
     precision: type = np.float64
 
     def __post_init__(self) -> None:

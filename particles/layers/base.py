@@ -4,12 +4,14 @@ A layer is a tuple of pushes; a push holds everything random and every step size
 pure function of (seed, member, step).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from particles.arrays import check_count, check_positive
 from particles.attention.base import Kernel
+from particles.heads import FixedHeads, HeadLaw
 from particles.pushes import Move
 
 Layer = tuple[Move, ...]
@@ -52,6 +54,39 @@ def refine_within(law: LayerLaw, factor: int) -> Refinable:
     if not isinstance(law, Refinable):
         raise ValueError(f"{type(law).__name__} cannot be refined: its steps are its layers")
     return law.refine(factor)
+
+
+@runtime_checkable
+class Coarsened(LayerLaw, Protocol):
+    """A law whose path is known with longer steps too."""
+
+    def coarsen(self, factor: int) -> "Coarsened":
+        """The same path with steps `factor` times as long."""
+        ...
+
+
+def coarsen_within(law: LayerLaw, factor: int) -> Coarsened:
+    """The same path of a law with longer steps; ValueError where there is none."""
+    if not isinstance(law, Coarsened):
+        raise ValueError(f"{type(law).__name__} cannot be coarsened")
+    return law.coarsen(factor)
+
+
+class OfHeads:
+    """A law of layers of heads, whose dimension it has."""
+
+    heads: HeadLaw | FixedHeads
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.heads.d
+
+
+def regrouped(taken: int, given: int, factor: int) -> tuple[int, int]:
+    """Steps of a path in groups `factor` times as large: `given` groups are opened first, the rest is `taken` more."""
+    undone = math.gcd(factor, given)
+    return taken * (factor // undone), given // undone
 
 
 class Around:
@@ -105,6 +140,5 @@ class Layers:
         check_positive(self.dt, "dt")
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         found = self.function(step)
         return found if isinstance(found, tuple) else (found,)

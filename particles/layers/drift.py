@@ -14,7 +14,7 @@ from particles.arrays import Array, check_count, check_not_negative, check_posit
 from particles.attention.base import AttentionPush, Kernel
 from particles.errors import ArgumentError
 from particles.heads import FixedHeads, ValuesApart
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads
 from particles.layers.schemes import Euler, RungeKutta4, Scheme
 from particles.measure import Cloud
 from particles.noise import Noise, Stream, check_splits
@@ -75,7 +75,7 @@ class BallisticPush:
 
 
 @dataclass(frozen=True, eq=False)
-class ModifiedPush:
+class ModifiedPush(BallisticPush):
     """One step of dX = (b + corrector) dt, mathematics (3).
 
     Attributes
@@ -93,17 +93,12 @@ class ModifiedPush:
     of size 0.5 (tests/particles/layers/test_drift.py).
     """
 
-    mean: AttentionPush
-    scheme: Scheme
     dt: float
     eta: float
     noise_scale: float
 
-    def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
-        """One step; a velocity takes three fields, and one for every node where eps > 0."""
-        return self.scheme.step(partial(self._velocity, make), measure, riders, self.mean.retraction)
-
     def _velocity(self, make: MakeField, measure: Cloud, riders: Riders) -> tuple[Array, Riders]:
+        """U; it takes three fields, and one for every node where eps > 0."""
         sets = (measure.points, *riders)
         along, spread, degree = self._mean_and_spread(make, measure, sets)
         drift = tuple(tangent(x, u) for x, u in zip(sets, along, strict=True))
@@ -152,7 +147,7 @@ class ModifiedPush:
 
 
 @dataclass(frozen=True, eq=False)
-class Ballistic:
+class Ballistic(OfHeads):
     """Layers of the ballistic limit dX = b dt, all alike.
 
     Parameters
@@ -177,11 +172,6 @@ class Ballistic:
         _check(self)
 
     @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
-
-    @property
     def noise_scale(self) -> None:
         """None: there is no noise, and no diffusive time."""
         return None
@@ -202,7 +192,7 @@ class Ballistic:
 
 
 @dataclass(frozen=True, eq=False)
-class Modified:
+class Modified(OfHeads):
     """Layers of the ballistic limit with the corrector of a transformer of residual step eta, mathematics (3).
 
     Parameters
@@ -232,11 +222,6 @@ class Modified:
             known = "be normalize or geodesic, whose corrector is known"
             raise ArgumentError("retraction", str(self.retraction), known)
 
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
-
     def refine(self, factor: int) -> "Modified":
         """The same path with steps `factor` times as short: there is no noise, the nodes stay."""
         check_splits(factor, "factor")
@@ -249,5 +234,4 @@ class Modified:
         return ModifiedPush(mean, self.scheme, self.dt, self.eta, eps)
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         return (self._push,)

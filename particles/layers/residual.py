@@ -51,7 +51,6 @@ class _Scaled:
 
     field: FiniteWidthField
     gain: float
-    degree: int = 0
 
     def __call__(self, points: Array) -> Array:
         return self.field(self.gain * points)
@@ -132,7 +131,6 @@ class PreNorm(Around):
         return replace(self, law=refine_within(self.law, factor))
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         return tuple(ResidualPush(push, self.gain) for push in self.law.layer(step))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from particles.arrays import Array, check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
 from particles.heads import GaussianHeads, Heads
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize
 
@@ -69,7 +69,7 @@ class HeadCurves:
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothTransformer:
+class SmoothTransformer(OfHeads):
     """A transformer whose heads follow smooth curves: C_h = (eta/H) V_h(s) at s = eta l, depth time dt = eta.
 
     The curves depend on the noise alone: transformers of other eta follow the same ones, and of fewer heads the first.
@@ -100,11 +100,6 @@ class SmoothTransformer:
         return self.eta
 
     @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
-
-    @property
     def noise_scale(self) -> None:
         """None: layers near each other are alike, so there is no white noise and no diffusive time."""
         return None
@@ -115,7 +110,6 @@ class SmoothTransformer:
         return self.heads.curves(self.noise.generator(Stream.HEADS), self.n_heads)
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         heads = self.curves.at(step * self.eta)
         out = self.eta / self.n_heads * heads.value
         return (AttentionPush(self.kernel, out, heads.query, heads.key, self.retraction),)

@@ -122,22 +122,4 @@ class LowTemperatureLimit(OverlapDiffusion):
         check_not_negative(self.kappa, "kappa")
 
     def rates(self, y: Array) -> tuple[Array, Array]:
-        """Drift and variance of y = artanh u."""
         return (2 - self.kappa) * np.tanh(y), np.full_like(y, 2.0)
-
-    def aligned_probability(self, overlap: float) -> float:
-        """Probability of u -> 1 (kappa < 2), in closed form: a regularised incomplete beta function."""
-        if not self.kappa < 2:
-            raise ValueError(f"kappa must be below 2 for a collapse, got {self.kappa:g}")
-        half = 1 - 0.5 * self.kappa
-        return float(scipy.special.betainc(half, half, 0.5 * (1 + np.tanh(artanh(overlap)))))
-
-    def stationary_density(self, overlap: ArrayLike) -> Array:
-        """Stationary density of u (kappa > 2), in closed form."""
-        if not self.kappa > 2:
-            raise ValueError(f"kappa must be above 2 for a stationary density, got {self.kappa:g}")
-        half = 0.5 * self.kappa - 1
-        r = np.asarray(overlap, dtype=np.float64)
-        log_beta = (2 * half - 1) * math.log(2) + scipy.special.betaln(half, half)
-        value: Array = (1 - r**2) ** (half - 1) / math.exp(log_beta)
-        return value

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.files.recorder import read_state
+from particles.files import read_end
 from tests.tokenlaw.calls import TRANSFORMER, assert_same, call
 from tokenlaw.config.read import ConfigError, load_text
 from tokenlaw.config.read import load as load_config
@@ -34,7 +34,7 @@ def test_17_and_23_layers_are_40(norm):
         assert np.abs(run.radius.values[0] - 1.5).max() < 1e-15
         x = run.tokens.values[-1] * run.radius.values[-1][:, None]
         assert np.abs(np.linalg.norm(run.tokens.values, axis=-1) - 1).max() < 1e-15
-    assert np.abs(read_state(Path("one.nc"))["tokens"] - x).max() < 1e-14
+    assert np.abs(read_end(Path("one.nc"))[2]["tokens"] - x).max() < 1e-14
 
 
 def test_the_key_chooses_the_stream():
