@@ -3,8 +3,8 @@ A density beyond the resolution of its grid
 ===========================================
 
 Once a cluster is smaller than the grid can show, the series rings and the run says ``unresolved``. The
-density along the paths of the carried nodes (24 × 48 here) goes on: log ρ at a node is what it was at its start, less the
-sum of log det DT.
+density along the paths of the carried nodes (24 × 48 here) goes on: log ρ at a node is what it was at its
+start, less the sum of log det DT.
 """
 
 import warnings
