@@ -1,6 +1,7 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 import os
+from typing import Any
 
 # Files take their places by renames, and runs have locks of their own; HDF5's would refuse disks that know none.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
@@ -32,7 +33,7 @@ from particles.attention.softmax import Linear, Softmax
 from particles.attention.torch_sdpa import TorchField, torch_field
 from particles.derivatives.characteristics import Characteristics, tangent_move
 from particles.derivatives.gradients import backward, gradient_norms, trajectory
-from particles.errors import ArgumentError
+from particles.errors import ArgumentError, called
 from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
 from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
 from particles.files.recorder import Recorder
@@ -84,7 +85,17 @@ from particles.layers.transformer import RandomTransformer
 from particles.long_steps import telling_long_steps
 from particles.measure import Cloud, Measure, Tokens, WeightedPoints, mean_token, second_moment, unit_lengths
 from particles.noise import Noise, Stream
-from particles.pushes import DifferentiableField, Field, FieldPush, MakeField, Move, Push, Riders, field_degree
+from particles.pushes import (
+    DifferentiableField,
+    Field,
+    FieldPush,
+    MakeField,
+    Move,
+    Push,
+    Riders,
+    field_degree,
+    velocity_at,
+)
 from particles.quadrature import gauss_grid
 from particles.reduced.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.reduced.zero_temperature import (
@@ -104,6 +115,19 @@ from particles.retraction import (
     tangent,
     translate,
 )
+
+RENAMED = {
+    "Attention": "Kernel", "DifferentiableAttention": "DifferentiableKernel", "ValueAttention": "ValueKernel",
+    "VelocityPush": "Push",
+}  # fmt: skip
+"""Names that were, and what they are."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in RENAMED:
+        raise ImportError(f"particles.{name} is particles.{RENAMED[name]} now")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ACTIVATIONS",
@@ -207,6 +231,7 @@ __all__ = [
     "angles",
     "as_array",
     "backward",
+    "called",
     "check_count",
     "check_kernel",
     "check_positive",
@@ -246,6 +271,7 @@ __all__ = [
     "uniform_barycenter",
     "unit",
     "unit_lengths",
+    "velocity_at",
     "zero_temperature_flow",
     "zero_temperature_velocity",
 ]  # fmt: skip

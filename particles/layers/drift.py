@@ -12,7 +12,8 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative, check_positive, unit
 from particles.attention.base import AttentionPush, Kernel
-from particles.errors import ArgumentError
+from particles.errors import ArgumentError, made
+from particles.given import must_average
 from particles.heads import FixedHeads, ValuesApart
 from particles.layers.base import Layer
 from particles.layers.schemes import Euler, RungeKutta4, Scheme
@@ -42,6 +43,7 @@ def mean_push(
 def _check(law: "Ballistic | Modified") -> None:
     if not isinstance(law.heads, ValuesApart | FixedHeads):
         raise TypeError(f"a mean needs fixed heads or values independent of A; {type(law.heads).__name__} are neither")
+    must_average(law.kernel)
     check_positive(law.dt, "dt")
     check_count(law.nodes, "nodes")
 
@@ -151,6 +153,7 @@ class ModifiedPush:
         )
 
 
+@made("the kernel is behind the heads: Ballistic(heads, Softmax(beta), dt=..., nodes=..., noise=...)")
 @dataclass(frozen=True, eq=False)
 class Ballistic:
     """Layers of the ballistic limit dX = b dt, all alike.
@@ -201,6 +204,7 @@ class Ballistic:
         return (self.mean,) if isinstance(self.scheme, Euler) else (BallisticPush(self.mean, self.scheme),)
 
 
+@made("the kernel is behind the heads: Modified(heads, Softmax(beta), dt=..., eta=..., ..., noise=...)")
 @dataclass(frozen=True, eq=False)
 class Modified:
     """Layers of the ballistic limit with the corrector of a transformer of residual step eta, mathematics (3).
