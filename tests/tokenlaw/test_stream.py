@@ -119,8 +119,9 @@ def test_the_example(capsys):
         assert 20 < square[-1] < 16 + 48 * 16 / 4  # |B|^2 is at most d sigma_v^2 d / H = 4 in the mean
         assert run.mean_overlap.values[-1] > 5 * run.mean_overlap.values[0]
     assert call("info", "p.nc") == 0
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("radius, r.m.s."))
-    assert line.split()[2:4] == ["4", f"{np.sqrt(square[-1]):.4g}"]
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("radius"))
+    assert line.split()[1:3] == ["4", f"{np.sqrt(square[-1]):.4g}"]
+    assert line.endswith("length of the tokens in the residual stream, r.m.s.")
     assert call("plot", "p.nc", "--out", "p.png") == 0
 
 
