@@ -232,7 +232,7 @@ class Modified:
         _check(self)
         check_positive(self.eta, "eta")
         check_not_negative(self.noise_scale, "noise_scale")
-        if self.retraction.radial is None:
+        if getattr(self.retraction, "radial", None) is None:
             known = "be normalize or geodesic, whose corrector is known"
             raise ArgumentError("retraction", str(self.retraction), known)
 

@@ -146,3 +146,20 @@ def test_laws_are_copied_replaced_and_pickled_as_before():
     assert list(inspect.signature(RandomTransformer).parameters)[:3] == ["heads", "kernel", "eta"]
     for again in (copy.deepcopy(LAW), pickle.loads(pickle.dumps(LAW)), replace(LAW)):
         np.testing.assert_array_equal(again.layer(3)[0].out, LAW.layer(3)[0].out)
+
+
+def plain(points, velocity):
+    """A retraction that is a function."""
+    return normalize(points, velocity)
+
+
+def test_a_retraction_that_is_a_function_moves_tokens_and_no_more():
+    law = replace(LAW, retraction=plain)
+    assert np.array_equal(simulate(TOKENS, law, n_steps=2).tokens, simulate(TOKENS, LAW, n_steps=2).tokens)
+    with pytest.raises(TypeError, match=r"retraction must be a particles.Retraction here, .* got plain"):
+        gradient_norms(TOKENS, law, n_steps=1)
+    mean = GaussianHeads(3, mean_v=np.eye(3))
+    with pytest.raises(ArgumentError, match="retraction must be normalize or geodesic"):
+        Modified(mean, KERNEL, 0.1, 0.1, 0.0, 2, NOISE, retraction=plain)
+    with pytest.raises(TypeError, match=r"retraction must be a particles.Retraction here, .* got plain"):
+        simulate(TOKENS, Ballistic(mean, KERNEL, 0.1, 2, NOISE, retraction=plain), n_steps=1)
