@@ -1,6 +1,7 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 import os
+from typing import Any
 
 # Files take their places by renames, and runs have locks of their own; HDF5's would refuse disks that know none.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
@@ -32,7 +33,7 @@ from particles.attention.softmax import Linear, Softmax
 from particles.attention.torch_sdpa import TorchField, torch_field
 from particles.derivatives.characteristics import Characteristics, tangent_move
 from particles.derivatives.gradients import backward, gradient_norms, trajectory
-from particles.errors import ArgumentError
+from particles.errors import ArgumentError, called
 from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
 from particles.files.recorder import Recorder
 from particles.flow import BeginAgain, Flow, Progress, State, TokenFlow, TokenState, schedule, simulate, token_variables
@@ -103,7 +104,17 @@ from particles.measure import (
     unit_lengths,
 )
 from particles.noise import Noise, Stream
-from particles.pushes import DifferentiableField, Field, FieldPush, MakeField, Move, Push, Riders, field_degree
+from particles.pushes import (
+    DifferentiableField,
+    Field,
+    FieldPush,
+    MakeField,
+    Move,
+    Push,
+    Riders,
+    field_degree,
+    velocity_at,
+)
 from particles.reduced.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.reduced.zero_temperature import (
     top_projection,
@@ -122,6 +133,19 @@ from particles.retraction import (
     tangent,
     translate,
 )
+
+RENAMED = {
+    "Attention": "Kernel", "DifferentiableAttention": "DifferentiableKernel", "ValueAttention": "ValueKernel",
+    "VelocityPush": "Push",
+}  # fmt: skip
+"""Names that were, and what they are."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in RENAMED:
+        raise ImportError(f"particles.{name} is particles.{RENAMED[name]} now")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ACTIVATIONS",
@@ -225,6 +249,7 @@ __all__ = [
     "angles",
     "as_array",
     "backward",
+    "called",
     "check_count",
     "check_kernel",
     "check_positive",
@@ -264,6 +289,7 @@ __all__ = [
     "uniform_barycenter",
     "unit",
     "unit_lengths",
+    "velocity_at",
     "zero_temperature_flow",
     "zero_temperature_velocity",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 
 from particles.arrays import Array, SolverError, check_count, unit
 from particles.attention.base import DirectField, FieldFactory, field_of
+from particles.errors import called
 from particles.files import recorder as output
 from particles.given import check_kernel
 from particles.layers.base import LayerLaw
@@ -238,6 +239,7 @@ def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str
     }
 
 
+@called("the kernel is the law's: simulate(tokens, law, n_steps=...), law = Homogenized(heads, Softmax(beta), ...)")
 def simulate(
     tokens: AnyTokens,
     law: LayerLaw,

@@ -206,7 +206,7 @@ def symmetric_root(covariance: Array, name: str = "covariance") -> Array:
         raise ArgumentError(name, covariance.tolist(), "be symmetric")
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     if not values.min(initial=0.0) >= -ROUNDING * size * len(values):
-        raise ArgumentError(name, float(values.min()), "be positive semidefinite, with no eigenvalue below 0")
+        raise ArgumentError(name, covariance.tolist(), f"have no eigenvalue below 0, and has {values.min():.3g}")
     root: Array = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T  # below zero by rounding only
     return root
 

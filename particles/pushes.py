@@ -26,6 +26,14 @@ def field_degree(field: Field) -> int:
     return int(getattr(field, "degree", 0))
 
 
+def velocity_at(field: Field, points: Array) -> Array:
+    """U at points (N, d); ValueError where it has another shape: numpy would spread it over all points."""
+    velocity = field(points)
+    if np.shape(velocity) != points.shape:
+        raise ValueError(f"a velocity must have shape {points.shape}, that of the points, got {np.shape(velocity)}")
+    return velocity
+
+
 @runtime_checkable
 class DifferentiableField(Protocol):
     """A field that knows its derivative: what characteristics need."""
@@ -102,7 +110,7 @@ class Push(ABC):
 def _moved(field: Field, retraction: Retraction, points: Array) -> Array:
     if isinstance(field, MovingField):
         return field.moved(points, retraction)
-    return retraction(points, field(points))
+    return retraction(points, velocity_at(field, points))
 
 
 def moved_together(measure: Cloud, riders: Riders, move: Callable[[Array], Array]) -> tuple[Cloud, Riders]:

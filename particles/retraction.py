@@ -63,6 +63,14 @@ class Retraction(ABC):
         return self.name
 
 
+def known(retraction: Retraction) -> Retraction:
+    """A retraction of which more is known than its points; TypeError where it is a plain function."""
+    if isinstance(retraction, Retraction):
+        return retraction
+    got = getattr(retraction, "__name__", repr(retraction))
+    raise TypeError(f"retraction must be a particles.Retraction here, such as normalize or geodesic, got {got}")
+
+
 class Normalize(Retraction):
     """nrm(x + U), the transformer's own step."""
 

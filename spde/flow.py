@@ -89,7 +89,7 @@ class DensityFlow(Flow[DensityState]):
         if self._diffuses and self.remap_every != 1:
             raise ArgumentError("remap_every", self.remap_every, "be 1 with private noise")
         if self._diffuses and self.characteristics:
-            raise ArgumentError("characteristics", True, "be False with private noise, which has no flow to follow")
+            raise ArgumentError("characteristics", True, "be left out with private noise, which has no flow to follow")
         if self.on_unresolved == "stop" and not self.remap_every:
             raise ArgumentError("on_unresolved", "stop", "be \"warn\" with remap_every = 0, where nothing is resolved")
         if isinstance(self.law, PreNorm):
@@ -107,7 +107,7 @@ class DensityFlow(Flow[DensityState]):
         along = None
         if self.characteristics:
             if density.node_log_density is None:
-                raise ArgumentError("characteristics", True, "be False where tokens are the initial density")
+                raise ArgumentError("characteristics", True, "be left out where tokens are the initial density")
             along = Characteristics.start(density.nodes.points, density.node_log_density)
         if self._diffuses:
             nodes, second = first_nodes(density, self.carried)

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from particles.arrays import check_count, check_positive
 from particles.attention.base import Kernel
+from particles.errors import ArgumentError
 from particles.heads import FixedHeads, HeadLaw
 from particles.pushes import Move
 
@@ -136,9 +137,16 @@ class Layers:
     noise_scale: float | None = None
 
     def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise ArgumentError("function", self.function, "be a function of the step that gives a push")
         check_count(self.d, "d", 2)
         check_positive(self.dt, "dt")
 
     def layer(self, step: int) -> Layer:
         found = self.function(step)
-        return found if isinstance(found, tuple) else (found,)
+        layer = found if isinstance(found, tuple) else (found,)
+        for push in layer:
+            if not hasattr(push, "move"):
+                what = type(push).__name__
+                raise TypeError(f"layer {step} must be a push (particles.Push), or a tuple of them; {what} is none")
+        return layer

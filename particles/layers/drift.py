@@ -12,7 +12,8 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative, check_positive, unit
 from particles.attention.base import AttentionPush, Kernel
-from particles.errors import ArgumentError
+from particles.errors import ArgumentError, made
+from particles.given import must_average
 from particles.heads import FixedHeads, ValuesApart
 from particles.layers.base import Layer, OfHeads
 from particles.layers.schemes import Euler, RungeKutta4, Scheme
@@ -42,6 +43,7 @@ def mean_push(
 def _check(law: "Ballistic | Modified") -> None:
     if not isinstance(law.heads, ValuesApart | FixedHeads):
         raise TypeError(f"a mean needs fixed heads or values independent of A; {type(law.heads).__name__} are neither")
+    must_average(law.kernel)
     check_positive(law.dt, "dt")
     check_count(law.nodes, "nodes")
 
@@ -146,6 +148,7 @@ class ModifiedPush(BallisticPush):
         )
 
 
+@made("the kernel is behind the heads: Ballistic(heads, Softmax(beta), dt=..., nodes=..., noise=...)")
 @dataclass(frozen=True, eq=False)
 class Ballistic(OfHeads):
     """Layers of the ballistic limit dX = b dt, all alike.
@@ -191,6 +194,7 @@ class Ballistic(OfHeads):
         return (self.mean,) if isinstance(self.scheme, Euler) else (BallisticPush(self.mean, self.scheme),)
 
 
+@made("the kernel is behind the heads: Modified(heads, Softmax(beta), dt=..., eta=..., ..., noise=...)")
 @dataclass(frozen=True, eq=False)
 class Modified(OfHeads):
     """Layers of the ballistic limit with the corrector of a transformer of residual step eta, mathematics (3).
@@ -218,7 +222,7 @@ class Modified(OfHeads):
         _check(self)
         check_positive(self.eta, "eta")
         check_not_negative(self.noise_scale, "noise_scale")
-        if self.retraction.radial is None:
+        if getattr(self.retraction, "radial", None) is None:
             known = "be normalize or geodesic, whose corrector is known"
             raise ArgumentError("retraction", str(self.retraction), known)
 

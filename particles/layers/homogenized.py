@@ -8,14 +8,15 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
-from particles.errors import ArgumentError
-from particles.given import check_values_apart
+from particles.errors import ArgumentError, made
+from particles.given import check_values_apart, must_average
 from particles.heads import ValuesApart
 from particles.layers.base import Layer, OfHeads, regrouped
 from particles.noise import Noise, Stream, check_splits, refined
 from particles.retraction import Retraction, normalize
 
 
+@made("the kernel is behind the heads: Homogenized(heads, Softmax(beta), dt=..., nodes=..., noise=...)")
 @dataclass(frozen=True, eq=False)
 class Homogenized(OfHeads):
     """Euler-Maruyama layers of the homogenized equations (4) and (5), mathematics (6).
@@ -46,6 +47,7 @@ class Homogenized(OfHeads):
     splits: int = 1
 
     def __post_init__(self) -> None:
+        must_average(self.kernel)
         check_positive(self.dt, "dt")
         check_positive(self.noise_scale, "noise_scale")
         check_count(self.nodes, "nodes")

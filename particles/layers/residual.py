@@ -144,4 +144,5 @@ def check_radius(radius: float, law: LayerLaw) -> None:
     """Refuse a length of the tokens at depth 0 that the layers do not admit."""
     check_positive(radius, "radius")
     if radius != 1 and not isinstance(law, PreNorm):
-        raise ArgumentError("radius", radius, "be 1 unless the layers are PreNorm")
+        text = 'be 1 unless the layers are a residual stream (PreNorm; norm "pre" or "rms")'
+        raise ArgumentError("radius", radius, text)

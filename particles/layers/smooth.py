@@ -14,6 +14,8 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
+from particles.errors import made
+from particles.given import must_average
 from particles.heads import GaussianHeads, Heads
 from particles.layers.base import Layer, OfHeads
 from particles.noise import Noise, Stream
@@ -68,6 +70,7 @@ class HeadCurves:
         )
 
 
+@made("the kernel is behind the heads: SmoothTransformer(heads, Softmax(beta), eta=..., n_heads=..., noise=...)")
 @dataclass(frozen=True, eq=False)
 class SmoothTransformer(OfHeads):
     """A transformer whose heads follow smooth curves: C_h = (eta/H) V_h(s) at s = eta l, depth time dt = eta.
@@ -91,6 +94,7 @@ class SmoothTransformer(OfHeads):
     def __post_init__(self) -> None:
         if not isinstance(self.heads, SmoothHeads):
             raise TypeError(f"a smooth transformer needs smooth heads, got {type(self.heads).__name__}")
+        must_average(self.kernel)
         check_positive(self.eta, "eta")
         check_count(self.n_heads, "heads")
 

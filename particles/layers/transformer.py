@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 from particles.arrays import check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
-from particles.given import check_heads
+from particles.errors import made
+from particles.given import check_heads, must_average
 from particles.heads import HeadLaw
 from particles.layers.base import Layer, OfHeads
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize
 
 
+@made("the kernel is behind the heads: RandomTransformer(heads, Softmax(beta), eta=..., n_heads=..., noise=...)")
 @dataclass(frozen=True, eq=False)
 class RandomTransformer(OfHeads):
     """The finite transformer: fresh heads in each layer, C_m = (eta/H) V_m, depth time dt = eta.
@@ -31,6 +33,7 @@ class RandomTransformer(OfHeads):
     retraction: Retraction = normalize
 
     def __post_init__(self) -> None:
+        must_average(self.kernel)
         check_positive(self.eta, "eta")
         check_count(self.n_heads, "heads")
         check_heads(self.heads, self.n_heads)

@@ -145,6 +145,8 @@ def _message(error: Mapping[str, Any]) -> str:
         phrase = error["msg"].removeprefix("Input should be ").replace("tuple", "list")
     else:
         phrase = allowed(field, path)
+        if phrase in (_TYPES[int], _TYPES[float]) and field.description:  # the range is the object's; it tells in words
+            phrase += f" ({field.description})"
     return f"{path}: missing; must be {phrase}" if kind == "missing" else f"{path} = {show(value)}: must be {phrase}"
 
 

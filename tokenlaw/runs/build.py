@@ -120,6 +120,10 @@ class Experiment:
             (c.model.space != "sphere", "model.space", f"densities live on the sphere; {instead}"),
             (c.model.causal, "model.causal", f"must be false for densities, whose points have no order; {instead}"),
             (
+                isinstance(self.law, PreNorm), "layers.norm",
+                f'must be "post" for densities: directions alone do not say how they move on; {instead}',
+            ),
+            (
                 not isinstance(_kernel(c), WITH_DENSITY),
                 "model.attention", f"must be {names} for densities; {instead}",
             ),
