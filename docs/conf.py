@@ -94,9 +94,12 @@ def as_plain_text(app, what, name, obj, options, lines):
     """Docstrings are plain text with backticks: |A|, a*b and names_ that end in _ mean no more than they say.
 
     In the docstring of a module an indented block behind an empty line is an equation, which keeps its lines; other
-    indented lines go on with their paragraph.
+    indented lines go on with their paragraph.  What stands behind a \\b, in the help of a command, keeps its lines too.
     """
     found, equation = [], False
+    if kept := "\b" in lines:
+        place = lines.index("\b")
+        lines[place:] = ["::", "", *(f"  {line}" for line in lines[place + 1 :])]
     for line in lines:
         indented = what == "module" and line.startswith("  ")
         if indented and not equation and found and not found[-1]:
@@ -104,7 +107,7 @@ def as_plain_text(app, what, name, obj, options, lines):
             found += ["::", ""]
         elif equation and line and not indented:
             equation = False
-        if equation or line.lstrip().startswith((">>>", "...")):
+        if equation or (kept and line.startswith("  ")) or line.lstrip().startswith((">>>", "...")):
             found.append(line)
         else:
             parts = CODE.split(line.lstrip() if indented else line)

@@ -23,8 +23,7 @@ from particles import (
     flow,
     simulate,
 )
-from particles.harmonics import low_moments
-from particles.quadrature import gauss_grid
+from particles.harmonics import gauss_grid, low_moments
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve, spectral_field
 from spde.field.deposits import SourceChoice
 from spde.field.heads import head_of

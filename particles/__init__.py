@@ -1,6 +1,7 @@
 """What a transformer is: heads, laws of layers, attention, tokens, and the loop that pushes them forward."""
 
 import os
+from typing import Any
 
 # Files take their places by renames, and runs have locks of their own; HDF5's would refuse disks that know none.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
@@ -32,8 +33,7 @@ from particles.attention.softmax import Linear, Softmax
 from particles.attention.torch_sdpa import TorchField, torch_field
 from particles.derivatives.characteristics import Characteristics, tangent_move
 from particles.derivatives.gradients import backward, gradient_norms, trajectory
-from particles.errors import ArgumentError
-from particles.euclidean import AnyTokens, EuclideanTokens, Gaussian
+from particles.errors import ArgumentError, called
 from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
 from particles.files.recorder import Recorder
 from particles.flow import BeginAgain, Flow, Progress, State, TokenFlow, TokenState, schedule, simulate, token_variables
@@ -45,6 +45,7 @@ from particles.harmonics import (
     adjoint_from,
     angles,
     degree_of,
+    gauss_grid,
     gradient_at,
     low_moments,
     mode_numbers,
@@ -67,7 +68,16 @@ from particles.heads import (
     UniformHeads,
     ValuesApart,
 )
-from particles.initial import Conformal, Empirical, InitialDensity, InitialLaw, Simplex, Uniform, VonMisesFisherMixture
+from particles.initial import (
+    Conformal,
+    Empirical,
+    Gaussian,
+    InitialDensity,
+    InitialLaw,
+    Simplex,
+    Uniform,
+    VonMisesFisherMixture,
+)
 from particles.layers.base import Layer, LayerLaw, Layers
 from particles.layers.drift import Ballistic, Modified
 from particles.layers.homogenized import Homogenized
@@ -82,10 +92,29 @@ from particles.layers.schemes import Euler, RungeKutta4, Scheme
 from particles.layers.smooth import SmoothHeads, SmoothTransformer
 from particles.layers.transformer import RandomTransformer
 from particles.long_steps import telling_long_steps
-from particles.measure import Cloud, Measure, Tokens, WeightedPoints, mean_token, second_moment, unit_lengths
+from particles.measure import (
+    AnyTokens,
+    Cloud,
+    EuclideanTokens,
+    Measure,
+    Tokens,
+    WeightedPoints,
+    mean_token,
+    second_moment,
+    unit_lengths,
+)
 from particles.noise import Noise, Stream
-from particles.pushes import DifferentiableField, Field, FieldPush, MakeField, Move, Push, Riders, field_degree
-from particles.quadrature import gauss_grid
+from particles.pushes import (
+    DifferentiableField,
+    Field,
+    FieldPush,
+    MakeField,
+    Move,
+    Push,
+    Riders,
+    field_degree,
+    velocity_at,
+)
 from particles.reduced.gaussian_closure import ClosureSolution, GaussianClosure
 from particles.reduced.zero_temperature import (
     top_projection,
@@ -104,6 +133,19 @@ from particles.retraction import (
     tangent,
     translate,
 )
+
+RENAMED = {
+    "Attention": "Kernel", "DifferentiableAttention": "DifferentiableKernel", "ValueAttention": "ValueKernel",
+    "VelocityPush": "Push",
+}  # fmt: skip
+"""Names that were, and what they are."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in RENAMED:
+        raise ImportError(f"particles.{name} is particles.{RENAMED[name]} now")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ACTIVATIONS",
@@ -207,6 +249,7 @@ __all__ = [
     "angles",
     "as_array",
     "backward",
+    "called",
     "check_count",
     "check_kernel",
     "check_positive",
@@ -246,6 +289,7 @@ __all__ = [
     "uniform_barycenter",
     "unit",
     "unit_lengths",
+    "velocity_at",
     "zero_temperature_flow",
     "zero_temperature_velocity",
 ]  # fmt: skip

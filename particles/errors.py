@@ -1,6 +1,12 @@
-"""What a constructor raises where an argument is wrong."""
+"""What is raised where an argument is wrong, or a call is not the one that there is."""
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ArgumentError(ValueError):
@@ -20,3 +26,39 @@ class ArgumentError(ValueError):
     def __str__(self) -> str:
         shown = f'"{self.value}"' if isinstance(self.value, str) else self.value
         return f"{self.name} must {self.allowed}, got {shown}"
+
+
+def called(how: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorator of a function whose arguments are easily mistaken: a call that does not fit is told how it is called.
+
+    Raises
+    ------
+    TypeError : the arguments do not fit; what does not, then `how`.
+    """
+
+    def around(function: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}(): {error}; {how}") from None
+            return function(*args, **kwargs)
+
+        return checked
+
+    return around
+
+
+def made(how: str) -> Callable[[type[T]], type[T]]:
+    """The same for the constructor of a class."""
+
+    def around(cls: type[T]) -> type[T]:
+        made = cls.__init__
+        made.__name__ = cls.__name__
+        cls.__init__ = called(how)(made)  # type: ignore[method-assign]
+        return cls
+
+    return around

@@ -12,14 +12,14 @@ import numpy as np
 
 from particles.arrays import Array, SolverError, check_count, unit
 from particles.attention.base import DirectField, FieldFactory, field_of
-from particles.euclidean import AnyTokens
+from particles.errors import called
 from particles.files import recorder as output
 from particles.given import check_kernel
 from particles.layers.base import LayerLaw
 from particles.layers.residual import PreNorm, start_points
 from particles.machine.buffers import reused
 from particles.machine.parallel import one_blas_thread
-from particles.measure import Cloud, WeightedPoints, mean_token, second_moment
+from particles.measure import AnyTokens, Cloud, WeightedPoints, mean_token, second_moment
 from particles.pushes import Field, Push
 
 if TYPE_CHECKING:
@@ -224,7 +224,6 @@ class TokenFlow(Flow[TokenState]):
         return xr.Dataset({"weight": ("token", start.weights, {"long_name": "weight of a token", "units": "1"})})
 
     def restore(self, arrays: dict[str, Array]) -> TokenState:
-        """Inverse of `TokenState.arrays`."""
         return TokenState(int(arrays["step"]), arrays["tokens"], arrays["token_weight"])
 
 
@@ -240,6 +239,7 @@ def token_variables(cloud: Cloud, prefix: str = "") -> dict[str, tuple[tuple[str
     }
 
 
+@called("the kernel is the law's: simulate(tokens, law, n_steps=...), law = Homogenized(heads, Softmax(beta), ...)")
 def simulate(
     tokens: AnyTokens,
     law: LayerLaw,

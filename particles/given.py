@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from particles.arrays import Array, as_array, check_not_negative, unit
+from particles.errors import ArgumentError
 from particles.heads import FixedHeads, Heads
 from particles.measure import Cloud
 
@@ -13,6 +14,12 @@ POINTS, SOURCES = 5, 4  # of a trial: no two of its lengths are equal
 
 def _ours(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "particles"
+
+
+def must_average(kernel: object) -> None:
+    """ArgumentError where it is no kernel: a number in its place, say, or a class."""
+    if isinstance(kernel, type) or not hasattr(kernel, "barycenter"):
+        raise ArgumentError("kernel", kernel, "have a method barycenter, as Softmax(beta) has")
 
 
 def check_kernel(attention: object, d: int, itself: bool = False) -> None:

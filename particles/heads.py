@@ -158,7 +158,6 @@ class GaussianHeads(IndependentEntries):
 
     @staticmethod
     def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Standard normal entries."""
         return rng.standard_normal(shape)
 
 
@@ -196,7 +195,6 @@ class RademacherHeads(IndependentEntries):
 
     @staticmethod
     def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Random signs."""
         return 2.0 * rng.integers(0, 2, shape).astype(np.float64) - 1.0
 
 
@@ -205,7 +203,6 @@ class UniformHeads(IndependentEntries):
 
     @staticmethod
     def entries(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Uniform entries of variance 1."""
         return rng.uniform(-(3**0.5), 3**0.5, shape)
 
 

@@ -9,7 +9,7 @@ import scipy
 
 from particles.arrays import Array, as_array, unit
 from particles.errors import ArgumentError
-from particles.euclidean import AnyTokens
+from particles.measure import AnyTokens
 from particles.retraction import flow
 
 
@@ -194,3 +194,54 @@ class Empirical:
     def sample(self, rng: np.random.Generator, n: int) -> Array:
         """Draw n tokens, shape (n, d)."""
         return self.tokens.points[rng.choice(len(self.tokens), size=n, p=self.tokens.weights)]
+
+
+ROUNDING = 1e-12  # relative asymmetry, or negative part, of a covariance that passes for rounding
+
+
+def symmetric_root(covariance: Array, name: str = "covariance") -> Array:
+    """S^{1/2} of a symmetric positive semidefinite (d, d) matrix of any rank; ValueError for any other."""
+    size = float(np.abs(covariance).max(initial=0.0))
+    if not np.abs(covariance - covariance.T).max(initial=0.0) <= ROUNDING * size:
+        raise ArgumentError(name, covariance.tolist(), "be symmetric")
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    if not values.min(initial=0.0) >= -ROUNDING * size * len(values):
+        raise ArgumentError(name, covariance.tolist(), f"have no eigenvalue below 0, and has {values.min():.3g}")
+    root: Array = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T  # below zero by rounding only
+    return root
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """N(mean, covariance) on R^d; the covariance may have any rank.
+
+    Parameters
+    ----------
+    mean : (d,).   covariance : (d, d), symmetric positive semidefinite.
+    """
+
+    mean: Array
+    covariance: Array
+
+    def __post_init__(self) -> None:
+        mean = as_array(self.mean, "mean", (None,))
+        covariance = as_array(self.covariance, "covariance", (len(mean), len(mean)))
+        if len(mean) < 1:
+            raise ArgumentError("mean", mean.shape, "have at least one entry")
+        symmetric_root(covariance)
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "covariance", (covariance + covariance.T) / 2)
+
+    @property
+    def d(self) -> int:
+        """Dimension of the space."""
+        return len(self.mean)
+
+    @property
+    def root(self) -> Array:
+        """Symmetric root S^{1/2} of the covariance, (d, d)."""
+        return symmetric_root(self.covariance)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Array:
+        """Draw n tokens, shape (n, d)."""
+        return self.mean + rng.standard_normal((n, self.d)) @ self.root

@@ -1,4 +1,4 @@
-"""Weighted points: one of the three ways to hold a measure."""
+"""Weighted points, on the sphere or in R^d: one of the three ways to hold a measure."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from particles.arrays import Array, as_array
+from particles.errors import ArgumentError
 from particles.machine.parallel import by_chunks, sum_by_chunks
 
 
@@ -120,3 +121,39 @@ class Tokens(WeightedPoints):
             raise ValueError(f"tokens must have shape (n, d) with n >= 1 and d >= 2, got {points.shape}")
         object.__setattr__(self, "points", points / unit_lengths(points, "token")[:, None])
         object.__setattr__(self, "weights", normalised(self.weights, n))
+
+
+@dataclass(frozen=True, eq=False)
+class EuclideanTokens(WeightedPoints):
+    """Weighted tokens in R^d, moved by x <- x + U (`particles.retraction.translate`).  mathematics, section 6.
+
+    Parameters
+    ----------
+    points : (n, d) finite.
+    weights : (n,) positive, default 1/n; normalised to sum 1.
+
+    Examples
+    --------
+    >>> EuclideanTokens([[3.0, 0.0], [0.0, 1.0]]).mean
+    array([1.5, 0.5])
+    """
+
+    points: Array
+    weights: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        points = as_array(self.points, "tokens", (None, None))
+        n, d = points.shape
+        if n < 1 or d < 1:
+            raise ArgumentError("tokens", points.shape, "have shape (n, d) with n >= 1 and d >= 1")
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "weights", normalised(self.weights, n))
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of a token, shape (d, d)."""
+        gap = self.points - self.mean
+        return (gap * self.weights[:, None]).T @ gap
+
+
+AnyTokens = Tokens | EuclideanTokens

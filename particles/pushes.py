@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from particles.arrays import Array
 from particles.measure import Cloud
 from particles.retraction import Retraction, normalize
@@ -22,6 +24,14 @@ It may have a `degree`, the largest spherical-harmonic degree in use, and be a `
 def field_degree(field: Field) -> int:
     """Largest spherical-harmonic degree that a field uses; 0 when it uses none."""
     return int(getattr(field, "degree", 0))
+
+
+def velocity_at(field: Field, points: Array) -> Array:
+    """U at points (N, d); ValueError where it has another shape: numpy would spread it over all points."""
+    velocity = field(points)
+    if np.shape(velocity) != points.shape:
+        raise ValueError(f"a velocity must have shape {points.shape}, that of the points, got {np.shape(velocity)}")
+    return velocity
 
 
 @runtime_checkable
@@ -100,7 +110,14 @@ class Push(ABC):
 def _moved(field: Field, retraction: Retraction, points: Array) -> Array:
     if isinstance(field, MovingField):
         return field.moved(points, retraction)
-    return retraction(points, field(points))
+    return retraction(points, velocity_at(field, points))
+
+
+def moved_together(measure: Cloud, riders: Riders, move: Callable[[Array], Array]) -> tuple[Cloud, Riders]:
+    """A measure and its riders after a map of all their points at once, (N, d) to (N, d)."""
+    parts = [measure.points, *riders]
+    moved = np.split(move(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1])
+    return Cloud(moved[0], measure.weights), tuple(moved[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +133,6 @@ class FieldPush(Push):
     retraction: Retraction = normalize
 
     def velocity(self, measure: Cloud) -> Field:
-        """The velocity U."""
         return self.field
 
 

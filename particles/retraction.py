@@ -63,6 +63,14 @@ class Retraction(ABC):
         return self.name
 
 
+def known(retraction: Retraction) -> Retraction:
+    """A retraction of which more is known than its points; TypeError where it is a plain function."""
+    if isinstance(retraction, Retraction):
+        return retraction
+    got = getattr(retraction, "__name__", repr(retraction))
+    raise TypeError(f"retraction must be a particles.Retraction here, such as normalize or geodesic, got {got}")
+
+
 class Normalize(Retraction):
     """nrm(x + U), the transformer's own step."""
 
@@ -70,13 +78,11 @@ class Normalize(Retraction):
     radial = 1.0
 
     def __call__(self, points: Array, velocity: Array) -> Array:
-        """T(x)."""
         moved = points + velocity
         moved /= lengths(moved)[..., None]  # in place: memory is what this costs
         return moved
 
     def vjp(self, points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
-        """Gradients at x and at U."""
         both = unit_vjp(points + velocity, gradient)
         return both, both
 
@@ -88,7 +94,6 @@ class Geodesic(Retraction):
     radial = 0.0
 
     def __call__(self, points: Array, velocity: Array) -> Array:
-        """T(x)."""
         tangent = velocity - np.einsum("...i,...i->...", points, velocity)[..., None] * points
         length = np.sqrt(np.einsum("...i,...i->...", tangent, tangent))[..., None]
         return unit(np.cos(length) * points + np.sinc(length / np.pi) * tangent)
@@ -113,7 +118,6 @@ class FrozenFlow(Retraction):
     name = "flow"
 
     def __call__(self, points: Array, velocity: Array) -> Array:
-        """T(x)."""
         strength = np.sqrt(np.einsum("...i,...i->...", velocity, velocity))[..., None]
         direction = velocity / np.where(strength != 0, strength, 1.0)
         along = np.einsum("...i,...i->...", points, direction)[..., None]
@@ -128,11 +132,9 @@ class Translate(Retraction):
     on_sphere = False
 
     def __call__(self, points: Array, velocity: Array) -> Array:
-        """T(x)."""
         return points + velocity
 
     def vjp(self, points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
-        """Gradients at x and at U."""
         return gradient, gradient
 
 
@@ -143,14 +145,14 @@ class VelocityAlone(Retraction):
     on_sphere = False
 
     def __call__(self, points: Array, velocity: Array) -> Array:
-        """U."""
         return velocity
 
     def vjp(self, points: Array, velocity: Array, gradient: Array) -> tuple[Array, Array]:
-        """Gradients at x and at U."""
         return np.zeros_like(gradient), gradient
 
 
 normalize, geodesic, flow, translate = Normalize(), Geodesic(), FrozenFlow(), Translate()
 velocity_alone = VelocityAlone()
-RETRACTIONS: dict[str, Retraction] = {one.name: one for one in (normalize, geodesic, flow, translate)}
+RETRACTIONS: dict[str, Retraction] = {
+    "normalize": normalize, "geodesic": geodesic, "flow": flow, "translate": translate,
+}  # fmt: skip

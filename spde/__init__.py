@@ -8,8 +8,8 @@ from spde.domain.base import Domain
 from spde.domain.choose import unit_sphere
 from spde.domain.circle import Circle
 from spde.domain.sphere import Sphere
+from spde.field.choice import default_field, spectral_field
 from spde.field.circle import CircleField
-from spde.field.spectral import default_field, spectral_field
 from spde.field.sphere import SpectralField
 from spde.flow import DensityFlow, diffuses
 from spde.solve import solve

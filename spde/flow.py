@@ -39,7 +39,7 @@ from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
 from spde.domain.base import Domain
 from spde.domain.choose import SPHERES
-from spde.field.spectral import default_field
+from spde.field.choice import default_field
 from spde.files.records import record_of, static_of
 from spde.given import passive_points
 from spde.resolution import Resolution
@@ -89,7 +89,7 @@ class DensityFlow(Flow[DensityState]):
         if self._diffuses and self.remap_every != 1:
             raise ArgumentError("remap_every", self.remap_every, "be 1 with private noise")
         if self._diffuses and self.characteristics:
-            raise ArgumentError("characteristics", True, "be False with private noise, which has no flow to follow")
+            raise ArgumentError("characteristics", True, "be left out with private noise, which has no flow to follow")
         if self.on_unresolved == "stop" and not self.remap_every:
             raise ArgumentError("on_unresolved", "stop", "be \"warn\" with remap_every = 0, where nothing is resolved")
         if isinstance(self.law, PreNorm):
@@ -107,7 +107,7 @@ class DensityFlow(Flow[DensityState]):
         along = None
         if self.characteristics:
             if density.node_log_density is None:
-                raise ArgumentError("characteristics", True, "be False where tokens are the initial density")
+                raise ArgumentError("characteristics", True, "be left out where tokens are the initial density")
             along = Characteristics.start(density.nodes.points, density.node_log_density)
         if self._diffuses:
             nodes, second = first_nodes(density, self.carried)
@@ -120,7 +120,6 @@ class DensityFlow(Flow[DensityState]):
         )  # fmt: skip
 
     def fresh(self, state: DensityState) -> DensityState:
-        """With a memory of its own of what was said."""
         return replace(state, said=state.said.copy())
 
     def again(self, start: DensityState, why: BeginAgain) -> "tuple[DensityFlow, DensityState]":
@@ -244,7 +243,6 @@ class DensityFlow(Flow[DensityState]):
         return f"{level}{self.carried[0]} x {self.carried[1]}, made anew in each step"
 
     def restore(self, arrays: dict[str, Array]) -> DensityState:
-        """Inverse of `DensityState.arrays`."""
         return density_state(arrays)
 
 

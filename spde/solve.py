@@ -8,14 +8,16 @@ from particles import (
     LayerLaw,
     Progress,
     Recorder,
+    called,
     schedule,
 )
 from spde.carried import auto_size
 from spde.density import FIRST_SIZE, Density
-from spde.field.spectral import default_field
+from spde.field.choice import default_field
 from spde.flow import MOMENT_TOL, DensityFlow, diffuses
 
 
+@called("the kernel is the law's: solve(density, law, n_steps=...), law = Homogenized(heads, Softmax(beta), ...)")
 def solve(
     density: Density,
     law: LayerLaw,

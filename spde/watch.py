@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from particles import Array, AttentionPush, Cloud, Field, Push, SolverError, field_degree, tangent
+from particles import Array, AttentionPush, Cloud, Field, Push, SolverError, field_degree, tangent, velocity_at
 from particles.derivatives import jacobian
 from spde.domain.base import Domain
+from spde.field.choice import GridField
 from spde.field.circle import CircleField
-from spde.field.spectral import GridField
 from spde.field.sphere import SpectralField
 from spde.state import DensityState
 
@@ -47,7 +47,7 @@ class WatchedField:
         """U at points (N, d)."""
         if points is self._sphere.points and isinstance(self._inner, GridField):
             return self._inner.on_grid(self._sphere)
-        velocity = self._inner(points)
+        velocity = velocity_at(self._inner, points)
         if points is self._measure.points:
             self.longest = float(np.sqrt(np.einsum("ij,ij->i", velocity, velocity).max()))
             if self._second is not None and np.isfinite(self.longest):

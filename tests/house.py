@@ -38,8 +38,15 @@ class House:
         """Whether it is the `__init__` of a package or of a room in one."""
         return self.files[module].name == "__init__.py"
 
-    def imports(self, module: str) -> Iterator[tuple[int, str, str]]:
+    def imports(self, module: str) -> tuple[tuple[int, str, str], ...]:
         """(line, module of ours, name taken from it) for all imports, those in functions and for types included."""
+        return self._imports[module]
+
+    @cached_property
+    def _imports(self) -> dict[str, tuple[tuple[int, str, str], ...]]:
+        return {module: tuple(self._read(module)) for module in self.files}
+
+    def _read(self, module: str) -> Iterator[tuple[int, str, str]]:
         for node in ast.walk(ast.parse(self.files[module].read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module in self.files:
                 for alias in node.names:

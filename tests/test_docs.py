@@ -2,10 +2,13 @@
 
 import ast
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.house import House
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -114,3 +117,35 @@ def test_limits_are_those_of_the_solver():
     for name in ("LOCAL_LIMIT", "NEGATIVE_LIMIT", "NEGATIVE_MASS_LIMIT", "DEFECT_LIMIT"):
         value = f"{getattr(resolution, name):.0e}".replace("e-0", "e-")
         assert re.search(rf"`{name}`[^\n]*\b{value}\b", text), (name, value)
+
+
+@pytest.fixture(name="rooms")
+def rooms_script():
+    spec = importlib.util.spec_from_file_location("rooms", ROOT / "docs" / "rooms.py")
+    rooms = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rooms)
+    return rooms
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_source(rooms):
+    drawn = re.findall(r'id="((?:room|arrow) [^"]+)"', (ROOT / "docs" / "rooms.svg").read_text(encoding="utf-8"))
+    assert sorted(drawn) == rooms.structure(House()), "python docs/rooms.py draws it anew"
+
+
+def test_the_picture_follows_the_imports(rooms, tmp_path):
+    """A ring of rooms loses the arrow of the fewest imports; what follows from other arrows is left out."""
+    files = {
+        "particles/__init__.py": "from particles.flow import run\n", "particles/noise.py": "A = B = 1\n",
+        "particles/a/__init__.py": "from particles.a.x import X\n",
+        "particles/a/x.py": "from particles.noise import A\nX = A\n",
+        "particles/b/__init__.py": "", "particles/b/y.py": "from particles.a import X\nfrom particles.noise import B\n",
+        "particles/b/z.py": "from particles.a.x import X\n", "particles/a/w.py": "from particles.b.y import B\n",
+        "particles/flow.py": "from particles.b.y import B\nfrom particles.noise import A\nrun = B\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert rooms.structure(House(tmp_path)) == [
+        "arrow particles/a particles/below", "arrow particles/above particles/b", "arrow particles/b particles/a",
+        "room particles/a", "room particles/above", "room particles/b", "room particles/below",
+    ]  # fmt: skip

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
+from particles import Array
 from particles.files import BROKEN, damaged, without_realization
 from particles.machine import NUMBER, refuse_beyond
 from tokenlaw.tables import printable
-
-Array = npt.NDArray[np.float64]
 
 __all__ = [
     "forms_of", "held", "largest", "meaning", "of_convergence", "of_one_run", "place", "read", "record",

@@ -5,15 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
-from particles.files import open_input, without_realization
+from particles import Array
+from particles.files import naming, open_input, without_realization
 from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
 from tokenlaw.pictures.words import resolution
 from tokenlaw.tables import Table
 
-Array = npt.NDArray[np.float64]
 Summary = tuple[str, str, tuple[float, float, float]]
 
 
@@ -29,10 +28,8 @@ def describe_encoder(path: Path) -> list[str | Table]:
     from particles import read_checkpoint
     from particles.files import MATRICES
 
-    try:
+    with naming(path, ImportError):
         model = read_checkpoint(path)
-    except ImportError as error:
-        raise ValueError(f"{path}: {error}") from None
     n_layers, n_heads, head_dim, d = model.query.shape
     spread = model.spread()
     lines: list[str | Table] = [
@@ -75,7 +72,8 @@ def summaries(dataset: xr.Dataset, lost: list[str] | None = None) -> Iterator[Su
             known_at = known.any(axis=1)
             with np.errstate(over="ignore"):
                 means = np.where(known, found, 0).sum(axis=1)[known_at] / known.sum(axis=1)[known_at]
-            yield name, meaning(variable), (means[0], means[-1], found[known].max())
+            root = ", r.m.s." if variable.size > found.size else ""
+            yield name, f"{meaning(variable)}{root}", (means[0], means[-1], found[known].max())
 
 
 def _depths(dataset: xr.Dataset) -> Array:

@@ -15,6 +15,12 @@ from validation.distances import (
 from validation.pair import PairFlow, PairState, distance_steps
 from validation.verdict import Claim, Figure, Findings, Part, Series, Verdict
 
+RENAMED = {
+    "Comparison": "validation.PairFlow", "CompareState": "validation.PairState",
+    "compare": "the method run of validation.PairFlow", "compare_state": "the method record of validation.PairFlow",
+}  # fmt: skip
+"""Names that were, and what they are."""
+
 if TYPE_CHECKING:
     from validation.claims import CLAIMS
 else:
@@ -25,6 +31,8 @@ else:
             from validation.claims import CLAIMS
 
             return CLAIMS
+        if name in RENAMED:
+            raise ImportError(f"validation.{name} is {RENAMED[name]} now")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 __all__ = [

@@ -79,7 +79,6 @@ class PairFlow(Flow[PairState]):
         return PairState(self.flow.start(density, passive), self.token_flow.start(tokens))
 
     def fresh(self, state: PairState) -> PairState:
-        """With a memory of its own of what was said."""
         return replace(state, density=self.flow.fresh(state.density))
 
     def again(self, start: PairState, why: BeginAgain) -> "tuple[PairFlow, PairState]":
@@ -96,7 +95,6 @@ class PairFlow(Flow[PairState]):
             raise
 
     def restore(self, arrays: dict[str, Array]) -> PairState:
-        """Inverse of `PairState.arrays`."""
         return PairState(self.flow.restore(arrays), self.token_flow.restore(arrays))
 
     def record(self, state: PairState) -> xr.Dataset:
@@ -132,7 +130,6 @@ class PairFlow(Flow[PairState]):
         )
 
     def static(self, start: PairState) -> xr.Dataset:
-        """What a compare file says once."""
         weights = xr.Dataset(node_weights(start.density.nodes))
         return xr.merge([self.flow.static(start.density), self.token_flow.static(start.tokens), weights])
 

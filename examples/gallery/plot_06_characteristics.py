@@ -3,8 +3,8 @@ A density beyond the resolution of its grid
 ===========================================
 
 Once a cluster is smaller than the grid can show, the series rings and the run says ``unresolved``. The
-density along the paths of the carried nodes goes on: log ρ at a node is what it was at its start, less the
-sum of log det DT.
+density along the paths of the carried nodes (24 × 48 here) goes on: log ρ at a node is what it was at its
+start, less the sum of log det DT.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from spde import Density, Sphere, solve
 warnings.simplefilter("ignore", RuntimeWarning)  # the run says that the density is lost, as it should
 heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3, np.eye(3))  # values of mean I gather the tokens
 layers = Homogenized(heads, Softmax(3.0), dt=0.05, nodes=8, noise=Noise(seed=7), noise_scale=0.05)
-start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1]], [2.0]), Sphere(31))
+start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1]], [2.0]), Sphere(31), carried=(24, 48))
 run = solve(start, layers, n_steps=80, save_every=2, characteristics=True)
 
 # %%

@@ -1,9 +1,12 @@
 """How a head averages: kernels, and how their sums are taken."""
 
-from particles.attention.base import BLOCK, PLAIN_LIMIT, field_of
-from particles.attention.kernels import Spectral, as_softmax
+from particles.attention.base import BLOCK, PLAIN_LIMIT, AttentionPush, DirectField, Kernel, direct_field, field_of
+from particles.attention.kernels import L2, Causal, Sigmoid, Spectral, as_softmax
+from particles.attention.sinkhorn import Sinkhorn
+from particles.attention.softmax import Linear, Softmax
 from particles.attention.table import KERNELS
 
 __all__ = [
-    "BLOCK", "KERNELS", "PLAIN_LIMIT", "Spectral", "as_softmax", "field_of",
+    "BLOCK", "KERNELS", "L2", "PLAIN_LIMIT", "AttentionPush", "Causal", "DirectField", "Kernel", "Linear", "Sigmoid",
+    "Sinkhorn", "Softmax", "Spectral", "as_softmax", "direct_field", "field_of",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from particles.arrays import Array, cast
 from particles.attention.tiles import PLAIN_LIMIT as PLAIN_LIMIT
+from particles.errors import made
 from particles.measure import Cloud, Measure
 from particles.pushes import Field, Push
 from particles.retraction import Retraction, normalize
@@ -76,7 +77,6 @@ class DirectField:
     push: "AttentionPush"
     measure: Measure
     n_targets: int = 0
-    degree: int = 0
     precision: type = np.float64
 
     def __post_init__(self) -> None:
@@ -120,6 +120,7 @@ def direct_field(precision: type = np.float64) -> FieldFactory:
     return partial(DirectField, precision=precision)
 
 
+@made("the kernel comes first: AttentionPush(Softmax(beta), out, query, key)")
 @dataclass(frozen=True, eq=False)
 class AttentionPush(Push):
     """U(x) = sum_m C_m m_{A_m}[mu](x), then a retraction.  mathematics (2).
@@ -178,5 +179,12 @@ class AttentionPush(Push):
 def field_of(factory: FieldFactory, push: Push, measure: Cloud, n_targets: int) -> Field:
     """The velocity of a push, for the time loops: made by the factory for attention, else the push's own."""
     if isinstance(push, AttentionPush):
+        if not callable(factory):
+            got = type(factory).__name__
+            raise TypeError(f"field must make a velocity field, as DirectField does, got {got}; a kernel is the law's")
         return factory(push, measure, n_targets)
-    return push.velocity(measure)
+    field = push.velocity(measure)
+    if not callable(field):
+        got = type(field).__name__
+        raise TypeError(f"{type(push).__name__}.velocity(measure) must give a function of points, got {got}")
+    return field

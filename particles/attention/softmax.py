@@ -46,10 +46,6 @@ class Softmax:
             found[own] = weighted_average(rows[part].T, columns[part].T, measure.weights, values[:, own]).T
         return found.T
 
-    def barycenters(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
-        """Barycentres of M heads, query and key (M, head_dim, d), at points (N, d); result (M, N, d)."""
-        return np.stack([self.barycenter(points, measure, q, k) for q, k in zip(query, key, strict=True)])
-
     def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """D m_A(x) = beta Cov_x(y) A at points (N, d), Cov_x under the weights that x gives; result (N, d, d)."""
         rows, columns = points @ (self.beta * query.T), measure.points @ key.T

@@ -28,7 +28,6 @@ class TorchField:
     push: AttentionPush
     measure: Measure
     n_targets: int = 0
-    degree: int = 0
     device: str = "cpu"
     precision: type = np.float32
 

@@ -17,7 +17,7 @@ from particles.layers.private import Diffusion
 from particles.layers.residual import ResidualPush
 from particles.measure import Cloud, second_moment
 from particles.pushes import DifferentiableField, Field, FieldPush, Move, own_velocity
-from particles.retraction import dot, unit_vjp
+from particles.retraction import dot, known, unit_vjp
 
 
 @singledispatch
@@ -69,7 +69,7 @@ def push_vjp(push: Move, measure: Cloud, gradient: Array) -> Array:
 @push_vjp.register
 def _(push: AttentionPush, measure: Cloud, gradient: Array) -> Array:
     velocity = DirectField(push, measure)(measure.points)
-    found, on_velocity = push.retraction.vjp(measure.points, velocity, gradient)
+    found, on_velocity = known(push.retraction).vjp(measure.points, velocity, gradient)
     for kernel, mixing, query, key in zip(push.kernels, push.mixing, push.query, push.key, strict=True):
         found = found + barycenter_vjp(kernel, measure, query, key, on_velocity @ mixing)
     return found
@@ -85,7 +85,7 @@ def _(push: ResidualPush, measure: Cloud, gradient: Array) -> Array:
 def _(push: Diffusion, measure: Cloud, gradient: Array) -> Array:
     points, increments = measure.points, push.increments(measure.points)
     inward = dot(points, increments)
-    found, on_velocity = push.retraction.vjp(points, increments - inward * points, gradient)
+    found, on_velocity = known(push.retraction).vjp(points, increments - inward * points, gradient)
     return found - dot(points, on_velocity) * increments - inward * on_velocity
 
 
@@ -109,7 +109,7 @@ def _(field: FiniteWidthField, points: Array, gradient: Array) -> Array:
 @push_vjp.register
 def _(push: FieldPush, measure: Cloud, gradient: Array) -> Array:
     points = measure.points
-    found, on_velocity = push.retraction.vjp(points, push.field(points), gradient)
+    found, on_velocity = known(push.retraction).vjp(points, push.field(points), gradient)
     return found + field_vjp(push.field, points, on_velocity)
 
 

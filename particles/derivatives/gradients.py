@@ -14,6 +14,7 @@ import numpy as np
 
 from particles.arrays import Array, unit
 from particles.derivatives.adjoint import layer_vjp, moved_by
+from particles.errors import called
 from particles.files import recorder as output
 from particles.flow import TokenFlow
 from particles.layers.base import Layer, LayerLaw
@@ -30,6 +31,7 @@ ObservableGradient = Callable[[Array, Array], Array]
 """Points (n, d) and weights (n,) to the gradient of an observable at the points, (n, d)."""
 
 
+@called("the kernel is the law's: trajectory(tokens, law, n_steps)")
 def trajectory(tokens: Tokens, law: LayerLaw, n_steps: int, radius: float = 1.0) -> Array:
     """Tokens after 0, 1, ..., n_steps layers, shape (n_steps + 1, n, d); radius as in `simulate`."""
     flow = TokenFlow(law)
@@ -37,6 +39,7 @@ def trajectory(tokens: Tokens, law: LayerLaw, n_steps: int, radius: float = 1.0)
     return np.stack([state.points for state in states])
 
 
+@called("the kernel is the law's: backward(tokens, law, n_steps=..., gradient=...)")
 def backward(
     tokens: Tokens,
     law: LayerLaw,
@@ -107,6 +110,7 @@ def random_cotangent(rng: np.random.Generator) -> ObservableGradient:
     return draw
 
 
+@called("the kernel is the law's: gradient_norms(tokens, law, n_steps=...)")
 def gradient_norms(
     tokens: Tokens,
     law: LayerLaw,

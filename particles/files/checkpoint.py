@@ -24,6 +24,7 @@ from particles.arrays import Array, as_array, unit
 from particles.attention.softmax import Softmax
 from particles.files.checkpoint_files import ModelFiles, open_model
 from particles.files.encoders import EMBEDDINGS, find_encoder, number_in
+from particles.files.inputs import naming
 from particles.layers.recorded import RecordedLayers
 from particles.measure import Tokens
 from particles.noise import Noise, Stream
@@ -156,12 +157,10 @@ def read_checkpoint(path: Path | str, n_heads: int | None = None) -> Checkpoint:
         raise ValueError(f"{path}: {rows} rows of key for {width} of query: heads with shared keys are another model")
     n_heads = _heads(files, width, d, n_heads)
     split = (len(layers), n_heads, width // n_heads, d)
-    try:
+    with naming(path):
         output = matrices["output"].reshape(len(layers), d, n_heads, -1).transpose(0, 2, 1, 3)
         query, key, value = (matrices[name].reshape(split) for name in MATRICES[:3])
         return Checkpoint(query, key, value, output, gain)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def read_embedded(path: Path | str, ids: Sequence[int]) -> Tokens:

@@ -21,7 +21,7 @@ class Damaged(OSError):
 def seal(path: Path) -> str:
     """Write the checksum of a file behind it; the checksum."""
     with open(path, "r+b") as file:
-        found = _hash(file, os.fstat(file.fileno()).st_size)
+        found = digest(file, 0, os.fstat(file.fileno()).st_size).hex()
         file.seek(0, os.SEEK_END)
         file.write(line(found))
     return found
@@ -43,7 +43,7 @@ def intact(path: Path) -> bool:
     """Whether a file ends with its checksum; reads all of it."""
     with open(path, "rb") as file:
         found = _line(file)
-        return found == line(_hash(file, os.fstat(file.fileno()).st_size - LENGTH))
+        return found == line(digest(file, 0, os.fstat(file.fileno()).st_size - LENGTH).hex())
 
 
 def said(path: Path) -> str:
@@ -85,11 +85,11 @@ def _line(file: BinaryIO) -> bytes:
     return file.read()
 
 
-def _hash(file: BinaryIO, size: int) -> str:
-    """SHA-256 of the first bytes of a file, in hexadecimal digits."""
-    file.seek(0)
-    running = hashlib.sha256()
-    while size > 0 and (data := file.read(min(BLOCK, size))):
+def digest(file: BinaryIO, begin: int, end: int) -> bytes:
+    """SHA-256 of the bytes of a file between two places; the file stands at the second then."""
+    file.seek(begin)
+    running, left = hashlib.sha256(), end - begin
+    while left > 0 and (data := file.read(min(BLOCK, left))):
         running.update(data)
-        size -= len(data)
-    return running.hexdigest()
+        left -= len(data)
+    return running.digest()

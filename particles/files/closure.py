@@ -1,18 +1,24 @@
 """A Gaussian closure from a NetCDF file with V, Q, K, mean, covariance and t_end."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from particles.arrays import SolverError
 from particles.attention.table import KERNELS
 from particles.errors import ArgumentError
-from particles.euclidean import Gaussian
-from particles.files.inputs import arranged, numbers, open_input
+from particles.files.inputs import arranged, naming, numbers, open_input
+from particles.initial import Gaussian
 from particles.reduced.gaussian_closure import ClosedAttention, GaussianClosure
+
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles.files import late_xarray as xr
 
 CLOSED = {name: kernel for name, kernel in KERNELS.items() if issubclass(kernel, ClosedAttention)}
 
@@ -44,12 +50,9 @@ def closure_from_file(path: Path | str, attention: str = "softmax") -> dict[str,
         arrays = {name: _matrices(dataset, name, path) for name in ("V", "Q", "K")}
         arrays |= {name: numbers(dataset, name, path) for name in ("mean", "covariance")}  # whose order is no matter
         t_end, beta = _number(dataset, "t_end", path), _number(dataset, "beta", path, 1.0)
-    try:
+    with naming(path, SolverError), np.errstate(over="ignore", invalid="ignore"):  # what leaves the range is told
         closure = GaussianClosure(CLOSED[attention](beta), arrays["V"], arrays["Q"], arrays["K"])
-        with np.errstate(over="ignore", invalid="ignore"):  # what leaves the range of numbers is told
-            path_of_laws = closure.solve(Gaussian(arrays["mean"], arrays["covariance"]), t_end, [t_end])
-    except (ValueError, TypeError, SolverError) as error:
-        raise ValueError(f"{path}: {error}") from None
+        path_of_laws = closure.solve(Gaussian(arrays["mean"], arrays["covariance"]), t_end, [t_end])
     reached = path_of_laws.blow_up_time is None
     return {
         "mean": path_of_laws.mean[-1].tolist() if reached else None,

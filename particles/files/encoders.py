@@ -98,7 +98,8 @@ class Encoder:
         """Row of the first position, and the number of the padding token where positions count from it."""
         config, kind = self.files.config, self.files.config.get("model_type")
         rows = self.prefix + "embeddings.token_type_embeddings.weight"
-        if kind is None and "roberta" not in self.prefix and self.files.tensors.get(rows) and self._one_row(rows):
+        unknown = kind is None and "roberta" not in self.prefix
+        if unknown and rows in self.files.tensors and len(self.files.read(rows, 2)) == 1:
             raise ValueError(
                 f"{self.files.path}: positions begin at row 0 in BERT and at row 2 in RoBERTa, and there is no "
                 f"model_type in {self.files.config_path.name} to tell which it is"
@@ -109,9 +110,6 @@ class Encoder:
                 raise ValueError(f"{self.files.config_path}: pad_token_id must be a whole number, got {padding!r}")
             return int(padding) + 1, int(padding)
         return 0, None
-
-    def _one_row(self, name: str) -> bool:
-        return len(self.files.read(name, 2)) == 1
 
 
 def find_encoder(files: ModelFiles) -> Encoder:

@@ -74,6 +74,17 @@ def open_input(path: Path) -> Iterator[xr.Dataset]:
             raise ValueError(f"{path}: is damaged and cannot be read ({error})") from None
 
 
+@contextmanager
+def naming(path: Path, *more: type[Exception]) -> Iterator[None]:
+    """Tell what is wrong with the contents of a file with its name: ValueError, TypeError and `more` become one."""
+    kinds: tuple[type[Exception], ...] = (ValueError, TypeError, *more)
+    try:
+        yield
+    except kinds as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
 def _opened(path: Path) -> xr.Dataset:
     try:
         examine(path)
@@ -130,8 +141,7 @@ def _dims(dataset: xr.Dataset, name: str) -> str:
 def numbers(dataset: xr.Dataset, name: str, path: Path) -> NDArray[Any]:
     """Values of a variable; ValueError where it is missing, does not fit into memory or cannot be read."""
     if name not in dataset.variables:
-        has = ", ".join(sorted(str(name) for name in dataset.data_vars)) or "no variables"
-        raise ValueError(f"{path}: variable {name} is missing; has {has}")
+        raise ValueError(f"{path}: variable {name} is missing; has {names_of(dataset)}")
     _refuse_too_large(path, f"variable {name}", dataset[name].shape)
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -139,6 +149,11 @@ def numbers(dataset: xr.Dataset, name: str, path: Path) -> NDArray[Any]:
             return np.asarray(dataset[name].values)
     except BROKEN as error:
         raise ValueError(f"{path}: variable {name} cannot be read ({type(error).__name__})") from None
+
+
+def names_of(dataset: xr.Dataset) -> str:
+    """The variables of a file, in words."""
+    return ", ".join(sorted(str(name) for name in dataset.data_vars)) or "no variables"
 
 
 def _refuse_too_large(path: Path, what: str, shape: tuple[int, ...]) -> None:

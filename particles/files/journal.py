@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.files.checksum import BLOCK
+from particles.files.checksum import BLOCK, digest
 
 MAGIC: Final = b"tokenlaw journal"
 _SIZE: Final = struct.Struct("<Q")
@@ -143,7 +143,7 @@ def entries(file: BinaryIO) -> Iterator[Entry]:
         sizes = file.read(2 * _SIZE.size)
         length, size = _SIZE.unpack(sizes[: _SIZE.size])[0], _SIZE.unpack(sizes[_SIZE.size :])[0]
         end = place + len(sizes) + length + size
-        if end + _SUM > total or not _whole(file, place, end):
+        if end + _SUM > total or digest(file, place, end) != file.read(_SUM):
             return
         file.seek(place + len(sizes))
         told = json.loads(file.read(length))
@@ -155,13 +155,3 @@ def entries(file: BinaryIO) -> Iterator[Entry]:
                 at += int(np.prod(shape)) * np.dtype(kind).itemsize
         yield Entry(file, told["count"], found["records"], found["state"])
         place = end + _SUM
-
-
-def _whole(file: BinaryIO, begin: int, end: int) -> bool:
-    """Whether the bytes between two places are those of the checksum behind them."""
-    file.seek(begin)
-    running, left = hashlib.sha256(), end - begin
-    while left and (data := file.read(min(BLOCK, left))):
-        running.update(data)
-        left -= len(data)
-    return not left and file.read(_SUM) == running.digest()

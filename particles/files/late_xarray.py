@@ -3,7 +3,7 @@
     if TYPE_CHECKING:
         import xarray as xr
     else:
-        from particles import late_xarray as xr
+        from particles.files import late_xarray as xr
 
 Annotations are not evaluated where `from __future__ import annotations` stands.
 """

@@ -1,24 +1,28 @@
 """Files of recorded layers and of tokens (NetCDF)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from particles.arrays import Array
 from particles.attention.softmax import Softmax
-from particles.euclidean import AnyTokens
 from particles.files import netcdf
-from particles.files.inputs import arranged, last_record, open_input
+from particles.files.inputs import arranged, last_record, names_of, naming, open_input
 from particles.files.recorder import versions, without_realization
 from particles.heads import FixedHeads
 from particles.layers.recorded import RecordedLayers
-from particles.measure import Tokens
+from particles.measure import AnyTokens, Tokens
 from particles.retraction import Retraction, normalize
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import xarray as xr
+else:
+    from particles.files import late_xarray as xr
+
 AXES = ("layer", "head", "row", "col")
 FACTOR_AXES = ("layer", "head", "head_row", "col")
 TOKEN_AXES = ("token", "component")
@@ -55,11 +59,13 @@ def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayer
         mixing = arranged(dataset, "mixing", path, AXES)
         if "query_key" in dataset:
             forms = arranged(dataset, "query_key", path, AXES)
-            return _told(path, RecordedLayers.from_query_key, mixing, forms, Softmax(float(beta)), retraction)
+            with naming(path):
+                return RecordedLayers.from_query_key(mixing, forms, Softmax(float(beta)), retraction)
         if "query" in dataset and "key" in dataset:
             query, key = (arranged(dataset, name, path, FACTOR_AXES) for name in ("query", "key"))
-            return _told(path, RecordedLayers, mixing, query, key, Softmax(float(beta)), retraction)
-    raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {_names(dataset)}")
+            with naming(path):
+                return RecordedLayers(mixing, query, key, Softmax(float(beta)), retraction)
+    raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {names_of(dataset)}")
 
 
 def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) -> AnyTokens:
@@ -71,7 +77,8 @@ def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) 
         dataset = last_record(without_realization(file), "tokens", path)
         points = arranged(dataset, "tokens", path, TOKEN_AXES)
         weights = arranged(dataset, "weight", path, TOKEN_AXES[:1]) if "weight" in dataset else np.zeros(0)
-    return _told(path, make, points, weights)
+    with naming(path):
+        return make(points, weights)
 
 
 def read_heads(path: Path) -> FixedHeads:
@@ -79,16 +86,5 @@ def read_heads(path: Path) -> FixedHeads:
     with open_input(path) as dataset:
         value = arranged(dataset, "value", path, AXES[1:])
         query, key = (arranged(dataset, name, path, FACTOR_AXES[1:]) for name in ("query", "key"))
-    return _told(path, FixedHeads, value, query, key)
-
-
-def _told(path: Path, make: Callable[..., T], *arguments: Any) -> T:
-    """Make an object of what a file holds; what it refuses is told with the file."""
-    try:
-        return make(*arguments)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-def _names(dataset: xr.Dataset) -> str:
-    return ", ".join(sorted(str(name) for name in dataset.data_vars)) or "no variables"
+    with naming(path):
+        return FixedHeads(value, query, key)

@@ -19,11 +19,7 @@ import numpy as np
 from particles.arrays import Array
 from particles.files import checksum, journal, netcdf, run_files
 from particles.files.placing import Aside
-from particles.files.placing import make_folder as make_folder
-from particles.files.placing import whole as whole
 from particles.files.run_files import AXIS as AXIS
-from particles.files.run_files import WriteError as WriteError
-from particles.files.run_files import read_state as read_state
 from particles.files.run_files import writing
 from particles.layers.base import LayerLaw
 from particles.machine.interrupts import undisturbed

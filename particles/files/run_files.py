@@ -151,12 +151,6 @@ def write_state(file: netCDF4.Dataset, state: Mapping[str, Array]) -> None:
 
 
 @serially
-def read_state(path: Path) -> dict[str, Array]:
-    """The state a file ends with: name -> array."""
-    return read_end(path)[2]
-
-
-@serially
 def read_end(path: Path) -> tuple[dict[str, Any], list[int], dict[str, Array]]:
     """What a run goes on from: the attributes of its file, the steps of its records, the state it ends with."""
     with netcdf.reading(path) as file:

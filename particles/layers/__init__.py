@@ -1,10 +1,17 @@
 """Laws of layers."""
 
-from particles.layers.base import refine_within
-from particles.layers.private import parted
-from particles.layers.residual import check_radius
+from particles.layers.base import Layer, LayerLaw, Layers, coarsen_within, refine_within
+from particles.layers.drift import Ballistic, Modified
+from particles.layers.homogenized import Homogenized
+from particles.layers.private import WithPrivateNoise, parted
+from particles.layers.recorded import RecordedLayers, record
+from particles.layers.residual import PreNorm, check_radius
 from particles.layers.schemes import SCHEMES
+from particles.layers.smooth import SmoothHeads, SmoothTransformer
+from particles.layers.transformer import RandomTransformer
 
 __all__ = [
-    "SCHEMES", "check_radius", "parted", "refine_within",
+    "SCHEMES", "Ballistic", "Homogenized", "Layer", "LayerLaw", "Layers", "Modified", "PreNorm", "RandomTransformer",
+    "RecordedLayers", "SmoothHeads", "SmoothTransformer", "WithPrivateNoise", "check_radius", "coarsen_within",
+    "parted", "record", "refine_within",
 ]  # fmt: skip

@@ -4,12 +4,15 @@ A layer is a tuple of pushes; a push holds everything random and every step size
 pure function of (seed, member, step).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from particles.arrays import check_count, check_positive
 from particles.attention.base import Kernel
+from particles.errors import ArgumentError
+from particles.heads import FixedHeads, HeadLaw
 from particles.pushes import Move
 
 Layer = tuple[Move, ...]
@@ -52,6 +55,39 @@ def refine_within(law: LayerLaw, factor: int) -> Refinable:
     if not isinstance(law, Refinable):
         raise ValueError(f"{type(law).__name__} cannot be refined: its steps are its layers")
     return law.refine(factor)
+
+
+@runtime_checkable
+class Coarsened(LayerLaw, Protocol):
+    """A law whose path is known with longer steps too."""
+
+    def coarsen(self, factor: int) -> "Coarsened":
+        """The same path with steps `factor` times as long."""
+        ...
+
+
+def coarsen_within(law: LayerLaw, factor: int) -> Coarsened:
+    """The same path of a law with longer steps; ValueError where there is none."""
+    if not isinstance(law, Coarsened):
+        raise ValueError(f"{type(law).__name__} cannot be coarsened")
+    return law.coarsen(factor)
+
+
+class OfHeads:
+    """A law of layers of heads, whose dimension it has."""
+
+    heads: HeadLaw | FixedHeads
+
+    @property
+    def d(self) -> int:
+        """Dimension of the tokens."""
+        return self.heads.d
+
+
+def regrouped(taken: int, given: int, factor: int) -> tuple[int, int]:
+    """Steps of a path in groups `factor` times as large: `given` groups are opened first, the rest is `taken` more."""
+    undone = math.gcd(factor, given)
+    return taken * (factor // undone), given // undone
 
 
 class Around:
@@ -101,10 +137,16 @@ class Layers:
     noise_scale: float | None = None
 
     def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise ArgumentError("function", self.function, "be a function of the step that gives a push")
         check_count(self.d, "d", 2)
         check_positive(self.dt, "dt")
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         found = self.function(step)
-        return found if isinstance(found, tuple) else (found,)
+        layer = found if isinstance(found, tuple) else (found,)
+        for push in layer:
+            if not hasattr(push, "move"):
+                what = type(push).__name__
+                raise TypeError(f"layer {step} must be a push (particles.Push), or a tuple of them; {what} is none")
+        return layer

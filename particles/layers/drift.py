@@ -12,9 +12,10 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative, check_positive, unit
 from particles.attention.base import AttentionPush, Kernel
-from particles.errors import ArgumentError
+from particles.errors import ArgumentError, made
+from particles.given import must_average
 from particles.heads import FixedHeads, ValuesApart
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads
 from particles.layers.schemes import Euler, RungeKutta4, Scheme
 from particles.measure import Cloud
 from particles.noise import Noise, Stream, check_splits
@@ -42,6 +43,7 @@ def mean_push(
 def _check(law: "Ballistic | Modified") -> None:
     if not isinstance(law.heads, ValuesApart | FixedHeads):
         raise TypeError(f"a mean needs fixed heads or values independent of A; {type(law.heads).__name__} are neither")
+    must_average(law.kernel)
     check_positive(law.dt, "dt")
     check_count(law.nodes, "nodes")
 
@@ -75,7 +77,7 @@ class BallisticPush:
 
 
 @dataclass(frozen=True, eq=False)
-class ModifiedPush:
+class ModifiedPush(BallisticPush):
     """One step of dX = (b + corrector) dt, mathematics (3).
 
     Attributes
@@ -93,17 +95,12 @@ class ModifiedPush:
     of size 0.5 (tests/particles/layers/test_drift.py).
     """
 
-    mean: AttentionPush
-    scheme: Scheme
     dt: float
     eta: float
     noise_scale: float
 
-    def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
-        """One step; a velocity takes three fields, and one for every node where eps > 0."""
-        return self.scheme.step(partial(self._velocity, make), measure, riders, self.mean.retraction)
-
     def _velocity(self, make: MakeField, measure: Cloud, riders: Riders) -> tuple[Array, Riders]:
+        """U; it takes three fields, and one for every node where eps > 0."""
         sets = (measure.points, *riders)
         along, spread, degree = self._mean_and_spread(make, measure, sets)
         drift = tuple(tangent(x, u) for x, u in zip(sets, along, strict=True))
@@ -151,8 +148,9 @@ class ModifiedPush:
         )
 
 
+@made("the kernel is behind the heads: Ballistic(heads, Softmax(beta), dt=..., nodes=..., noise=...)")
 @dataclass(frozen=True, eq=False)
-class Ballistic:
+class Ballistic(OfHeads):
     """Layers of the ballistic limit dX = b dt, all alike.
 
     Parameters
@@ -177,11 +175,6 @@ class Ballistic:
         _check(self)
 
     @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
-
-    @property
     def noise_scale(self) -> None:
         """None: there is no noise, and no diffusive time."""
         return None
@@ -201,8 +194,9 @@ class Ballistic:
         return (self.mean,) if isinstance(self.scheme, Euler) else (BallisticPush(self.mean, self.scheme),)
 
 
+@made("the kernel is behind the heads: Modified(heads, Softmax(beta), dt=..., eta=..., ..., noise=...)")
 @dataclass(frozen=True, eq=False)
-class Modified:
+class Modified(OfHeads):
     """Layers of the ballistic limit with the corrector of a transformer of residual step eta, mathematics (3).
 
     Parameters
@@ -228,14 +222,9 @@ class Modified:
         _check(self)
         check_positive(self.eta, "eta")
         check_not_negative(self.noise_scale, "noise_scale")
-        if self.retraction.radial is None:
+        if getattr(self.retraction, "radial", None) is None:
             known = "be normalize or geodesic, whose corrector is known"
             raise ArgumentError("retraction", str(self.retraction), known)
-
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
 
     def refine(self, factor: int) -> "Modified":
         """The same path with steps `factor` times as short: there is no noise, the nodes stay."""
@@ -249,5 +238,4 @@ class Modified:
         return ModifiedPush(mean, self.scheme, self.dt, self.eta, eps)
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         return (self._push,)

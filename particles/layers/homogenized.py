@@ -8,16 +8,17 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
-from particles.errors import ArgumentError
-from particles.given import check_values_apart
+from particles.errors import ArgumentError, made
+from particles.given import check_values_apart, must_average
 from particles.heads import ValuesApart
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads, regrouped
 from particles.noise import Noise, Stream, check_splits, refined
 from particles.retraction import Retraction, normalize
 
 
+@made("the kernel is behind the heads: Homogenized(heads, Softmax(beta), dt=..., nodes=..., noise=...)")
 @dataclass(frozen=True, eq=False)
-class Homogenized:
+class Homogenized(OfHeads):
     """Euler-Maruyama layers of the homogenized equations (4) and (5), mathematics (6).
 
     Parameters
@@ -46,6 +47,7 @@ class Homogenized:
     splits: int = 1
 
     def __post_init__(self) -> None:
+        must_average(self.kernel)
         check_positive(self.dt, "dt")
         check_positive(self.noise_scale, "noise_scale")
         check_count(self.nodes, "nodes")
@@ -60,11 +62,6 @@ class Homogenized:
                 raise ArgumentError("dt", self._drawn_dt, most)
 
     @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
-
-    @property
     def _drawn_dt(self) -> float:
         """Step of the path as it was drawn: the step that fresh nodes serve for."""
         return self.dt * self.splits / self.substeps
@@ -75,11 +72,10 @@ class Homogenized:
         Fresh nodes allow it as far as `refine` went before: they change from one step of the path as drawn to the next.
         """
         check_count(factor, "factor")
-        undone = math.gcd(factor, self.splits)
-        if not self.fixed and undone < factor:
+        substeps, splits = regrouped(self.substeps, self.splits, factor)
+        if not self.fixed and substeps > self.substeps:
             raise ValueError("only layers with fixed nodes can be coarsened; set fixed=True (nodes_fixed = true)")
-        substeps = self.substeps * (factor // undone)
-        return replace(self, dt=self.dt * factor, substeps=substeps, splits=self.splits // undone)
+        return replace(self, dt=self.dt * factor, substeps=substeps, splits=splits)
 
     def refine(self, factor: int) -> "Homogenized":
         """The same path with steps `factor` times as short, a power of two: fixed and fresh nodes.
@@ -89,9 +85,8 @@ class Homogenized:
         that of the step as drawn: mean and covariance of (4) hold over each of its steps, for every factor.
         """
         check_splits(factor, "factor")
-        undone = math.gcd(factor, self.substeps)
-        splits = self.splits * (factor // undone)
-        return replace(self, dt=self.dt / factor, substeps=self.substeps // undone, splits=splits)
+        splits, substeps = regrouped(self.splits, self.substeps, factor)
+        return replace(self, dt=self.dt / factor, substeps=substeps, splits=splits)
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`; C_m from mathematics (6)."""

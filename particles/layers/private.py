@@ -14,7 +14,7 @@ from particles.arrays import Array, check_count, check_not_negative
 from particles.layers.base import Around, Layer, LayerLaw, refine_within
 from particles.measure import Cloud
 from particles.noise import Noise, Stream, check_splits, refined
-from particles.pushes import MakeField, Riders
+from particles.pushes import MakeField, Riders, moved_together
 from particles.retraction import Retraction, normalize
 
 
@@ -54,9 +54,7 @@ class Diffusion:
 
     def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
         """One step of the tokens and of riders, all independent of each other."""
-        parts = [measure.points, *riders]
-        moved = np.split(self.scatter(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1])
-        return Cloud(moved[0], measure.weights), tuple(moved[1:])
+        return moved_together(measure, riders, self.scatter)
 
 
 def parted(layer: Layer) -> tuple[Layer, Diffusion | None]:

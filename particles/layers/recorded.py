@@ -7,11 +7,13 @@ import numpy as np
 
 from particles.arrays import Array, as_array
 from particles.attention.base import AttentionPush, Kernel
-from particles.errors import ArgumentError
+from particles.errors import ArgumentError, called, made
+from particles.given import must_average
 from particles.layers.base import Layer, LayerLaw
 from particles.retraction import Retraction, normalize
 
 
+@made("recorded layers hold their kernel: RecordedLayers(out, query, key, Softmax(beta))")
 @dataclass(frozen=True, eq=False)
 class RecordedLayers:
     """Given layers: depth time counts them (dt = 1).
@@ -32,6 +34,7 @@ class RecordedLayers:
     inner: Array | None = None
 
     def __post_init__(self) -> None:
+        must_average(self.kernel)
         name = "mixing" if self.inner is None else "out"
         out = as_array(self.out, name, (None, None, None, None))
         n_layers, n_heads, d, rank = out.shape
@@ -94,6 +97,7 @@ class RecordedLayers:
         return (AttentionPush(self.kernel, out, query, key, self.retraction, inner),)
 
 
+@called("the kernel is the law's: record(law, n_layers)")
 def record(law: LayerLaw, n_layers: int) -> RecordedLayers:
     """Write down the first `n_layers` layers of a law of single attention pushes."""
     pushes = []

@@ -14,11 +14,10 @@ from typing import Any
 from particles.arrays import Array, check_positive, unit
 from particles.attention.base import AttentionPush
 from particles.errors import ArgumentError
-from particles.euclidean import AnyTokens
 from particles.layers.base import Around, Layer, LayerLaw, refine_within
 from particles.layers.mlp.block import FiniteWidthField
 from particles.layers.private import Diffusion, WithPrivateNoise
-from particles.measure import Cloud
+from particles.measure import AnyTokens, Cloud
 from particles.pushes import FieldPush, MakeField, Move, Riders
 from particles.retraction import velocity_alone
 
@@ -52,7 +51,6 @@ class _Scaled:
 
     field: FiniteWidthField
     gain: float
-    degree: int = 0
 
     def __call__(self, points: Array) -> Array:
         return self.field(self.gain * points)
@@ -133,7 +131,6 @@ class PreNorm(Around):
         return replace(self, law=refine_within(self.law, factor))
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         return tuple(ResidualPush(push, self.gain) for push in self.law.layer(step))
 
 
@@ -147,4 +144,5 @@ def check_radius(radius: float, law: LayerLaw) -> None:
     """Refuse a length of the tokens at depth 0 that the layers do not admit."""
     check_positive(radius, "radius")
     if radius != 1 and not isinstance(law, PreNorm):
-        raise ArgumentError("radius", radius, "be 1 unless the layers are PreNorm")
+        text = 'be 1 unless the layers are a residual stream (PreNorm; norm "pre" or "rms")'
+        raise ArgumentError("radius", radius, text)

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 from particles.arrays import Array
 from particles.measure import Cloud
 from particles.pushes import Riders
-from particles.retraction import Retraction
+from particles.retraction import Retraction, known
 
 Velocity = Callable[[Cloud, Riders], tuple[Array, Riders]]
 """U at the points of a measure and at riders, step size inside; it need not be tangent."""
@@ -61,7 +61,7 @@ class RungeKutta4:
         self, velocity: Velocity, measure: Cloud, riders: Riders, retraction: Retraction
     ) -> tuple[Cloud, Riders]:
         """Four stages; the measure of a stage is that of its points, and riders have stages of their own."""
-        start = (measure.points, *riders)
+        retraction, start = known(retraction), (measure.points, *riders)
         slopes: list[tuple[Array, ...]] = []
         for share in (0.0, 0.5, 0.5, 1.0):
             stage = start

@@ -14,8 +14,10 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
+from particles.errors import made
+from particles.given import must_average
 from particles.heads import GaussianHeads, Heads
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize
 
@@ -68,8 +70,9 @@ class HeadCurves:
         )
 
 
+@made("the kernel is behind the heads: SmoothTransformer(heads, Softmax(beta), eta=..., n_heads=..., noise=...)")
 @dataclass(frozen=True, eq=False)
-class SmoothTransformer:
+class SmoothTransformer(OfHeads):
     """A transformer whose heads follow smooth curves: C_h = (eta/H) V_h(s) at s = eta l, depth time dt = eta.
 
     The curves depend on the noise alone: transformers of other eta follow the same ones, and of fewer heads the first.
@@ -91,6 +94,7 @@ class SmoothTransformer:
     def __post_init__(self) -> None:
         if not isinstance(self.heads, SmoothHeads):
             raise TypeError(f"a smooth transformer needs smooth heads, got {type(self.heads).__name__}")
+        must_average(self.kernel)
         check_positive(self.eta, "eta")
         check_count(self.n_heads, "heads")
 
@@ -98,11 +102,6 @@ class SmoothTransformer:
     def dt(self) -> float:
         """Depth time of a layer, eta."""
         return self.eta
-
-    @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
 
     @property
     def noise_scale(self) -> None:
@@ -115,7 +114,6 @@ class SmoothTransformer:
         return self.heads.curves(self.noise.generator(Stream.HEADS), self.n_heads)
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         heads = self.curves.at(step * self.eta)
         out = self.eta / self.n_heads * heads.value
         return (AttentionPush(self.kernel, out, heads.query, heads.key, self.retraction),)

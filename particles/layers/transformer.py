@@ -4,15 +4,17 @@ from dataclasses import dataclass
 
 from particles.arrays import check_count, check_positive
 from particles.attention.base import AttentionPush, Kernel
-from particles.given import check_heads
+from particles.errors import made
+from particles.given import check_heads, must_average
 from particles.heads import HeadLaw
-from particles.layers.base import Layer
+from particles.layers.base import Layer, OfHeads
 from particles.noise import Noise, Stream
 from particles.retraction import Retraction, normalize
 
 
+@made("the kernel is behind the heads: RandomTransformer(heads, Softmax(beta), eta=..., n_heads=..., noise=...)")
 @dataclass(frozen=True, eq=False)
-class RandomTransformer:
+class RandomTransformer(OfHeads):
     """The finite transformer: fresh heads in each layer, C_m = (eta/H) V_m, depth time dt = eta.
 
     Parameters
@@ -31,6 +33,7 @@ class RandomTransformer:
     retraction: Retraction = normalize
 
     def __post_init__(self) -> None:
+        must_average(self.kernel)
         check_positive(self.eta, "eta")
         check_count(self.n_heads, "heads")
         check_heads(self.heads, self.n_heads)
@@ -41,17 +44,11 @@ class RandomTransformer:
         return self.eta
 
     @property
-    def d(self) -> int:
-        """Dimension of the tokens."""
-        return self.heads.d
-
-    @property
     def noise_scale(self) -> float:
         """eps = eta/H; diffusive time is eps times depth time."""
         return self.eta / self.n_heads
 
     def layer(self, step: int) -> Layer:
-        """Layer number `step`."""
         heads = self.heads.sample(self.noise.generator(Stream.HEADS, step), self.n_heads)
         out = self.noise_scale * heads.out
         push = AttentionPush(self.kernel, out, heads.query, heads.key, self.retraction, heads.inner, heads.parameters)

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from threading import Lock
 
 import numpy as np
-
-from particles.arrays import Array
+from numpy.typing import NDArray
 
 LARGE = 1 << 22  # numbers (32 MB): below, the C library keeps freed memory by itself
 KEPT = 2  # arrays without a user that are kept: the places before a layer, and the angles
-_shelf: deque[Array] = deque(maxlen=KEPT)
+_shelf: deque[NDArray[np.float64]] = deque(maxlen=KEPT)
 _scopes: list[None] = []  # one entry for each `reused` that is open
 _lock = Lock()
 
@@ -23,7 +22,7 @@ _lock = Lock()
 class _Lease:
     """Memory that goes back to the shelf when the last array on it is gone."""
 
-    def __init__(self, store: Array) -> None:
+    def __init__(self, store: NDArray[np.float64]) -> None:
         self._store = store
         self.__array_interface__ = store.__array_interface__
 
@@ -46,7 +45,7 @@ def reused() -> Iterator[None]:
                 _shelf.clear()
 
 
-def empty(*shape: int) -> Array:
+def empty(*shape: int) -> NDArray[np.float64]:
     """An array of any content; within `reused` a large one may stand on memory that nobody uses any more."""
     size = math.prod(shape)
     if size < LARGE or not _scopes:

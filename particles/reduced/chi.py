@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.special import gammaln
+import scipy
 
 from particles.arrays import Array
 
@@ -17,5 +17,5 @@ def chi_rule(k: int) -> tuple[Array, Array]:
     step = min(0.1, 0.25 / math.sqrt(k))
     low, high = -37.0 / k, 0.5 * math.log(k + 13 * math.sqrt(k) + 80)  # beyond lie 1e-16 of the mass
     log_c = low + step * np.arange(math.ceil((high - low) / step) + 1)
-    log_density = k * log_c - 0.5 * np.exp(2 * log_c) - (0.5 * k - 1) * math.log(2) - gammaln(0.5 * k)
+    log_density = k * log_c - 0.5 * np.exp(2 * log_c) - (0.5 * k - 1) * math.log(2) - scipy.special.gammaln(0.5 * k)
     return np.exp(log_c), step * np.exp(log_density)

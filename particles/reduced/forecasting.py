@@ -29,7 +29,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaincinv, ndtri
+import scipy
 
 from particles.arrays import Array
 from particles.reduced.architecture import Architecture, AttentionTable
@@ -113,12 +113,12 @@ class LayerNoise:
     def draw(cls, d: int, count: int, rng: np.random.Generator) -> "LayerNoise":
         """Drawn for `count` networks."""
         first, second, third = stratified(rng, 3, count)
-        return cls(ndtri(first), chi_square(d - 1, second), ndtri(third))
+        return cls(scipy.special.ndtri(first), chi_square(d - 1, second), scipy.special.ndtri(third))
 
 
 def chi_square(degrees: float, uniform: Array) -> Array:
     """chi^2 of so many degrees, from uniform numbers."""
-    found: Array = 2 * gammaincinv(degrees / 2, uniform)
+    found: Array = 2 * scipy.special.gammaincinv(degrees / 2, uniform)
     return found
 
 
@@ -167,7 +167,7 @@ def next_layer(
         gap, p = next_gap(a.d, a.context, gap, own / scale, np.clip(shared, 0, own) / scale, noise)
         return gap, radius * np.sqrt(p) if a.pre_norm else radius
 
-    s_ii, s_ij = table.draw(gap, a.heads, ndtri(stratified(rng, 2, count)))
+    s_ii, s_ij = table.draw(gap, a.heads, scipy.special.ndtri(stratified(rng, 2, count)))
     own, shared = a.attention_step * s_ii, a.attention_step * s_ij
     if a.factored:
         grown = shared * (chi_square(a.heads * a.head_dim, stratified(rng, 1, count)[0]) / (a.heads * a.head_dim) - 1)

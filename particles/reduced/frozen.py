@@ -6,7 +6,7 @@ m_A(x) = L(beta |Ax|) nrm(Ax), L(z) = I_{d/2}(z)/I_{d/2-1}(z), on S^2 coth z - 1
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ive
+import scipy
 
 from particles.arrays import Array
 from particles.reduced.chi import chi_rule
@@ -34,7 +34,7 @@ def mean_of_von_mises_fisher(z: Array, d: int) -> tuple[Array, Array, Array]:
     for n in reversed(range(STEPS)):
         value = small / (d + 2 * n + small * value)
     middle = np.clip(z, d, FAR_OUT)
-    value = np.where(z < d, value, ive(0.5 * d, middle) / ive(0.5 * d - 1, middle))
+    value = np.where(z < d, value, scipy.special.ive(0.5 * d, middle) / scipy.special.ive(0.5 * d - 1, middle))
     value = np.where(z < FAR_OUT, value, 1 - 0.5 * (d - 1) / z)
     over = value / z
     slope = np.where(z < FAR_OUT, 1 - value**2 - (d - 1) * over, 0.5 * (d - 1) / z**2)

@@ -22,8 +22,7 @@ from particles.arrays import Array, SolverError, as_array, check_positive
 from particles.attention.kernels import L2
 from particles.attention.sinkhorn import Sinkhorn
 from particles.attention.softmax import Linear, Softmax
-from particles.euclidean import Gaussian
-from particles.heads import Heads
+from particles.initial import Gaussian
 
 ClosedAttention = Softmax | L2 | Sinkhorn | Linear
 METHOD = "LSODA"  # multistep, turns to the stiff formulae where it needs them
@@ -105,11 +104,6 @@ class GaussianClosure:
         query = as_array(stacks["query"], "query", (n_heads, None, d))
         object.__setattr__(self, "query", query)
         object.__setattr__(self, "key", as_array(stacks["key"], "key", (n_heads, query.shape[1], d)))
-
-    @classmethod
-    def of_heads(cls, attention: ClosedAttention, heads: Heads) -> "GaussianClosure":
-        """The closure of a batch of heads."""
-        return cls(attention, heads.value, heads.query, heads.key)
 
     @property
     def d(self) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaln, gammaln, hyp2f1
 
 from particles.arrays import Array, check_not_negative
 from particles.reduced.overlap import OverlapDiffusion, artanh, check_dimension, collapse_exponent
@@ -28,7 +28,7 @@ def one_factor_cosine(overlap: ArrayLike, d: int) -> Array:
     """
     check_dimension(d)
     r = np.tanh(artanh(overlap))
-    factor = 2 / d * math.exp(2 * (gammaln(0.5 * (d + 1)) - gammaln(0.5 * d)))
+    factor = 2 / d * math.exp(2 * (scipy.special.gammaln(0.5 * (d + 1)) - scipy.special.gammaln(0.5 * d)))
     value: Array = np.clip(factor * r * _hypergeometric(0.5 * d + 1, r**2), -1.0, 1.0)  # 1 + rounding at R = 1
     return value
 
@@ -36,7 +36,7 @@ def one_factor_cosine(overlap: ArrayLike, d: int) -> Array:
 def _hypergeometric(c: float, x: Array) -> Array:
     """2F1(1/2, 1/2; c; x) on [0, 1].  scipy gives NaN near x = 1 for large c, where the series is short."""
     if c < SERIES_FROM:
-        return np.asarray(hyp2f1(0.5, 0.5, c, x))
+        return np.asarray(scipy.special.hyp2f1(0.5, 0.5, c, x))
     term = np.ones_like(x)
     total = np.ones_like(x)
     for n in range(TERMS):
@@ -64,7 +64,8 @@ def mean_over_sample_correlation(function: Callable[[Array], Array], overlap: Ar
     step = min(STEP, 0.5 / math.sqrt(pairs))
     shift: Array = step * np.arange(-math.ceil(reach / step), math.ceil(reach / step) + 1, dtype=np.float64)
     z = y[:, None] + shift
-    constant = math.log((pairs - 1) / math.sqrt(2 * math.pi)) + gammaln(pairs) - gammaln(pairs + 0.5)
+    ratio = scipy.special.gammaln(pairs) - scipy.special.gammaln(pairs + 0.5)
+    constant = math.log((pairs - 1) / math.sqrt(2 * math.pi)) + ratio
     log_density = constant + 0.5 * (_log_cosh(z) - _log_cosh(y)[:, None]) - (pairs - 0.5) * _log_cosh(shift)
     r1 = np.tanh(z)
     density = np.exp(log_density) * _hypergeometric(pairs + 0.5, 0.5 * (1 + np.tanh(y)[:, None] * r1))
@@ -121,21 +122,4 @@ class LowTemperatureLimit(OverlapDiffusion):
         check_not_negative(self.kappa, "kappa")
 
     def rates(self, y: Array) -> tuple[Array, Array]:
-        """Drift and variance of y = artanh u."""
         return (2 - self.kappa) * np.tanh(y), np.full_like(y, 2.0)
-
-    def aligned_probability(self, overlap: float) -> float:
-        """Probability of u -> 1 (kappa < 2), in closed form: a regularised incomplete beta function."""
-        if not self.kappa < 2:
-            raise ValueError(f"kappa must be below 2 for a collapse, got {self.kappa:g}")
-        half = 1 - 0.5 * self.kappa
-        return float(betainc(half, half, 0.5 * (1 + np.tanh(artanh(overlap)))))
-
-    def stationary_density(self, overlap: ArrayLike) -> Array:
-        """Stationary density of u (kappa > 2), in closed form."""
-        if not self.kappa > 2:
-            raise ValueError(f"kappa must be above 2 for a stationary density, got {self.kappa:g}")
-        half = 0.5 * self.kappa - 1
-        r = np.asarray(overlap, dtype=np.float64)
-        value: Array = (1 - r**2) ** (half - 1) / math.exp((2 * half - 1) * math.log(2) + betaln(half, half))
-        return value

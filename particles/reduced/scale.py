@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.polynomial import legendre
-from scipy.special import logsumexp
 
 from particles.arrays import Array
 
@@ -82,7 +82,7 @@ class Scale:
             raise ValueError(f"there is no stationary density: the overlap is not driven away from {end}")
         inside = self._log_integral(self._log_speed, -FAR, FAR)
         tails = self._log_speed(np.array([-FAR, FAR])) - np.log(falls)
-        density: Array = np.exp(self._log_speed(y) - logsumexp([inside, *tails]))
+        density: Array = np.exp(self._log_speed(y) - scipy.special.logsumexp([inside, *tails]))
         return density
 
     def _log_scale(self, low: float, high: float) -> float:
@@ -93,7 +93,7 @@ class Scale:
                 if not slope > NEUTRAL:
                     return np.inf
                 parts.append(-float(self._value(np.array([end]))[0]) - math.log(slope))
-        return float(logsumexp(parts))
+        return float(scipy.special.logsumexp(parts))
 
     def _log_integral(self, function: Callable[[Array], Array], low: float, high: float) -> float:
         """Log of the integral of exp(function) between two points of [-FAR, FAR]."""
@@ -110,11 +110,11 @@ class Scale:
             peak = max(peak, float(top.max()))
             flat = np.ptp(values, axis=1) <= STEEPEST
             if flat.any():
-                logs.append(float(logsumexp(values[flat, 1:-1], b=half[flat, None] * _weights)))
+                logs.append(float(scipy.special.logsumexp(values[flat, 1:-1], b=half[flat, None] * _weights)))
             split = ~flat & (top > peak - NEGLIGIBLE)
             middle = 0.5 * (left + right)[split]
             left, right = np.concatenate([left[split], middle]), np.concatenate([middle, right[split]])
-        return float(logsumexp(logs))
+        return float(scipy.special.logsumexp(logs))
 
     def _evaluate(self, table: Array, y: Array) -> Array:
         flat = np.asarray(y, dtype=np.float64).ravel()

@@ -37,7 +37,6 @@ class ValuesOnly(OverlapDiffusion):
         return 0.5 * math.acosh(max(1.0, self.d - 2.0))
 
     def rates(self, y: Array) -> tuple[Array, Array]:
-        """Drift and variance of y = artanh R."""
         below, above = gaps(y)
         square = np.tanh(0.5 * self.beta * below) ** 2
         falling = 1 / np.cosh(np.minimum(0.5 * self.beta * below, 350.0)) ** 2  # 1 - square, without cancellation

@@ -8,9 +8,10 @@ import numpy as np
 import scipy
 
 from particles.arrays import Array, as_array, unit
+from particles.reduced.frozen import mean_of_von_mises_fisher
 from particles.retraction import tangent
 
-SERIES_BELOW = 0.1  # z below which coth z - 1/z comes from its series, to rounding
+SMALLEST = 1e-100  # z below which L(z)/z is 1/d to rounding, as it is at 0
 
 
 def zero_temperature_velocity(points: Array, value: Array, form: Array) -> Array:
@@ -43,16 +44,13 @@ def top_projection(points: Array, value: Array, tolerance: float = 1e-10) -> Arr
 
 
 def uniform_barycenter(points: Array, form: Array, beta: float) -> Array:
-    """m_A(x) for the uniform law on S^2: (coth z - 1/z) nrm(Ax), z = beta |Ax|; points (N, 3), A (3, 3).
+    """m_A(x) for the uniform law on S^(d-1): L(z) nrm(Ax), z = beta |Ax|, L(z) = coth z - 1/z on S^2.
 
-    Accuracy: 1e-12 (tests/particles/reduced/test_zero_temperature.py).
+    points (N, d), A (d, d).  Accuracy: 1e-12 (tests/particles/reduced/test_zero_temperature.py).
     """
-    image = points @ as_array(form, "form", (3, 3)).T
-    length = np.linalg.norm(image, axis=1)
-    z = beta * length
-    small = np.minimum(z, SERIES_BELOW)
-    series = small / 3 * (1 - small**2 / 15 * (1 - small**2 * 2 / 21 * (1 - small**2 / 10 * (1 - small**2 * 10 / 99))))
-    large = np.maximum(z, SERIES_BELOW)
-    size = np.where(z < SERIES_BELOW, series, 1 / np.tanh(large) - 1 / large)
-    result: Array = image * np.divide(size, length, out=np.zeros_like(z), where=length > 0)[:, None]
+    d = points.shape[1]
+    image = points @ as_array(form, "form", (d, d)).T
+    z = np.maximum(beta * np.linalg.norm(image, axis=1), SMALLEST)
+    _, over, _ = mean_of_von_mises_fisher(z, d)
+    result: Array = beta * over[:, None] * image
     return result

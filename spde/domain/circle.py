@@ -181,7 +181,6 @@ class Circle(Domain):
         return self.synthesis(1j * self.degrees * self.resized(coefficients))[:, None]
 
     def divergence(self, field: Array) -> Coefficients:
-        """Coefficients of the divergence of a tangent field (nphi, 1)."""
         return 1j * self.degrees * self.analysis(np.asarray(field)[:, 0])
 
     def synthesis_at(self, coefficients: Coefficients, points: Array) -> Array:

@@ -116,7 +116,6 @@ class Sphere(Domain):
         return transforms.synthesis(resize(coefficients, degree))
 
     def vectors(self, coefficients: Coefficients) -> Array:
-        """Values (nlat * nphi, K) at the points of the grid of K functions (K, modes), each one contiguous."""
         transforms, degree = self._synthesis_of(degree_of(coefficients))
         values = np.empty((len(coefficients), *self.shape))
         for a, out in zip(resize(coefficients, degree), values, strict=True):

@@ -1,7 +1,6 @@
 """Fields of heads by series."""
 
-from spde.field.choice import auto_field
-from spde.field.spectral import SPECTRAL
+from spde.field.choice import SPECTRAL, auto_field
 
 __all__ = [
     "SPECTRAL", "auto_field",

@@ -100,24 +100,13 @@ def _round(values: Array, lon: Array, path: Path) -> tuple[Array, float]:
     turned = lon % 360.0
     order = np.argsort(turned, kind="stable")
     turned, values = turned[order], values[..., order]
-    if len(turned) > 1 and np.ptp(lon) > 359.99 and _twice(turned):  # 0 and 360 are one meridian
-        turned, values = _once(turned, values)
+    if len(turned) > 1 and np.ptp(lon) > 359.99:  # 0 and 360 are one meridian, which may stand there twice
+        kept = np.diff(turned, append=turned[0] + 360.0) >= ON_GRID * 360.0 / (len(turned) - 1)
+        turned, values = turned[kept], values[..., kept]
     step = 360.0 / max(len(turned), 1)
     if len(turned) < 3 or np.abs(turned - turned[0] - step * np.arange(len(turned))).max() > ON_GRID * step:
         raise ValueError(f"{path}: lon must be equally spaced around the whole circle, in degrees; {HOW}")
     return values, float(turned[0])
-
-
-def _twice(turned: Array) -> bool:
-    """Whether a meridian stands there twice."""
-    step = 360.0 / (len(turned) - 1)
-    return bool((np.diff(turned, append=turned[0] + 360.0) < ON_GRID * step).any())
-
-
-def _once(turned: Array, values: Array) -> tuple[Array, Array]:
-    step = 360.0 / (len(turned) - 1)
-    kept = np.diff(turned, append=turned[0] + 360.0) >= ON_GRID * step
-    return turned[kept], values[..., kept]
 
 
 def _geometry(lat: Array, path: Path) -> str:

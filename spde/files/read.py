@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from particles import Array, Coefficients
-from particles.files import arranged, last_record, open_input, without_realization
+from particles.files import arranged, last_record, naming, open_input, without_realization
 from spde.density import SeriesLaw
 from spde.domain.base import MAX_DEGREE, MIN_DEGREE
 from spde.domain.choose import SPHERES
@@ -26,10 +26,8 @@ def read_density(path: Path) -> SeriesLaw:
             if name not in dataset.variables:
                 raise ValueError(f"{path}: variable {name} is missing; a density file holds it")
         dataset = last_record(dataset, "coefficients", path)
-        try:
+        with naming(path):
             dataset = real_part_first(dataset)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
         pair = _real(arranged(dataset, "coefficients", path, ("mode", "part")), "coefficients", path)
         degree, order = (
             _whole(arranged(dataset, name, path, ("mode",)), name, path) for name in ("sh_degree", "sh_order")
@@ -54,10 +52,8 @@ def read_density(path: Path) -> SeriesLaw:
 
 
 def _checked(law: SeriesLaw, path: Path) -> SeriesLaw:
-    try:
+    with naming(path):
         law.check()
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
     return law
 
 

@@ -22,6 +22,7 @@ from particles.machine import memory as door
 from tokenlaw.commands import app
 from tokenlaw.config import read as config
 from tokenlaw.config import words as config_messages
+from tokenlaw.runs import memory
 from tokenlaw.runs import run as runs
 
 MEMORY = 1 << 29  # bytes that a trial is told are available: what takes more must be refused
@@ -159,7 +160,8 @@ def _called(words: Sequence[str], folder: Path, before: dict[str, bytes], preten
     """Call the command; with `pretend` the run itself is left out."""
     said, printed = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(door, "available", return_value=MEMORY))
+        for asks in (door, memory):
+            stack.enter_context(mock.patch.object(asks, "available", return_value=MEMORY))
         if pretend:
             stack.enter_context(mock.patch.dict(runs.JOBS, dict.fromkeys(runs.JOBS, _pretended)))
         stack.enter_context(mock.patch.object(app, "app", _commands()))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from particles import ArgumentError, SolverError
-from particles.files.recorder import WriteError
+from particles.files import WriteError
 from particles.machine.memory import TooLarge
 from tokenlaw.config.read import ConfigError
 from tokenlaw.ensemble.run import EnsembleError

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from particles.euclidean import EuclideanTokens, Gaussian, symmetric_root
+from particles.initial import Gaussian, symmetric_root
+from particles.measure import EuclideanTokens
 from particles.retraction import translate
 
 COVARIANCE = np.array([[2.0, 0.6, 0.0], [0.6, 1.0, -0.3], [0.0, -0.3, 0.5]])
@@ -63,7 +64,7 @@ def test_refusals():
         (lambda: EuclideanTokens([[1.0, 0.0]], [0.0]), "weights must be positive, got 0 for token 0"),
         (lambda: EuclideanTokens([[1.0, 0.0]], [1.0, 1.0]), r"weights must have shape \(1\)"),
         (lambda: Gaussian([0.0, 0.0], [[1.0, 0.5], [0.4, 1.0]]), "covariance must be symmetric"),
-        (lambda: Gaussian([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]), "with no eigenvalue below 0, got -1"),
+        (lambda: Gaussian([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]]), "have no eigenvalue below 0, and has -1"),
         (lambda: Gaussian([0.0], np.eye(2)), r"covariance must have shape \(1, 1\)"),
         (lambda: Gaussian([np.nan], np.eye(1)), "mean must be finite"),
         (lambda: Gaussian(np.zeros(0), np.zeros((0, 0))), "at least one entry"),

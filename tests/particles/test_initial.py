@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate
 
 from particles import Conformal, Empirical, Simplex, Tokens, Uniform, VonMisesFisherMixture
-from particles.quadrature import gauss_grid
+from particles.harmonics import gauss_grid
 
 LAWS = {
     "uniform": Uniform(3),

@@ -81,13 +81,8 @@ def _attributes(text: str) -> dict[str, str]:
     return {"long_name": text, "units": "1"}
 
 
-def table(result: Convergence) -> list[str | Table]:
-    """The result in a table and lines of text."""
-    return lines(as_dataset(result))
-
-
 def lines(dataset: xr.Dataset) -> list[str | Table]:
-    """The same from a dataset."""
+    """The result, as a file holds it, in a table and lines of text."""
     key = str(dataset.attrs.get("key", "value"))
     columns = [dataset[name].values if name in dataset else np.full(dataset.sizes["level"], np.nan) for name in COLUMNS]
     digits = (6, 2, 3, 3, 3)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from particles import Array, LayerLaw, TokenState, WithPrivateNoise
-from particles.layers.mlp import Coarsened
+from particles import Array, TokenState, WithPrivateNoise
+from particles.layers import coarsen_within
 from particles.machine import one_blas_thread
 from tokenlaw.answers.observables import NESTED, Observable
 from tokenlaw.config.read import ConfigError, Configuration
@@ -66,17 +66,11 @@ def _summed(rows: list[list[Experiment]], steps: Sequence[float]) -> list[list[E
         return None
     try:
         return [
-            [replace(one, law=_coarse(finest.law, factor)) for one, finest in zip(row, rows[-1], strict=True)]
+            [replace(one, law=coarsen_within(finest.law, factor)) for one, finest in zip(row, rows[-1], strict=True)]
             for row, factor in zip(rows, factors, strict=True)
         ]
     except ValueError:  # laws that cannot be coarsened
         return None
-
-
-def _coarse(law: LayerLaw, factor: int) -> LayerLaw:
-    if not isinstance(law, Coarsened):
-        raise ValueError(f"{type(law).__name__} cannot be coarsened")
-    return law.coarsen(factor)
 
 
 @one_blas_thread()

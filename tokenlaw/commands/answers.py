@@ -66,7 +66,7 @@ def converge(
     )
     if written is not None:
         files.write(result, *written)
-    terminal.tell([dumps(result.as_json())] if json else files.table(result))
+    terminal.tell([dumps(result.as_json())] if json else files.lines(files.as_dataset(result)))
 
 
 converge.__doc__ = "\n".join([

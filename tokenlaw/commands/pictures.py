@@ -1,7 +1,5 @@
 """The commands plot, info and report, which look at a file."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +14,12 @@ def plot(
 ) -> None:
     """Picture of whatever the file holds."""
     with terminal.heavy("dask"):
+        from particles.files import naming
         from tokenlaw import files
         from tokenlaw.pictures import paper as plots
 
     terminal.check_outputs({"--out": out}, [file])
-    with _named(file), files.opened(file) as dataset:
+    with naming(file), files.opened(file) as dataset:
         figure = plots.plot(dataset)
     plots.save(figure, out)
 
@@ -28,13 +27,13 @@ def plot(
 def info(file: File) -> None:
     """What a file holds: run, records, diagnostics, versions and configuration."""
     with terminal.heavy("dask"):
-        from particles.files import is_model
+        from particles.files import is_model, naming
         from tokenlaw import files
 
     if is_model(file):
         terminal.tell(files.describe_encoder(file))
         return
-    with _named(file), files.opened(file) as dataset:
+    with naming(file), files.opened(file) as dataset:
         text = files.describe(dataset, file)
     terminal.tell(text)
 
@@ -50,6 +49,7 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out: must end with .html, got {out}")
     with terminal.heavy("dask"):
+        from particles.files import naming
         from tokenlaw import files
 
         try:
@@ -59,16 +59,6 @@ def report(
                 raise
             raise ValueError("report draws with plotly, which is not installed: pip install 'plotly>=6,<7'") from None
     terminal.check_outputs({"--out": out}, [file])
-    with _named(file), files.opened(file) as dataset:
+    with naming(file), files.opened(file) as dataset:
         size = pages.write(dataset, file, out)
     typer.echo(f"{out}: {size / 1e6:.1f} MB, opens in a browser without a network")
-
-
-@contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """Tell what is wrong with the contents of a file with its name."""
-    try:
-        yield
-    except ValueError as error:
-        text = str(error)
-        raise ValueError(text if text.startswith(f"{file}: ") else f"{file}: {text}") from None

@@ -135,6 +135,8 @@ def check_stream(c: Sections) -> None:
     norm = getattr(c.layers, "norm", "post")
     if norm == "post":
         return
+    if getattr(c.layers, "private_noise", 0.0):
+        refuse(c, "layers.norm", 'must be "post" with layers.private_noise, a noise on the sphere')
     if c.layers.retraction != "normalize":
         refuse(c, "layers.retraction", f'not used with layers.norm = "{norm}"; leave it out')
     if c.layers.kind == "ballistic" and c.layers.scheme != "euler":

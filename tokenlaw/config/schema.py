@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, Strict, field_validator
 
-from tokenlaw.config.layers import Heads, Layers
+from tokenlaw.config.layers import SQUARE, Heads, Layers
 from tokenlaw.config.types import (
     MAX_COUNT,
     ROUNDING,
@@ -126,10 +126,7 @@ class GaussianInitial(Section):
 
     kind: Literal["gaussian"] = Field(description=OF_TOKENS)
     mean: Vector = Field(description="mean", json_schema_extra={"allowed": "a list of model.d numbers"})
-    covariance: Matrix = Field(
-        description="covariance",
-        json_schema_extra={"allowed": "a model.d x model.d matrix: a list of rows of numbers"},
-    )
+    covariance: Matrix = Field(description="covariance", json_schema_extra={**SQUARE})
 
 
 class TokensFile(Section):

@@ -62,7 +62,7 @@ def unit_length(vector: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def choice(table: str, default: str, description: str) -> Any:
-    """A key whose names are those of a table of objects, "module:TABLE", which is looked at when objects are made."""
+    """A key whose names are those of a table of objects, "module:TABLE"; objects are looked up when they are made."""
     return Field(default=default, description=description, json_schema_extra={"table": table})
 
 

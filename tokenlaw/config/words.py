@@ -1,9 +1,11 @@
 """One line for a refused configuration, and in words what a key allows: both read off the models."""
 
+import ast
 import difflib
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -14,6 +16,8 @@ from tokenlaw.config.rules import Configuration
 from tokenlaw.config.toml import ConfigError, one_line, shortened, show, write_key
 from tokenlaw.config.types import kinds_of, models_of
 
+HOME: Final = Path(__file__).resolve().parents[2]
+"""Folder of our packages."""
 _TYPES: Final = {
     bool: "true or false",
     int: "a whole number",
@@ -25,10 +29,17 @@ _SECTIONS: Final = {section: models_of(field.annotation) for section, field in C
 Location = Sequence[str | int]
 
 
-def names_in(table: str) -> list[str]:
-    """Names of the objects that a key chooses among, "module:TABLE"."""
+@cache
+def names_in(table: str) -> tuple[str, ...]:
+    """Names of the objects that a key chooses among, "module:TABLE": keys of a dict that is written out.
+
+    They are read from the source: a configuration is printed and refused without loading what computes.
+    """
     module, _, name = table.partition(":")
-    return list(getattr(import_module(module), name))
+    for node in ast.parse((HOME / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict) and ast.unparse(node.target) == name:
+            return tuple(ast.literal_eval(key) for key in node.value.keys if key is not None)
+    raise LookupError(f"{module} has no dict {name}")
 
 
 def allowed(field: FieldInfo, path: str) -> str:
@@ -134,6 +145,8 @@ def _message(error: Mapping[str, Any]) -> str:
         phrase = error["msg"].removeprefix("Input should be ").replace("tuple", "list")
     else:
         phrase = allowed(field, path)
+        if phrase in (_TYPES[int], _TYPES[float]) and field.description:  # the range is the object's; it tells in words
+            phrase += f" ({field.description})"
     return f"{path}: missing; must be {phrase}" if kind == "missing" else f"{path} = {show(value)}: must be {phrase}"
 
 

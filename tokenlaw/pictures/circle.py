@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from particles import Array
 from tokenlaw.contents import largest, place, tokens_at
 from tokenlaw.pictures.drawing import Axes, Figure, MaxNLocator
 from tokenlaw.pictures.globe import NEGATIVE, even, fields_of, negative, power_of
 from tokenlaw.pictures.orthographic import closed
 from tokenlaw.pictures.panels import BLUE, GREY, ORANGE
 from tokenlaw.pictures.words import density_label
-
-Array = npt.NDArray[np.float64]
 
 __all__ = ["angles", "density_rings", "token_rings"]
 

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from particles import Array
 from tokenlaw.contents import largest, place, record, tokens_at
 from tokenlaw.pictures.drawing import Axes, Circle, Colormap, Figure, Normalize, PowerNorm, ScalarMappable, colormaps
 from tokenlaw.pictures.moments import token_moments
 from tokenlaw.pictures.orthographic import best_direction, directions, graticule, pixels, sample, view
 from tokenlaw.pictures.words import density_label
-
-Array = npt.NDArray[np.float64]
 
 __all__ = [
     "DOTS", "NEGATIVE", "density_globes", "even", "fields_of", "means_of", "negative", "power_of",

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from particles import Array
 from tokenlaw.contents import values_of
 from tokenlaw.pictures.panels import BLUE, GREEN, ORANGE, Panel, Series
-
-Array = npt.NDArray[np.float64]
 
 LAYER_WORK = 2e10  # of singular value decompositions, in units of d^3
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
+from particles import Array
 from tokenlaw.contents import DEPTH, record, selected
-
-Array = npt.NDArray[np.float64]
 
 OVERLAP_TOKENS = 1000  # tokens whose pairwise overlaps are counted
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import RegularGridInterpolator
 
-Array = npt.NDArray[np.float64]
+from particles import Array
 
 __all__ = ["best_direction", "closed", "directions", "graticule", "pixels", "sample", "view"]
 
@@ -122,8 +122,8 @@ def best_direction(means: npt.ArrayLike) -> Array:
     return np.asarray(total / length if length > 0.02 else _OBLIQUE / np.linalg.norm(_OBLIQUE))
 
 
-def graticule(spacing: float = 30.0) -> list[Array]:
-    """Parallels and meridians of the sphere, lines (k, 3); `spacing` in degrees divides 90."""
+def graticule() -> list[Array]:
+    """Parallels and meridians of the sphere every 30 degrees, lines (k, 3)."""
     fine = np.linspace(-180.0, 180.0, 181)
-    parallels = [directions(lat, fine) for lat in np.arange(spacing - 90.0, 90.0, spacing)]
-    return parallels + [directions(fine, lon) for lon in np.arange(0.0, 180.0, spacing)]
+    parallels = [directions(lat, fine) for lat in np.arange(-60.0, 90.0, 30.0)]
+    return parallels + [directions(fine, lon) for lon in np.arange(0.0, 180.0, 30.0)]

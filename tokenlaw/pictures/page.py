@@ -14,6 +14,7 @@ import xarray as xr
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from particles import Array
 from particles.files import whole
 from tokenlaw.contents import forms_of, held, largest, of_one_run, record, tokens_at, variables_of
 from tokenlaw.files import summaries
@@ -24,8 +25,6 @@ from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series, depth_of, pan
 from tokenlaw.pictures.templates import asset, rendered
 from tokenlaw.pictures.words import depth_label, findings, summary
 from tokenlaw.tables import printable
-
-Array = npt.NDArray[np.float64]
 
 __all__ = ["page", "write"]
 

@@ -10,14 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
+from particles import Array
 from tokenlaw.contents import largest, meaning, place, record, selected, tokens_at, values_of
 from tokenlaw.pictures.moments import OVERLAP_TOKENS, eigenvalues, on_sphere, overlaps, powers, shares, token_moments
 from tokenlaw.pictures.words import density_label, depth_label, spelled
-
-Array = npt.NDArray[np.float64]
 
 __all__ = ["Panel", "Series", "depth_of", "panels"]
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 import xarray as xr
 
+from particles import Array
 from tokenlaw.contents import largest
 from tokenlaw.pictures.circle import angles
 from tokenlaw.pictures.drawing import colormaps, to_hex
@@ -19,7 +20,6 @@ from tokenlaw.pictures.orthographic import best_direction, closed, directions, g
 from tokenlaw.pictures.panels import BLUE, GREY, ORANGE
 from tokenlaw.pictures.words import density_label
 
-Array = npt.NDArray[np.float64]
 Records = npt.NDArray[np.int64]
 
 __all__ = ["Scene", "circle", "plane", "sphere"]

@@ -45,7 +45,7 @@ from particles import (
     torch_field,
 )
 from particles.attention import KERNELS, Spectral
-from particles.files import is_model, noted, read_layers
+from particles.files import is_model, naming, noted, read_layers
 from particles.layers import SCHEMES, check_radius, refine_within
 from particles.layers.mlp import check_joint
 from spde import FIRST_SIZE, Density, DensityFlow, Domain, SeriesLaw, auto_size, diffuses, spectral_field, unit_sphere
@@ -119,6 +119,10 @@ class Experiment:
         for wrong, path, text in (
             (c.model.space != "sphere", "model.space", f"densities live on the sphere; {instead}"),
             (c.model.causal, "model.causal", f"must be false for densities, whose points have no order; {instead}"),
+            (
+                isinstance(self.law, PreNorm), "layers.norm",
+                f'must be "post" for densities: directions alone do not say how they move on; {instead}',
+            ),
             (
                 not isinstance(_kernel(c), WITH_DENSITY),
                 "model.attention", f"must be {names} for densities; {instead}",
@@ -239,7 +243,6 @@ def _law(c: Configuration, heads: IndependentEntries | FixedHeads | None) -> Lay
     if layers.kind == "recorded":
         return _recorded(c, Path(layers.file), retraction)
     drawn: Any = heads  # the kinds of heads that a law takes were checked with the configuration
-    kernel = _kernel(c)
     with telling(c, "layers"):
         if layers.kind == "transformer":
             kind = SmoothTransformer if isinstance(heads, SmoothHeads) else RandomTransformer
@@ -264,10 +267,8 @@ def _recorded(c: Configuration, path: Path, retraction: Retraction) -> RecordedL
 
 def _read_layers(path: Path, retraction: Retraction) -> RecordedLayers:
     if is_model(path):
-        try:
+        with naming(path, ImportError):
             return read_checkpoint(path).layers(retraction)
-        except ImportError as error:
-            raise ValueError(f"{path}: {error}") from None
     return read_layers(path, retraction)
 
 

@@ -1,6 +1,6 @@
 """Heads and initial laws of a configuration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,13 +27,12 @@ from spde.files import read_density
 from tokenlaw.config import layers as config_layers
 from tokenlaw.config.read import ConfigError, Configuration
 from tokenlaw.config.told import telling
+from tokenlaw.config.toml import show
 
 P = ParamSpec("P")
 T = TypeVar("T")
 DEFAULTS = ("sigma_v", "sigma_a", "head_dim")
 """Keys of random heads that have their defaults from the heads themselves."""
-GIVES_D = {"von_mises_fisher": "components", "conformal": "a", "gaussian": "mean", "tokens": "file", "density": "file"}
-"""Key of each kind of initial law that tells its dimension."""
 
 
 def told(key: str, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -72,16 +71,27 @@ def completed(c: Configuration, heads: IndependentEntries | FixedHeads | None) -
 
 def initial_of(c: Configuration) -> InitialLaw:
     """Law of the tokens at depth 0."""
+    for path, vector in _vectors(c):
+        if len(vector) != c.model.d:
+            text = f"must have model.d = {c.model.d} entries, not {len(vector)}"
+            raise ConfigError(f"initial.{path} = {show(list(vector))}: {text}")
     with telling(c, "initial"):
         law: InitialLaw = _initial(c)
         if isinstance(law, Simplex):
             law.check(c.simulate.tokens)
     d: int = law.sphere.d if isinstance(law, SeriesLaw) else law.d  # type: ignore[attr-defined]
     if d != c.model.d:
-        key = GIVES_D[c.initial.kind]
-        shown = f" = {c.initial.file}" if key == "file" else ""  # type: ignore[union-attr]
-        raise ConfigError(f"initial.{key}{shown}: has d = {d}, must have model.d = {c.model.d}")
+        raise ConfigError(f"initial.file = {c.initial.file}: has d = {d}, must have model.d = {c.model.d}")  # type: ignore[union-attr]
     return law
+
+
+def _vectors(c: Configuration) -> Iterator[tuple[str, Sequence[float]]]:
+    """The vectors of R^d in [initial], by the rest of their path."""
+    initial = c.initial
+    if initial.kind == "von_mises_fisher":
+        yield from ((f"components[{k}].mean", part.mean) for k, part in enumerate(initial.components))
+    for key in {"conformal": ["a"], "gaussian": ["mean"]}.get(initial.kind, []):
+        yield key, getattr(initial, key)
 
 
 def _initial(c: Configuration) -> Any:

@@ -9,7 +9,6 @@ from validation.distances.approximate import (
     sliced_w2,
     sobolev,
     sobolev_floor,
-    sobolev_tail,
 )
 from validation.distances.exact import (
     MAX_POINTS,
@@ -25,6 +24,6 @@ from validation.distances.simplex import TransportError
 
 __all__ = [
     "MAX_POINTS", "Nested", "Transport", "TransportError", "chordal", "coefficients_of", "geodesic", "nested",
-    "sampling_floor", "sinkhorn_divergence", "sliced_w2", "sobolev", "sobolev_floor", "sobolev_tail", "transport",
+    "sampling_floor", "sinkhorn_divergence", "sliced_w2", "sobolev", "sobolev_floor", "transport",
     "w1_geodesic", "w2_chordal", "wasserstein",
 ]  # fmt: skip

@@ -67,8 +67,8 @@ def coefficients_of(measure: Measure, degree: int) -> Coefficients:
 def sobolev(a: Coefficients, b: Coefficients, *, s: float = 2.0) -> float:
     """H^-s norm of the difference of two laws on S^2, summed over the degrees both have.
 
-    |f|^2 = sum_{l >= 1} (1 + l(l+1))^-s sum_m |f_lm|^2.  For s > 1 it is finite for point masses, and what degrees
-    beyond L add is at most `sobolev_tail(L, s)`.
+    |f|^2 = sum_{l >= 1} (1 + l(l+1))^-s sum_m |f_lm|^2.  For s > 1 it is finite for point masses: |f_l|^2 is at most
+    4 (2l+1)/(4 pi), so degrees beyond L add at most ((1 + L(L+1))^(1-s)/(pi (s-1)))^(1/2).
 
     Parameters
     ----------
@@ -93,17 +93,6 @@ def sobolev_floor(coefficients: Coefficients, n: int, *, s: float = 2.0) -> floa
     degrees = np.arange(degree_of(coefficients) + 1.0)
     spread = (2 * degrees + 1) / (4 * np.pi) - power(coefficients)
     return float(np.sqrt((spread * (1 + degrees * (degrees + 1)) ** -s)[1:].sum() / n))
-
-
-def sobolev_tail(degree: int, s: float = 2.0) -> float:
-    """Bound on what degrees beyond `degree` add to `sobolev` for two laws of mass 1; s > 1.
-
-    sum_m |f_lm|^2 <= 4 (2l+1)/(4 pi) for the difference of two laws, and the sum over l > L is below an integral.
-    """
-    if not s > 1:
-        raise ValueError(f"s must be above 1, got {s}")
-    edge = 1 + degree * (degree + 1.0)
-    return float(np.sqrt(edge ** (1 - s) / (np.pi * (s - 1))))
 
 
 def sinkhorn_divergence(

@@ -9,13 +9,11 @@ from validation.estimates.statistics import (
     Estimate,
     Line,
     Slope,
-    antithetic_mean,
     columns,
     control_mean,
     parabola_zero,
     replica_mean,
     root_mean,
-    same_law,
     share,
     slope,
     until,
@@ -23,7 +21,7 @@ from validation.estimates.statistics import (
 
 __all__ = [
     "Coupled", "Estimate", "Expectation", "LevelSum", "Line", "Measured", "Order", "Slope", "TokenLevels",
-    "allocation", "antithetic_mean", "believed", "bias_of", "columns", "common_part", "control_mean", "figure",
+    "allocation", "believed", "bias_of", "columns", "common_part", "control_mean", "figure",
     "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "parabola_zero", "plain",
-    "replica_mean", "root_mean", "same_law", "share", "slope", "squares", "until",
+    "replica_mean", "root_mean", "share", "slope", "squares", "until",
 ]  # fmt: skip

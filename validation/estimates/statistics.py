@@ -41,11 +41,6 @@ def share(hits: ArrayLike) -> Estimate:
     return Estimate(float(array.mean()), float(np.sqrt(believed * (1 - believed) / n)))
 
 
-def antithetic_mean(samples: ArrayLike, mirrored: ArrayLike) -> Estimate:
-    """Mean over pairs (f(W) + f(-W))/2: samples and their mirrored partners, both (R,)."""
-    return replica_mean((_samples(samples) + _samples(mirrored)) / 2)
-
-
 def control_mean(samples: ArrayLike, controls: ArrayLike, exact: ArrayLike) -> Estimate:
     """Mean of samples (R,) with control variates (R,) or (R, K) of known mean `exact`, coefficients by regression.
 
@@ -182,13 +177,6 @@ def until(
         drawn = np.concatenate([drawn, draw(number)])
         number += 1
     return found, bool(found.error <= target and np.ptp(drawn))
-
-
-def same_law(samples: ArrayLike, other: ArrayLike | Callable[[Array], Array]) -> float:
-    """p-value of the Kolmogorov-Smirnov test: samples against other samples, or against a distribution function."""
-    array = _samples(samples)
-    test = stats.ks_1samp(array, other) if callable(other) else stats.ks_2samp(array, _samples(other))
-    return float(test.pvalue)
 
 
 def _samples(samples: ArrayLike) -> Array:

@@ -30,10 +30,10 @@ ETA: Array = np.array([2.0**-k for k in range(4, 8)])
 HORIZON = 0.5
 
 
-def distances(heads: FixedHeads, etas: Array, start: Array = HANDFUL) -> Array:
+def distances(heads: FixedHeads, etas: Array) -> Array:
     """Largest distance of the deterministic chain to the ballistic limit at depth time 1, one for each eta."""
-    limit = end(Ballistic(heads, Softmax(1.5), 1 / 32, 1, Noise(0)), start)
-    ends = (end(RandomTransformer(heads, Softmax(1.5), eta, len(heads.value), Noise(0)), start) for eta in etas)
+    limit = end(Ballistic(heads, Softmax(1.5), 1 / 32, 1, Noise(0)), HANDFUL)
+    ends = (end(RandomTransformer(heads, Softmax(1.5), eta, len(heads.value), Noise(0)), HANDFUL) for eta in etas)
     return np.array([np.linalg.norm(tokens - limit, axis=1).max() for tokens in ends])
 
 

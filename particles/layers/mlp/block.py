@@ -9,18 +9,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative
 from particles.errors import ArgumentError
-from particles.layers.base import Around, Layer, LayerLaw, refine_within
+from particles.layers.base import Around, Layer, LayerLaw, coarsen_within, refine_within, regrouped
 from particles.layers.mlp.kernels import Activation, DualKernel
 from particles.layers.mlp.random_fields import FourierField, HarmonicField, draw
 from particles.measure import Cloud
 from particles.noise import Noise, Stream, check_splits, refined
-from particles.pushes import FieldPush, MakeField, Move, Riders
+from particles.pushes import FieldPush, MakeField, Move, Riders, moved_together
 from particles.retraction import Retraction, normalize
 
 BLOCK = 1 << 18  # weights, and activations, held at a time: 2 MB each
@@ -68,7 +67,6 @@ class FiniteWidthField:
     scale: float
     noise: Noise
     step: int
-    degree: int = 0
 
     def __call__(self, points: Array) -> Array:
         """U at points (N, d)."""
@@ -125,15 +123,14 @@ class JointPush:
 
     def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
         """One step by one realization; ValueError beyond `MOST_POINTS` points."""
-        points = np.concatenate([measure.points, *riders])
+        return moved_together(measure, riders, self._moved)
+
+    def _moved(self, points: Array) -> Array:
         check_joint(len(points), self.kernel.d)
         values, vectors = np.linalg.eigh(self._covariance(points))
         roots = np.sqrt(np.maximum(values, 0.0))  # the matrix has no negative eigenvalue but by rounding
         normal = self.noise.generator(Stream.MLP, self.step).standard_normal(points.shape)
-        moved = self.retraction(points, self.scale * (vectors @ (roots[:, None] * (vectors.T @ normal))))
-        ends = np.cumsum([len(measure.points), *(len(rider) for rider in riders)])
-        parts = np.split(moved, ends[:-1])
-        return Cloud(parts[0], measure.weights), tuple(parts[1:])
+        return self.retraction(points, self.scale * (vectors @ (roots[:, None] * (vectors.T @ normal))))
 
     def _covariance(self, points: Array) -> Array:
         overlap = np.clip(points @ points.T, -1.0, 1.0)  # of unit vectors, beyond 1 by rounding only
@@ -153,15 +150,6 @@ def check_joint(n: int, d: int) -> None:
     if n > MOST_POINTS:
         most = f"the limit field is drawn jointly for d = {d}, at no more than {MOST_POINTS}"
         raise ArgumentError("width", 0, f"be at least 1 for {n} points: {most}")
-
-
-@runtime_checkable
-class Coarsened(LayerLaw, Protocol):
-    """A law whose path is known with longer steps too."""
-
-    def coarsen(self, factor: int) -> "Coarsened":
-        """The same path with steps `factor` times as long."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,12 +201,9 @@ class WithMLP(Around):
 
     def coarsen(self, factor: int) -> "WithMLP":
         """The same path with longer steps: increments of the limit field are sums of this law's (width 0, d = 2, 3)."""
-        if not isinstance(self.law, Coarsened):
-            raise ValueError(f"{type(self.law).__name__} cannot be coarsened")
         self._needs_series("coarsen")
-        undone = math.gcd(factor, self.splits)
-        substeps = self.substeps * (factor // undone)
-        return replace(self, law=self.law.coarsen(factor), substeps=substeps, splits=self.splits // undone)
+        substeps, splits = regrouped(self.substeps, self.splits, factor)
+        return replace(self, law=coarsen_within(self.law, factor), substeps=substeps, splits=splits)
 
     def refine(self, factor: int) -> "WithMLP":
         """The same path with shorter steps: increments of the limit field are split (width 0, d = 2, 3).
@@ -227,10 +212,8 @@ class WithMLP(Around):
         """
         check_splits(factor, "factor")
         self._needs_series("refine")
-        undone = math.gcd(factor, self.substeps)
-        splits = self.splits * (factor // undone)
-        law = refine_within(self.law, factor)
-        return replace(self, law=law, substeps=self.substeps // undone, splits=splits)
+        splits, substeps = regrouped(self.splits, self.substeps, factor)
+        return replace(self, law=refine_within(self.law, factor), substeps=substeps, splits=splits)
 
     def _needs_series(self, what: str) -> None:
         if self.block.width:

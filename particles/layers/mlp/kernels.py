@@ -121,16 +121,13 @@ def _identity(z: Array) -> Array:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    activation.name: activation
-    for activation in (
-        Activation("relu", _relu, _relu_slope, _relu_dual, _relu_dual_slope),
-        Activation("erf", _erf, _erf_slope, _erf_dual, _erf_dual_slope),
-        Activation("tanh", np.tanh, _tanh_slope),
-        Activation("sigmoid", _sigmoid, _sigmoid_slope),
-        Activation("silu", _silu, _silu_slope),
-        Activation("gelu", _gelu, _gelu_slope),
-        Activation("linear", _identity, np.ones_like, lambda c, v: c, lambda c, v: np.ones_like(c)),
-    )
+    "relu": Activation("relu", _relu, _relu_slope, _relu_dual, _relu_dual_slope),
+    "erf": Activation("erf", _erf, _erf_slope, _erf_dual, _erf_dual_slope),
+    "tanh": Activation("tanh", np.tanh, _tanh_slope),
+    "sigmoid": Activation("sigmoid", _sigmoid, _sigmoid_slope),
+    "silu": Activation("silu", _silu, _silu_slope),
+    "gelu": Activation("gelu", _gelu, _gelu_slope),
+    "linear": Activation("linear", _identity, np.ones_like, lambda c, v: c, lambda c, v: np.ones_like(c)),
 }
 
 

@@ -19,10 +19,9 @@ def test_barycenters_equal_dense_ones(d, head_dim, n, beta):
     rng = np.random.default_rng(0)
     measure, points = cloud(rng, n, d), dense.nrm(rng.standard_normal((70, d)))
     query, key = rng.standard_normal((2, 3, head_dim, d))
-    got = Softmax(beta).barycenters(points, measure, query, key)
-    for m in range(3):
-        want = dense.barycenters(points, *measure, beta, key[m].T @ query[m])
-        assert np.abs(got[m] - want).max() < 1e-12
+    for one_query, one_key in zip(query, key, strict=True):
+        got = Softmax(beta).barycenter(points, measure, one_query, one_key)
+        assert np.abs(got - dense.barycenters(points, *measure, beta, one_key.T @ one_query)).max() < 1e-12
 
 
 @pytest.mark.parametrize("beta", [0.0, 1e-3, 299.0, 301.0, 1e6])

@@ -10,7 +10,7 @@ import xarray as xr
 from particles import Tokens
 from particles.files.closure import closure_from_file
 from particles.files.layers import read_heads, read_layers, read_tokens
-from spde.files.evaluate import at_points
+from spde.files.evaluate import on_grid
 from spde.files.read import read_density
 
 RNG = np.random.default_rng(1)
@@ -90,10 +90,10 @@ def test_a_density_in_any_order_is_the_same_density(tmp_path):
     )  # fmt: skip
     law = read_density(saved(run, tmp_path / "a.nc"))
     turned = run.transpose("part", "mode", "depth_time").isel(mode=RNG.permutation(len(pairs)))
-    points = np.eye(3)
-    there = at_points(run, points).transpose("depth_time", "point")
+    places = np.array([-30.0, 70.0]), np.array([0.0, 100.0])
+    there = on_grid(run, *places).transpose("depth_time", "lat", "lon")
     for one in (turned, turned.sortby("part")):
-        assert np.abs(at_points(one, points).transpose("depth_time", "point") - there).max() < 1e-15
+        assert np.abs(on_grid(one, *places).transpose("depth_time", "lat", "lon") - there).max() < 1e-15
     for one in (turned, turned.sortby("part"), turned.sortby("depth_time", ascending=False)):
         assert np.array_equal(law.coefficients, read_density(saved(one, tmp_path / "b.nc")).coefficients)
     unlabelled = run.drop_vars("part")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.files import checksum, journal, netcdf, placing, run_files
+from particles.files import WriteError, checksum, journal, netcdf, placing, run_files
 from particles.files import recorder as output
 from particles.files.placing import Aside, whole
-from particles.files.recorder import Recorder, WriteError
+from particles.files.recorder import Recorder
 from particles.files.run_files import recover
 from tests.tokenlaw.calls import assert_same
 

@@ -309,7 +309,7 @@ def test_what_a_stream_refuses():
     for gain in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="gain must be positive and finite"):
             PreNorm(law, gain)
-    with pytest.raises(ValueError, match="radius must be 1 unless the layers are PreNorm, got 2"):
+    with pytest.raises(ValueError, match=r"radius must be 1 unless the layers are a residual stream .*, got 2"):
         simulate(tokens, law, n_steps=1, radius=2.0)
     for radius in (0.0, np.nan):
         with pytest.raises(ValueError, match="radius must be positive and finite"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from particles import Cloud, Conformal, Linear, Softmax, Uniform, flow, normalize
-from particles.quadrature import gauss_grid
+from particles.harmonics import gauss_grid
 from particles.reduced import (
     angular_gaussian,
     angular_gaussian_second_moment,

@@ -7,8 +7,8 @@ from scipy.linalg import expm, sqrtm
 from particles import Ballistic, FixedHeads, Linear, Noise, RecordedLayers, Softmax, SolverError, simulate
 from particles.attention.kernels import L2, Sigmoid
 from particles.attention.sinkhorn import Sinkhorn
-from particles.euclidean import EuclideanTokens, Gaussian
-from particles.heads import Heads
+from particles.initial import Gaussian
+from particles.measure import EuclideanTokens
 from particles.reduced.gaussian_closure import GaussianClosure
 from particles.retraction import translate
 
@@ -140,7 +140,7 @@ def test_layers_move_quadrature_tokens_as_the_closure_says(kernel):
     stacks = [np.repeat(a[None], n_steps, axis=0) for a in (h * value, query, key)]
     layers = RecordedLayers(*stacks, kernel, translate)
     run = simulate(gauss_hermite(LAW, 24), layers, n_steps=n_steps, save_every=n_steps)
-    closure = GaussianClosure.of_heads(kernel, Heads(value, query, key))
+    closure = GaussianClosure(kernel, value, query, key)
     for _ in range(n_steps):
         law = closure.layer(law, h)
     mean = run.mean_token.values[-1]

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.special import betainc, betaln
 
 from particles import Cloud, GaussianHeads, Softmax
-from particles.quadrature import gauss_grid
+from particles.harmonics import gauss_grid
 from particles.reduced import (
     LowTemperatureLimit,
-    OverlapDiffusion,
     collapse_exponent,
     frozen_uniform,
     kappa,
@@ -153,6 +153,17 @@ def test_kappa_is_the_limit_of_drift_and_variance():
     assert (kappa(64, 64), kappa(64, 16), kappa(64)) == (2.0, 3.5, 1.5)
 
 
+def aligned_probability(kappa, overlap):
+    """Of u -> 1 under the limit law, kappa < 2: a regularised incomplete beta function."""
+    return betainc(1 - kappa / 2, 1 - kappa / 2, (1 + overlap) / 2)
+
+
+def steady_density(kappa, u):
+    """Of the limit law, kappa > 2: a beta law."""
+    half = kappa / 2 - 1
+    return (1 - u**2) ** (half - 1) / np.exp((2 * half - 1) * math.log(2) + betaln(half, half))
+
+
 def test_limit_law():
     law = LowTemperatureLimit(1.3)
     u = np.array([-0.9, 0.1, 0.7])
@@ -160,13 +171,12 @@ def test_limit_law():
     assert np.abs(law.diffusion(u) - math.sqrt(2) * (1 - u**2)).max() < 1e-14
     assert abs(law.exponent - (2 * 1.3 - 4)) < 1e-12
     for start in u:  # closed form against the tabulated scale function
-        assert abs(law.aligned_probability(start) - law.hitting_probability(start)) < 1e-10
-        assert abs(law.aligned_probability(start) + law.antipodal_probability(start) - 1) < 1e-10
+        assert abs(aligned_probability(1.3, start) - law.hitting_probability(start)) < 1e-10
+        assert abs(aligned_probability(1.3, start) + law.antipodal_probability(start) - 1) < 1e-10
     for value in (2.3, 4.0, 9.0):
         steady = LowTemperatureLimit(value)
-        tabulated = OverlapDiffusion.stationary_density(steady, u)
-        assert np.abs(tabulated / steady.stationary_density(u) - 1).max() < 1e-10
-        density = lambda r, p, law=steady: r**p * float(law.stationary_density(r))  # noqa: E731
+        assert np.abs(steady.stationary_density(u) / steady_density(value, u) - 1).max() < 1e-10
+        density = lambda r, p, kappa=value: r**p * steady_density(kappa, r)  # noqa: E731
         mass, square = (quad(density, -1, 1, args=(p,), limit=300)[0] for p in (0, 2))
         assert abs(mass - 1) < 1e-6
         assert abs(square - 1 / (value - 1)) < 1e-6  # 0 = E L u^2 = E[-2 kappa u^2 (1-u^2) + 2 (1-u^2)^2], Beta law
@@ -241,8 +251,7 @@ def test_bad_values_are_refused():
         (lambda: mean_over_sample_correlation(np.cos, 0.5, 0), "pairs must be at least 1, got 0"),
         (lambda: low_temperature_exponent(2, 2), "d must be at least 3, got 2"),
         (lambda: LowTemperatureLimit(math.nan), "kappa must be finite and >= 0, got nan"),
-        (lambda: LowTemperatureLimit(2.0).aligned_probability(0.1), "kappa must be below 2 for a collapse, got 2"),
-        (lambda: LowTemperatureLimit(2.0).stationary_density(0.1), "kappa must be above 2 for a stationary density"),
+        (lambda: LowTemperatureLimit(2.0).stationary_density(0.1), "there is no stationary density"),
         (lambda: frozen_uniform(3, -1.0, 1.0, 3), "beta must be finite and >= 0, got -1"),
     ]
     for make, text in cases:

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from particles.harmonics import adjoint_at, adjoint_from, angles, mode_numbers, n_modes, power, resize, synthesis_at
-from particles.quadrature import gauss_grid
+from particles.harmonics import (
+    adjoint_at,
+    adjoint_from,
+    angles,
+    gauss_grid,
+    mode_numbers,
+    n_modes,
+    power,
+    resize,
+    synthesis_at,
+)
 from spde.domain import tables
 from spde.domain.sphere import FINEST_QUADRATURE, Sphere
 from spde.domain.transforms import shtns_module

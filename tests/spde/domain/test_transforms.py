@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from particles.harmonics import adjoint_from, angles, mode_numbers, n_modes, power
-from particles.quadrature import gauss_grid
+from particles.harmonics import adjoint_from, angles, gauss_grid, mode_numbers, n_modes, power
 from spde.domain.sphere import Sphere
 from spde.domain.transforms import DuccTransforms, _ShtnsTransforms, plan, shtns_module
 

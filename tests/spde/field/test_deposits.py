@@ -8,8 +8,7 @@ from numpy.polynomial import legendre
 from scipy.special import spherical_in
 
 from particles import Cloud, VonMisesFisherMixture
-from particles.harmonics import adjoint_at, degree_of, mode_numbers, power
-from particles.quadrature import gauss_grid
+from particles.harmonics import adjoint_at, degree_of, gauss_grid, mode_numbers, power
 from spde.field.deposits import DEPOSIT_DEGREES, LAST, ROUNDING, RULES, SourceChoice, _bessel, _lebedev
 from spde.field.sums import _covering_radius, partition_margin
 

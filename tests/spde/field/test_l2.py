@@ -17,7 +17,7 @@ from particles import (
     VonMisesFisherMixture,
     simulate,
 )
-from particles.quadrature import gauss_grid
+from particles.harmonics import gauss_grid
 from spde import CircleField, Density, DensityFlow, SpectralField, Sphere, solve
 
 START = VonMisesFisherMixture([2.0, 1.0], [[0, 0, 1.0], [1.0, 1.0, 0]], [2.0, 4.0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from particles import AttentionPush, Cloud, DirectField, GaussianHeads, Linear, Softmax, Tokens, VonMisesFisherMixture
-from particles.quadrature import gauss_grid
+from particles.harmonics import gauss_grid
 from spde import SpectralField, Sphere
 from spde.field.deposits import SourceChoice
 
@@ -146,8 +146,7 @@ def test_wrong_use_is_refused():
 @pytest.mark.parametrize("degree", [9, 63, 64, 81])
 def test_series_of_grid_values_on_both_sides_of_the_tables(degree):
     """Products with tables up to degree 63, transforms beyond: values on the grid go back to their coefficients."""
-    from particles.harmonics import mode_numbers, synthesis_at
-    from particles.quadrature import gauss_grid
+    from particles.harmonics import gauss_grid, mode_numbers, synthesis_at
     from spde.domain.tables import by_mode
     from spde.field.heads import _analysis
 

@@ -42,10 +42,19 @@ def test_the_packages_load_no_more_than_they_need():
     assert outcome([sys.executable, "-c", code]) == (0, "")
 
 
-def test_the_version_loads_no_package():
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        ("--version", {"numpy", "particles", "xarray", "pydantic"}),
+        ("--help", {"numpy", "particles", "xarray", "pydantic"}),
+        ("config --defaults", {"numpy", "particles", "xarray", "dask"}),
+        ("theory --list", {"particles", "xarray", "dask"}),
+    ],
+)
+def test_what_is_only_said_loads_no_package(words, heavy):
     code = (
-        "import sys; from tokenlaw.commands import app; app.run(['--version']);"
-        "sys.exit(' '.join({'numpy', 'particles', 'xarray', 'pydantic'} & set(sys.modules)) or 0)"
+        f"import sys; from tokenlaw.commands import app; app.run({words.split()!r});"
+        f"sys.exit(' '.join({heavy!r} & set(sys.modules)) or 0)"
     )
     assert outcome([sys.executable, "-c", code]) == (0, "")
 

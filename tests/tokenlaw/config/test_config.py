@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from particles import ACTIVATIONS, ArgumentError
+from particles import ACTIVATIONS, RETRACTIONS, ArgumentError
+from particles.attention import KERNELS
 from particles.files.closure import CLOSED
 from particles.heads import ENTRIES, GaussianHeads, usual_deviation
+from particles.layers import SCHEMES
 from tests.tokenlaw.calls import call
 from tokenlaw.config import rules as config_checks
 from tokenlaw.config.layers import Mlp, RandomHeads
@@ -137,13 +139,14 @@ EXACT = {
     "initial={kind='uniform', a=[0,0,0]}":
     'initial.a = [0, 0, 0]: belongs to initial.kind = "conformal", not to "uniform"',
     "initial={kind='conformal', a=[0,0,1]}": "initial.a = [0.0, 0.0, 1.0]: must have a length below 1",
-    "initial={kind='conformal', a=[0,0]}": "initial.a: has d = 2, must have model.d = 3",
+    "initial={kind='conformal', a=[0,0]}": "initial.a = [0.0, 0.0]: must have model.d = 3 entries, not 2",
     "initial={kind='simplex', overlap=1}": "simulate.tokens = 1024: must be at most d = 3 for a simplex",
     "initial={kind='simplex', overlap=0}": "simulate.tokens = 1024: must be at most d = 3 for a simplex",
     "initial.components=[]": "initial.components = []: must be a list of at least one table {weight, mean, kappa}",
     "initial.components=[3]": "initial.components[0] = 3: must be a table",
     "initial.components=[{mean=[0,0,0], kappa=1}]": "initial.components[0].mean = [0, 0, 0]: must be a non-zero vector",
-    "initial.components=[{mean=[0,1], kappa=1}]": "initial.components: has d = 2, must have model.d = 3",
+    "initial.components=[{mean=[0,1], kappa=1}]":
+    "initial.components[0].mean = [0.0, 1.0]: must have model.d = 3 entries, not 2",
     "initial.components=[{mean=[0,nan,1], kappa=1}]": "initial.components[0].mean[1] = nan: must be a finite number",
     "initial.components=[{mean=[0,0,1], kappa=2e6}]":
     "initial.components[0].kappa = 2000000.0: must be a finite number between 0 and 1000000",
@@ -239,8 +242,9 @@ def test_carried_nodes_are_two_sizes_of_a_grid(nodes):
         ([EUCLIDEAN, "layers.mlp={width=0}"], "layers.mlp.width = 0: must be at least 1 with model.space = "),
         ([EUCLIDEAN, MEAN, "layers={kind='modified', dt=0.1, t_end=1, eta=0.1}"], 'layers.kind = "modified": must be'),
         (["model.attention=sinkhorn", "model.causal=true"], "model.causal = true: a causal mask needs softmax, L2, li"),
-        ([EUCLIDEAN, GAUSSIAN, "initial.mean=[0,0]"], "initial.covariance = [[1.0, 0.1, 0.0], [0.1, 1.0, 0.0], [0.0"),
-        ([EUCLIDEAN, "initial={kind='gaussian', mean=[0,0], covariance=[[1,0],[0,1]]}"], "initial.mean: has d = 2, mu"),
+        ([EUCLIDEAN, GAUSSIAN, "initial.mean=[0,0]"], "initial.mean = [0.0, 0.0]: must have model.d = 3"),
+        ([EUCLIDEAN, "initial={kind='gaussian', mean=[0,0], covariance=[[1,0],[0,1]]}"],
+         "initial.mean = [0.0, 0.0]: must have model.d = 3 entries, not 2"),
         ([EUCLIDEAN, GAUSSIAN, "initial.covariance=[[1]]"],
          "initial.covariance = [[1.0]]: must have shape (3, 3), got"),
         (["layers={kind='recorded', file='.'}"], 'layers.file = ".": must be the name of an existing file'),
@@ -680,6 +684,11 @@ def test_names_of_choices_stand_in_one_table_each(capsys):
         if "table" in (field.json_schema_extra or {})
     }
     assert tables.keys() == {"model.attention", "layers.retraction", "layers.scheme"}
+    objects = {"model.attention": KERNELS, "layers.retraction": RETRACTIONS, "layers.scheme": SCHEMES}
+    assert {path: tuple(table) for path, table in objects.items()} == tables  # which were read without importing them
+    assert names_in("particles.layers.mlp.kernels:ACTIVATIONS") == tuple(ACTIVATIONS)
+    for table in (RETRACTIONS, ACTIVATIONS):
+        assert [one.name for one in table.values()] == list(table)
     for path, names in tables.items():
         model, space = (BASE, []) if path != "layers.scheme" else (BASE, [BALLISTIC, MEAN])
         assert refusal(*space, f"{path}=other", text=model) == f'{path} = "other": must be one of {", ".join(names)}'

@@ -28,7 +28,7 @@ HOSTILE = {
 }  # fmt: skip
 DRAWN = """
 import sys, warnings
-from tokenlaw import plots
+from tokenlaw.pictures import paper
 from tokenlaw.commands import app
 from tokenlaw.pictures.studies import draw
 from validation import Figure, Series
@@ -37,7 +37,7 @@ assert app.run(["plot", "run.nc", "--out", sys.argv[1] + "run.png"]) == 0
 assert app.run(["report", "run.nc", "--out", sys.argv[1] + "run.html"]) == 0
 words = "--d-model 8 --heads 2 --layers 3 --context 6 --out".split()
 assert app.run(["predict", *words, sys.argv[1] + "course.png"]) == 0
-plots.save(draw(Figure("x", "y", (Series("one", [1, 2], [3, 4], [1, 1]),)), "title"), sys.argv[1] + "study.png")
+paper.save(draw(Figure("x", "y", (Series("one", [1, 2], [3, 4], [1, 1]),)), "title"), sys.argv[1] + "study.png")
 """
 
 

@@ -390,13 +390,13 @@ def test_command_names_the_file_it_cannot_show(tmp_path, capsys):
 
 
 def test_without_plotly_one_line_says_how_to_get_it(tmp_path, capsys, monkeypatch):
-    import tokenlaw
+    import tokenlaw.pictures
 
     density_file(2).to_netcdf(tmp_path / "run.nc")
     for name in [name for name in sys.modules if name.partition(".")[0] == "plotly"]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("report", "scenes"):
-        monkeypatch.delitem(sys.modules, f"tokenlaw.{name}", raising=False)
-        monkeypatch.delattr(tokenlaw, name, raising=False)
+    for name in ("page", "scenes"):
+        monkeypatch.delitem(sys.modules, f"tokenlaw.pictures.{name}", raising=False)
+        monkeypatch.delattr(tokenlaw.pictures, name, raising=False)
     assert call("report", tmp_path / "run.nc") == 2
     assert "pip install 'plotly>=6,<7'" in capsys.readouterr().err

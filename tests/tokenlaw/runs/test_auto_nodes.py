@@ -60,4 +60,4 @@ def test_files_of_before_are_read(command, capsys):
     where = () if command == "info" else ("--out", "picture.html" if command == "report" else "picture.png")
     assert call(command, "old.nc", *where) == 0
     if command == "info":
-        assert "spectral tail" in capsys.readouterr().out
+        assert "spectral_tail" in capsys.readouterr().out

@@ -29,9 +29,15 @@ CASES = {
 }  # fmt: skip
 
 
+def grant(monkeypatch, there):
+    """Say that so many bytes are available, to everybody who asks."""
+    for asks in (door, memory, ensemble):
+        monkeypatch.setattr(asks, "available", lambda: int(there))
+
+
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    monkeypatch.setattr(door, "available", lambda: GIB // 2)
+    grant(monkeypatch, GIB // 2)
     path = tmp_path / "c.toml"
     path.write_text(HOMOGENIZED)
     return path
@@ -59,7 +65,7 @@ def test_layers_to_be_recorded_count(config, capsys):
 
 def test_the_number_of_tokens_in_a_file_counts(config, monkeypatch, capsys):
     tokens_file(config.parent / "t.nc", n=400)
-    monkeypatch.setattr(door, "available", lambda: 1 << 17)  # enough to read them, not enough to move them
+    grant(monkeypatch, 1 << 17)  # enough to read them, not enough to move them
     words = ["--set", 'initial={kind="tokens", file="t.nc"}', "--set", "layers.nodes=1"]
     assert call("compare", config, "--out", config.parent / "out.nc", "-q", *words) == 2
     assert "error: initial.file = 400 tokens: the run needs about" in capsys.readouterr().err
@@ -120,13 +126,12 @@ def test_an_ensemble_starts_as_many_workers_as_fit(tmp_path, monkeypatch, capsys
     """Two that need 687 MiB each do not go into 1.7 GB together; one after the other they do."""
     waiting = [Member(f"m{k}.nc", k, {}, "", {}, need=687 * 2**20) for k in range(4)]
     for there, number in ((1.7e9, 1), (2.6e9, 2), (16e9, 2)):
-        monkeypatch.setattr(door, "available", lambda there=there: int(there))
-        monkeypatch.setattr(ensemble, "available", lambda there=there: int(there))
+        grant(monkeypatch, there)
         said = []
         assert ensemble._workers(waiting, 2, False, ensemble.Told(said.append)) == number
         assert len(said) == (number < 2)
         assert ensemble._workers(waiting, 2, True, ensemble.Told(said.append)) == 2
-    monkeypatch.setattr(door, "available", lambda: 1 << 20)
+    grant(monkeypatch, 1 << 20)
     (tmp_path / "c.toml").write_text(HOMOGENIZED)
     words = ["ensemble", tmp_path / "c.toml", "--run", "simulate", "--members", 2, "--out", tmp_path / "e", "--quiet"]
     assert call(*words, simulate__tokens=100000) == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.files.recorder import read_state
+from particles.files import read_end
 from tests.tokenlaw.calls import TRANSFORMER, assert_same, call
 from tokenlaw.config.read import ConfigError, load_text
 from tokenlaw.config.read import load as load_config
@@ -34,7 +34,7 @@ def test_17_and_23_layers_are_40(norm):
         assert np.abs(run.radius.values[0] - 1.5).max() < 1e-15
         x = run.tokens.values[-1] * run.radius.values[-1][:, None]
         assert np.abs(np.linalg.norm(run.tokens.values, axis=-1) - 1).max() < 1e-15
-    assert np.abs(read_state(Path("one.nc"))["tokens"] - x).max() < 1e-14
+    assert np.abs(read_end(Path("one.nc"))[2]["tokens"] - x).max() < 1e-14
 
 
 def test_the_key_chooses_the_stream():
@@ -73,15 +73,22 @@ def test_recorded_layers_run_in_a_stream():
 def test_densities_refuse_a_stream(command, capsys):
     assert call(command, "t.toml", "--out", "x.nc", layers__norm="pre") == 2
     assert capsys.readouterr().err == (
-        'error: layers.norm = "pre": must be no residual stream: directions alone, as a density has them, do not say '
-        "how they move on\n"
+        'error: layers.norm = "pre": must be "post" for densities: directions alone do not say how they move on; '
+        "tokenlaw simulate takes it\n"
     )
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["initial.radius=2"], "initial.radius = 2.0: must be 1 unless the layers are PreNorm"),
+        (
+            ["initial.radius=2"],
+            'initial.radius = 2.0: must be 1 unless the layers are a residual stream (PreNorm; norm "pre" or "rms")',
+        ),
+        (
+            ["layers.norm=pre", "layers.private_noise=0.1"],
+            'layers.norm = "pre": must be "post" with layers.private_noise, a noise on the sphere',
+        ),
         (["initial.radius=0"], "initial.radius = 0: must be a finite number greater than 0"),
         (["layers.norm=layer"], 'layers.norm = "layer": must be one of post, pre, rms'),
         (
@@ -112,8 +119,9 @@ def test_the_example(capsys):
         assert 20 < square[-1] < 16 + 48 * 16 / 4  # |B|^2 is at most d sigma_v^2 d / H = 4 in the mean
         assert run.mean_overlap.values[-1] > 5 * run.mean_overlap.values[0]
     assert call("info", "p.nc") == 0
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("radius, r.m.s."))
-    assert line.split()[2:4] == ["4", f"{np.sqrt(square[-1]):.4g}"]
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("radius"))
+    assert line.split()[1:3] == ["4", f"{np.sqrt(square[-1]):.4g}"]
+    assert line.endswith("length of the tokens in the residual stream, r.m.s.")
     assert call("plot", "p.nc", "--out", "p.png") == 0
 
 

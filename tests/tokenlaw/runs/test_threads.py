@@ -31,7 +31,8 @@ RESUME = """
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tokenlaw import config, runs
+from tokenlaw.config import read as config
+from tokenlaw.runs import run as runs
 from tokenlaw.runs.build import build
 from tokenlaw.files import describe, opened
 

@@ -27,7 +27,6 @@ class TwoForms(Ensemble):
     signs: list[Array] = field(default_factory=list, init=False)
 
     def heads(self, rng: np.random.Generator, replicas: int) -> Iterator[tuple[Array, Array, Array]]:
-        """The sequence of heads."""
         d = self.start.shape[1]
         mean = 0.0 if self.mean_v is None else self.mean_v
         self.signs.clear()
