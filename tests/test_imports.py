@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import House
+from tests.house import House, parsed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,7 +56,7 @@ def forbidden_imports(root: Path) -> list[str]:
     for owner in BELOW:
         for path in sorted((root / owner).rglob("*.py")):
             where = path.relative_to(root)
-            for line, name in imported_names(ast.parse(path.read_text(encoding="utf-8")), where.parent.parts):
+            for line, name in imported_names(parsed(path.read_text(encoding="utf-8")), where.parent.parts):
                 top = name.partition(".")[0]
                 upward = top in BELOW and top != owner and top not in BELOW[owner]
                 allowed = CONFINED.get(top)
@@ -90,7 +90,7 @@ def test_nothing_imports_the_commands():
     for path in sorted(path for owner in BELOW for path in (ROOT / owner).rglob("*.py")):
         where = path.relative_to(ROOT)
         if where.parts[:2] != ("tokenlaw", "commands") and where.as_posix() != "tokenlaw/__main__.py":
-            names = imported_names(ast.parse(path.read_text(encoding="utf-8")), where.parent.parts)
+            names = imported_names(parsed(path.read_text(encoding="utf-8")), where.parent.parts)
             found += [f"{where}:{line}" for line, name in names if name.startswith("tokenlaw.commands")]
     assert found == []
 

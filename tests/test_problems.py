@@ -189,7 +189,7 @@ LAWS = {
     "ballistic, Euler": LawRow(lambda h, k, n, r: Ballistic(h, k, SIZE, NODES, n, Euler(), r), paths=True),
     "ballistic": LawRow(lambda h, k, n, r: Ballistic(h, k, SIZE, NODES, n, retraction=r), None, paths=True),
     "modified": LawRow(
-        lambda h, k, n, r: Modified(h, k, SIZE, 0.1, 0.1, NODES, n, retraction=r), None, flat=False, paths=True
+        lambda h, k, n, r: Modified(h, k, SIZE, 0.1, 0.1, NODES, n, Euler(), r), None, flat=False, paths=True
     ),
     "smooth": LawRow(smooth),
     "private noise": LawRow(
@@ -345,9 +345,9 @@ def coefficients(state):
 def test_mass_and_length_are_kept_and_a_resumed_run_is_the_whole_one(state, law, kernel):
     flow, first = begun(state, law, kernel)
     middle = flow.advance(flow.fresh(first), 1)
-    whole, arrays = flow.advance(middle, STEPS), {name: array.copy() for name, array in middle.arrays().items()}
+    whole, arrays = flow.advance(middle, 2), {name: array.copy() for name, array in middle.arrays().items()}
     again, _ = begun(state, law, kernel)
-    resumed = again.advance(again.restore(arrays), STEPS)
+    resumed = again.advance(again.restore(arrays), 2)
     assert whole.arrays().keys() == resumed.arrays().keys()
     for name, array in whole.arrays().items():
         assert np.array_equal(array, resumed.arrays()[name]), name
@@ -358,14 +358,14 @@ def test_mass_and_length_are_kept_and_a_resumed_run_is_the_whole_one(state, law,
         assert flow.record(whole).equals(again.record(resumed))
     free = STATES[state].retraction is translate or LAWS[law].gain is not None
     for cloud, before in zip(clouds(whole), clouds(first), strict=True):
-        assert abs(cloud.weights.sum() - 1) < 1e-12
+        assert abs(cloud.weights.sum() - 1) < 4e-15
         if not STATES[state].densities:
             assert np.array_equal(cloud.weights, before.weights)
         lengths = np.linalg.norm(cloud.points, axis=1)
         assert (np.abs(lengths - 1).max() < 1e-14) != free
     if coefficients(whole) is not None:
         domain = getattr(flow, "flow", flow).sphere
-        assert abs(coefficients(whole)[0].real * np.sqrt(domain.volume) - 1) < 1e-12
+        assert abs(coefficients(whole)[0].real * np.sqrt(domain.volume) - 1) < 4e-15
 
 
 @singledispatch
