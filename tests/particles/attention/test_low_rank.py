@@ -28,7 +28,7 @@ from particles import (
     record,
     simulate,
 )
-from particles.attention import base as attention
+from particles.attention import softmax as attention
 from particles.derivatives.adjoint import layer_vjp
 
 
