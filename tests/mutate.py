@@ -35,6 +35,7 @@ TESTS = {
     "spde/density.py": f"{S}test_solver.py {S}test_exact.py {D}test_sphere.py",
     "spde/field/deposits.py": f"{F}test_sphere.py {F}test_deposits.py",
 }
+ALL = "tests/test_problems.py"  # concerns every module, and is tried last
 KILLED = "KILLED"
 
 
@@ -49,7 +50,7 @@ def copied(folder: Path) -> None:
 
 def session(folder: Path, module: str, each: int, seed: int, timeout: float) -> list[tuple[str, str, str]]:
     """Outcome, operator and diff of each change tried in a module."""
-    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {TESTS[module]}"
+    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {TESTS[module]} {ALL}"
     if subprocess.run(command.split(), cwd=folder, capture_output=True, check=False).returncode:
         sys.exit(f"{module}: its tests fail without a change")
     (folder / "session.toml").write_text(

@@ -1,6 +1,7 @@
 """Imports run down only: tokenlaw -> validation -> spde -> particles; transforms are called from few places.
 
-They are read from the source with `ast`: imports inside functions and behind TYPE_CHECKING count too.
+They are read from the source with `ast`: imports inside functions and behind TYPE_CHECKING count too.  Other packages
+are imported by their faces, nothing runs in a circle, and rooms, files and functions stay small: `tests.house`.
 """
 
 import ast
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.house import House
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -131,3 +134,63 @@ def test_forbidden_import_is_found(tmp_path, file, source, name):
     write(tmp_path, {"spde/domain/transforms.py": "import shtns\n", file: source + "\n"})
     line = source.count("\n") + 1
     assert forbidden_imports(tmp_path) == [f"{file}:{line} imports {name}"]
+
+
+# --- the house: faces, circles, sizes
+
+RULES = {
+    "imports past a face": House.past_faces, "circles": House.circles, "crowded folders": House.crowded,
+    "long files": House.long_files, "long functions": House.long_functions,
+}  # fmt: skip
+SOUND = {
+    "particles/__init__.py": "from particles.flow import run\n",
+    "particles/flow.py": "from particles.noise import Noise\n",
+    "particles/noise.py": "",
+    "spde/__init__.py": "",
+    "spde/flow.py": "import particles\nfrom particles import run\nfrom spde.domain import Domain\n",
+    "spde/domain/__init__.py": "from spde.domain.base import Domain\n",
+    "spde/domain/base.py": "class Domain: ...\n",
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_house_is_in_order(rule):
+    assert RULES[rule](House()) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_sound_house_is_called_so(tmp_path, rule):
+    long = "def f():\n    \"\"\"Forty lines of code.\n" + "\n" * 150 + "    \"\"\"\n" + "    # why\n\n    f()\n" * 39
+    studies = {f"validation/studies/s{k}.py": "" for k in range(30)}
+    write(tmp_path, SOUND | studies | {"spde/many.py": "\n" * 300, "spde/long.py": long[:-1]})
+    assert RULES[rule](House(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "files", "found"),
+    [
+        ("imports past a face", {"spde/flow.py": "from particles.noise import Noise\n"},
+         ["spde/flow.py:1 imports particles.noise"]),
+        ("imports past a face", {"spde/flow.py": "from particles import noise\n"},
+         ["spde/flow.py:1 imports particles.noise"]),
+        ("imports past a face", {"spde/flow.py": "def f():\n    import particles.noise\n"},
+         ["spde/flow.py:2 imports particles.noise"]),
+        ("circles", {"particles/noise.py": "def f():\n    from particles.flow import run\n"},
+         ["particles.noise <- particles.flow <- particles.noise"]),
+        ("circles", {"spde/flow.py": "import spde.state\n", "spde/state.py": "import spde.given\n",
+                     "spde/given.py": "import spde.flow\n"},
+         ["spde.flow <- spde.given <- spde.state <- spde.flow"]),
+        ("crowded folders", {f"spde/field/f{k}.py": "" for k in range(19)}, ["spde/field: 19 files"]),
+        ("long files", {"spde/flow.py": "\n" * 301}, ["spde/flow.py: 301 lines"]),
+        ("long functions", {"spde/flow.py": "class A:\n    async def f(self):\n" + "        f()\n" * 40},
+         ["spde/flow.py: f, 41 lines"]),
+        ("long functions", {"spde/flow.py": "def f():\n    def g():\n" + "        g()\n" * 39},
+         ["spde/flow.py: f, 41 lines"]),
+    ],
+)  # fmt: skip
+def test_disorder_is_found(tmp_path, rule, files, found):
+    write(tmp_path, SOUND | files)
+    got = RULES[rule](House(tmp_path))
+    if rule == "circles":  # a ring may be told from any of its modules on
+        got, found = ([sorted(set(ring.split(" <- "))) for ring in rings] for rings in (got, found))
+    assert got == found

@@ -12,6 +12,6 @@ from particles.layers.transformer import RandomTransformer
 
 __all__ = [
     "SCHEMES", "Ballistic", "Homogenized", "Layer", "LayerLaw", "Layers", "Modified", "PreNorm", "RandomTransformer",
-    "RecordedLayers", "SmoothHeads", "SmoothTransformer", "WithPrivateNoise", "check_radius", "coarsen_within", "parted",
-    "record", "refine_within",
+    "RecordedLayers", "SmoothHeads", "SmoothTransformer", "WithPrivateNoise", "check_radius", "coarsen_within",
+    "parted", "record", "refine_within",
 ]  # fmt: skip

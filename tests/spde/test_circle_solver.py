@@ -6,7 +6,6 @@ import pytest
 
 from particles import (
     Conformal,
-    DirectField,
     GaussianHeads,
     Homogenized,
     Linear,
@@ -24,7 +23,6 @@ from particles import (
 from particles.flow import TokenFlow, TokenState
 from spde import Circle, Density, DensityFlow, DensityState, SeriesLaw, Sphere, solve
 from spde.files.read import read_density
-from spde.state import density_state
 from tests.spde.domain.circle_sums import SummedCircle
 from validation import w1_geodesic, w2_chordal
 
@@ -144,27 +142,6 @@ def test_direct_sums_give_the_same_run():
     )
     assert np.abs(one.density.values - two.density.values).max() < 1e-10
     assert np.abs(moments_of(one) - moments_of(two)).max() < 1e-12
-
-
-def test_spectral_and_direct_fields_give_the_same_run():
-    law, density = Homogenized(heads(), Softmax(2.0), 0.02, 4, Noise(6)), Density.from_law(TWO, Circle(31), (12, 16))
-    one = solve(density, law, n_steps=10, save_every=10)
-    two = solve(density, law, n_steps=10, save_every=10, field=DirectField)
-    assert 0 < np.abs(moments_of(one) - moments_of(two)).max() < 1e-7
-
-
-@pytest.mark.parametrize("remap_every", [0, 1, 3])
-def test_resumed_runs_are_bitwise_equal(remap_every):
-    """40 steps equal 17 then 23, the state through its arrays."""
-    density = Density.from_law(TWO, Circle(47))
-    made = DensityFlow(density.sphere, Homogenized(heads(), Softmax(2.0), 0.02, 4, Noise(5)), remap_every=remap_every)
-    start = DensityState(0, density.coefficients, density.nodes, Uniform(2).sample(np.random.default_rng(0), 10))
-    whole = made.advance(start, 40)
-    half = density_state({name: array.copy() for name, array in made.advance(start, 17).arrays().items()})
-    again = made.advance(half, 40)
-    for name, array in whole.arrays().items():
-        assert np.array_equal(array, again.arrays()[name]), name
-    assert not np.array_equal(whole.nodes.points, half.nodes.points)
 
 
 def test_remapping_less_often_gives_the_same_density():

@@ -138,7 +138,7 @@ def test_rotating_everything_rotates_the_density(attention):
 
 def test_mass_over_five_hundred_steps():
     heads = GaussianHeads(3, 3**-0.5, 3**-0.5, 3)
-    start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [2.0]), Sphere(15))
+    start = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [1.0]), Sphere(9), (12, 24))
     run = solve(start, Homogenized(heads, Softmax(1.0), 0.002, 2, Noise(0)), n_steps=500, save_every=50)
     assert np.abs(run.mass.values - 1).max() < 1e-12
 

@@ -21,7 +21,6 @@ from particles.flow import TokenFlow, TokenState
 from particles.harmonics import mode_numbers
 from spde import Density, DensityFlow, DensityState, SpectralField, Sphere, solve
 from spde.diffusion import heat, nodes_anew
-from spde.state import density_state
 
 START = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 
@@ -103,19 +102,6 @@ def test_coupled_rms_falls_like_the_root_of_n(nu):
     slope = np.polyfit(np.log(sizes), np.log(rms), 1)[0]
     assert abs(slope + 0.5) < 0.1, (slope, rms)
     assert rms[-1] < 0.02  # a step apart would be (4 nu dt)^1/2 = 0.2
-
-
-def test_resumed_runs_are_bitwise_equal():
-    density = Density.from_law(START, Sphere(15))
-    flow = DensityFlow(density.sphere, private(common(dt=0.02), 0.1), carried=(16, 32))
-    passive = Uniform(3).sample(np.random.default_rng(0), 10)
-    start = DensityState(0, density.coefficients, density.nodes, passive)
-    whole = flow.advance(start, 20)
-    half = density_state({name: array.copy() for name, array in flow.advance(start, 7).arrays().items()})
-    again = flow.advance(half, 20)
-    for name, array in whole.arrays().items():
-        assert np.array_equal(array, again.arrays()[name]), name
-    assert whole.nodes.points.shape == (512, 3)
 
 
 def test_private_noise_does_not_depend_on_numbers_of_tokens():

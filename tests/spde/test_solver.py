@@ -10,7 +10,6 @@ import xarray as xr
 
 from particles import (
     Cloud,
-    DirectField,
     GaussianHeads,
     Homogenized,
     Layers,
@@ -26,9 +25,8 @@ from particles import (
     simulate,
 )
 from particles.files.layers import read_layers
-from spde import Density, DensityFlow, DensityState, Sphere, solve, spectral_field
+from spde import Density, DensityFlow, DensityState, Sphere, solve
 from spde.domain.transforms import shtns_module
-from spde.state import density_state
 
 QUICK = VonMisesFisherMixture([1.0, 0.5], [[0, 0, 1.0], [1.0, 0, 0]], [2.0, 3.0])
 
@@ -136,43 +134,6 @@ def test_backends_give_the_same_run(lmax):
     assert np.abs(one.density.values - two.density.values).max() < 1e-10
     assert np.abs(one.coefficients.values - two.coefficients.values).max() < 1e-10
     assert np.abs(moments_of(one) - moments_of(two)).max() < 1e-10
-
-
-@pytest.mark.parametrize("remap_every", [0, 1, 3])
-def test_resumed_runs_are_bitwise_equal(remap_every):
-    """40 steps equal 17 then 23, the state through its arrays."""
-    density = Density.from_law(QUICK, Sphere(23))
-    flow = DensityFlow(density.sphere, Homogenized(heads(), Softmax(2.0), 0.02, 4, Noise(5)), remap_every=remap_every)
-    passive = Uniform(3).sample(np.random.default_rng(0), 10)
-    start = DensityState(0, density.coefficients, density.nodes, passive)
-    whole = flow.advance(start, 40)
-    half = density_state({name: array.copy() for name, array in flow.advance(start, 17).arrays().items()})
-    if half.moving is not None:  # sums may differ in the last bit with the layout
-        assert half.moving.points.T.flags.c_contiguous
-        assert flow.advance(start, 17).moving.points.T.flags.c_contiguous
-    again = flow.advance(half, 40)
-    for name, array in whole.arrays().items():
-        assert np.array_equal(array, again.arrays()[name]), name
-    assert not np.array_equal(whole.nodes.points, half.nodes.points)
-
-
-def test_tokens_as_the_density_move_like_tokens():
-    """A density made of tokens carries them as its nodes: both time loops give the same points."""
-    tokens = Tokens(Uniform(3).sample(np.random.default_rng(1), 300))
-    law = Homogenized(heads(), Softmax(2.0), 0.02, 4, Noise(6))
-    flow = DensityFlow(Sphere(31), law, spectral_field(1e-9))
-    density = Density.from_tokens(tokens, flow.sphere)
-    moved = flow.advance(DensityState(0, density.coefficients, density.nodes, np.zeros((0, 3))), 25)
-    run = simulate(tokens, law, n_steps=25, save_every=25)
-    assert np.abs(run.tokens.values[-1] - moved.nodes.points).max() < 1e-8
-
-
-def test_spectral_and_direct_fields_give_the_same_run():
-    law = Homogenized(heads(), Softmax(2.0), 0.02, 4, Noise(6))
-    density = Density.from_law(QUICK, Sphere(15))
-    one = solve(density, law, n_steps=10, save_every=10)
-    two = solve(density, law, n_steps=10, save_every=10, field=DirectField)
-    assert 0 < np.abs(moments_of(one) - moments_of(two)).max() < 1e-7
 
 
 def test_passive_points_follow_the_flow():

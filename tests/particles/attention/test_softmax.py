@@ -42,23 +42,6 @@ def test_weights_over_many_orders_do_not_vanish_at_low_temperature():
     assert np.allclose(found, points, atol=1e-12)
 
 
-def test_permuting_tokens_permutes_the_field_and_rotating_rotates_it():
-    rng = np.random.default_rng(2)
-    measure = cloud(rng, 40, 3)
-    heads = GaussianHeads(3, 0.5, 1.0, 3).sample(rng, 2)
-    push = AttentionPush(Softmax(3.0), heads.value, heads.query, heads.key)
-    field = DirectField(push, measure)(measure.points)
-    order = rng.permutation(40)
-    shuffled = Cloud(measure.points[order], measure.weights[order])
-    assert np.abs(DirectField(push, shuffled)(shuffled.points) - field[order]).max() < 1e-13
-    rotation, _ = np.linalg.qr(rng.standard_normal((3, 3)))
-    turned = AttentionPush(
-        Softmax(3.0), rotation @ heads.value @ rotation.T, heads.query @ rotation.T, heads.key @ rotation.T
-    )
-    rotated = Cloud(measure.points @ rotation.T, measure.weights)
-    assert np.abs(DirectField(turned, rotated)(rotated.points) - field @ rotation.T).max() < 1e-13
-
-
 def test_linear_attention_is_the_second_moment_times_the_form():
     rng = np.random.default_rng(3)
     measure = cloud(rng, 30, 4)

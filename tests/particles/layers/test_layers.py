@@ -132,36 +132,6 @@ def test_one_layer_of_fresh_nodes_is_the_transformers_own():
         assert stats.ks_2samp(one, np.sqrt(2) * two).pvalue < 1e-8
 
 
-@pytest.mark.parametrize("factor", [2, 3, 8])
-def test_a_coarse_path_is_the_sum_of_the_fine_one(factor):
-    fine = Homogenized(
-        GaussianHeads(3, 0.5, 0.5, 3, np.eye(3)), Softmax(0.0), dt=0.01, nodes=4, noise=Noise(9), fixed=True
-    )
-    coarse = fine.coarsen(factor)
-    assert abs(coarse.dt - 0.01 * factor) < 1e-15
-    for step in range(3):
-        want = sum(fine.layer(k)[0].mixing for k in range(step * factor, (step + 1) * factor))
-        (push,) = coarse.layer(step)
-        assert np.abs(push.mixing - want).max() < 1e-15
-        assert np.array_equal(push.query, fine.layer(0)[0].query)
-    twice = fine.coarsen(2).coarsen(factor).layer(1)[0].mixing
-    assert np.abs(twice - fine.coarsen(2 * factor).layer(1)[0].mixing).max() < 1e-15
-
-
-def test_layers_are_pure_functions_of_seed_member_and_step():
-    make = lambda seed, member: Homogenized(  # noqa: E731
-        GaussianHeads(3, 0.5, 0.5, 3), Softmax(0.0), dt=0.01, nodes=2, noise=Noise(seed, member)
-    )
-    law = make(1, 0)
-    late = law.layer(7)[0].mixing
-    law.layer(0)
-    assert np.array_equal(law.layer(7)[0].mixing, late)
-    assert np.array_equal(make(1, 0).layer(7)[0].mixing, late)
-    others = [make(1, 1).layer(7)[0].mixing, make(2, 0).layer(7)[0].mixing, law.layer(8)[0].mixing]
-    for other in others:
-        assert np.abs(other - late).min() > 0
-
-
 @pytest.mark.parametrize("law", [GaussianHeads, RademacherHeads, UniformHeads, LowRankHeads])
 def test_inner_dimensions_are_from_one_to_d(law):
     for head_dim in (1, 3):

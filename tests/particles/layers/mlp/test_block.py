@@ -11,7 +11,6 @@ from scipy.special import expit
 from still import Still
 
 from particles import (
-    AttentionPush,
     Cloud,
     FixedHeads,
     GaussianHeads,
@@ -165,16 +164,6 @@ def test_joint_draws_have_the_kernel_between_all_points(name):
     assert np.abs(JointPush(k, 1.0, Noise(0), 0)._covariance(points) - want).max() < 1e-11
 
 
-@pytest.mark.parametrize(("d", "width"), [(3, 0), (4, 16), (2, 0)])
-def test_layers_are_a_function_of_seed_member_and_step(d, width):
-    points = Uniform(d).sample(np.random.default_rng(0), 5)
-    at = lambda noise, step: WithMLP(Still(d, 1.0), block("tanh", width), noise).layer(step)[0].field(points)  # noqa: E731
-    first = at(Noise(1), 4)
-    assert np.array_equal(first, at(Noise(1), 4))
-    for other in (at(Noise(1), 5), at(Noise(2), 4), at(Noise(1, 1), 4)):
-        assert np.abs(first - other).max() > 0.01
-
-
 def test_the_block_stands_behind_any_law():
     heads = GaussianHeads(3, 0.5, 0.5, 3)
     for law in (
@@ -288,28 +277,6 @@ def test_linear_noise_keeps_the_mean_angle(d, width):
 
 
 # --- coarse paths
-
-
-@pytest.mark.parametrize("d", [2, 3])
-@pytest.mark.parametrize("factor", [2, 5])
-def test_coarse_increments_are_sums_of_fine_ones(d, factor):
-    fine = WithMLP(Still(d, 0.01), block("tanh"), Noise(9))
-    coarse = fine.coarsen(factor)
-    assert abs(coarse.dt - 0.01 * factor) < 1e-15
-    points = Uniform(d).sample(np.random.default_rng(0), 20)
-    for step in range(3):
-        parts = [fine.layer(k)[0].field(points) for k in range(step * factor, (step + 1) * factor)]
-        assert np.abs(coarse.layer(step)[0].field(points) - sum(parts)).max() < 1e-13
-    twice = fine.coarsen(2).coarsen(factor)
-    once = fine.coarsen(2 * factor)
-    assert np.array_equal(twice.layer(1)[0].field(points), once.layer(1)[0].field(points))
-
-
-def test_attention_and_block_are_coarsened_together():
-    law = Homogenized(GaussianHeads(3, 0.5, 0.5, 3), Softmax(1.0), dt=0.01, nodes=2, noise=Noise(9), fixed=True)
-    push, _ = WithMLP(law, block("erf"), Noise(9)).coarsen(3).layer(1)
-    assert isinstance(push, AttentionPush)
-    assert np.array_equal(push.mixing, law.coarsen(3).layer(1)[0].mixing)
 
 
 def test_strong_order_one_half():
