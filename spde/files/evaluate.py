@@ -1,4 +1,4 @@
-"""Fields of density files as xarray data: integrals over the sphere, and the series on any grid.
+"""Fields of density files as xarray data: integrals over the sphere, and the series on any grid or at any points.
 
 A density file holds values on its own grid and the coefficients of the series; these functions take the dataset as
 `xarray.open_dataset` gives it, of S^2 or of the circle, with any dimensions beside those of the sphere.
@@ -58,6 +58,24 @@ def integrate(values: xr.DataArray) -> xr.DataArray:
     return (summed * xr.DataArray(weights, dims="lat")).sum("lat", skipna=False)
 
 
+def at_points(dataset: xr.Dataset, points: Array) -> xr.DataArray:
+    """The density at points of the sphere, from the coefficients of a density file.
+
+    Parameters
+    ----------
+    dataset : a density file.   points : (N, d) of length 1, d = 3 on S^2 and 2 on the circle.
+
+    Returns
+    -------
+    DataArray over the dimensions of the coefficients, say depth_time, and `point`.
+    """
+    sphere, series = _series(dataset)
+    points = as_array(points, "points", (None, sphere.d))
+    if not np.allclose(np.linalg.norm(points, axis=1), 1.0, rtol=0, atol=1e-9):
+        raise ValueError("points must have length 1")
+    return _evaluated(sphere, series, points, (len(points),), {}, ("point",))
+
+
 def on_grid(dataset: xr.Dataset, lat: Array | None, lon: Array) -> xr.DataArray:
     """The density on any grid of latitudes and longitudes, from the coefficients of a density file.
 
@@ -74,25 +92,16 @@ def on_grid(dataset: xr.Dataset, lat: Array | None, lon: Array) -> xr.DataArray:
     if (lat is None) != (sphere.d == 2):
         raise ValueError("lat must be given on the sphere and None on the circle")
     angle = np.deg2rad(as_array(lon, "lon", (None,)))
-    around = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    axes = {"lon": np.asarray(lon)}
-    if lat is not None:
-        up = np.deg2rad(as_array(lat, "lat", (None,)))
-        if up.size and not np.abs(up).max() <= np.pi / 2:
-            raise ValueError(f"lat must be from -90 to 90 degrees, got {np.rad2deg(np.abs(up).max()):g}")
-        height = np.broadcast_to(np.sin(up)[:, None, None], (len(up), len(angle), 1))
-        around = np.concatenate([np.cos(up)[:, None, None] * around, height], axis=-1)
-        axes = {"lat": np.asarray(lat), **axes}
-    points = np.ascontiguousarray(around.reshape(-1, sphere.d))
-    rows = series.values.reshape(-1, series.shape[-1])
-    values = np.stack([sphere.synthesis_at(np.ascontiguousarray(one), points) for one in rows]) if len(rows) else rows
-    return xr.DataArray(
-        values.real.reshape(*series.shape[:-1], *around.shape[:-1]),
-        {**series.coords, **axes},
-        (*series.dims[:-1], *axes),
-        "density",
-        {"long_name": "density of the token law", "units": "1"},
-    )
+    if lat is None:
+        points = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        return _evaluated(sphere, series, points, (len(angle),), {"lon": np.asarray(lon)}, ("lon",))
+    up = np.deg2rad(as_array(lat, "lat", (None,)))
+    if up.size and not np.abs(up).max() <= np.pi / 2:
+        raise ValueError(f"lat must be from -90 to 90 degrees, got {np.rad2deg(np.abs(up).max()):g}")
+    z, ring = np.sin(up)[:, None], np.cos(up)[:, None]
+    grid = np.stack(np.broadcast_arrays(ring * np.cos(angle), ring * np.sin(angle), z), axis=-1)
+    coordinates = {"lat": np.asarray(lat), "lon": np.asarray(lon)}
+    return _evaluated(sphere, series, grid.reshape(-1, 3), grid.shape[:2], coordinates, ("lat", "lon"))
 
 
 def _series(dataset: xr.Dataset) -> tuple[Domain, xr.DataArray]:
@@ -107,3 +116,23 @@ def _series(dataset: xr.Dataset) -> tuple[Domain, xr.DataArray]:
     values = as_transforms_number(pair.values, degree, order)
     kept = {name: one for name, one in pair.coords.items() if not {"mode", "part"} & set(one.dims)}
     return sphere, xr.DataArray(values, kept, pair.dims[:-1])
+
+
+def _evaluated(
+    sphere: Domain,
+    series: xr.DataArray,
+    points: Array,
+    shape: tuple[int, ...],
+    coordinates: dict[str, Array],
+    dims: tuple[str, ...],
+) -> xr.DataArray:
+    leading = series.shape[:-1]
+    rows = series.values.reshape(-1, series.shape[-1])
+    values = np.stack([sphere.synthesis_at(np.ascontiguousarray(one), points) for one in rows]) if len(rows) else rows
+    return xr.DataArray(
+        values.real.reshape(*leading, *shape),
+        {**series.coords, **coordinates},
+        (*series.dims[:-1], *dims),
+        "density",
+        {"long_name": "density of the token law", "units": "1"},
+    )

@@ -218,7 +218,7 @@ def test_densities_from_coefficients_have_characteristics():
 
 def test_densities_that_have_none_are_refused():
     density = Density.from_tokens(Tokens(np.eye(3)), Sphere(15))
-    with pytest.raises(ValueError, match="characteristics must be False where tokens are the initial density"):
+    with pytest.raises(ValueError, match="characteristics must be left out where tokens are the initial density"):
         solve(density, homogenized(), n_steps=1, characteristics=True)
 
 

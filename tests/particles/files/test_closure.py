@@ -57,7 +57,7 @@ def test_what_is_wrong_is_told_in_one_sentence(tmp_path):
         ({"change": {"t_end": (("two",), [1.0, 2.0])}}, "t_end must be one number"),
         ({"attrs": {"t_end": -1.0}}, "t_end must be positive and finite"),
         ({"attrs": {"t_end": 1.0, "beta": -1.0}}, "beta must be finite and >= 0"),
-        ({"change": {"covariance": (("col", "col2"), np.diag([1.0, -1.0]))}}, "positive semidefinite"),
+        ({"change": {"covariance": (("col", "col2"), np.diag([1.0, -1.0]))}}, "no eigenvalue below 0"),
         ({"change": {"mean": (("three",), np.zeros(3))}}, r"covariance must have shape \(3, 3\)"),
         ({"change": {"V": (("row", "three"), np.ones((2, 3)))}}, r"V must have the dimensions \(row, col\)"),
         ({"change": {"V": (("row", "col"), np.array([["a", "b"], ["c", "d"]]))}}, "V must hold real numbers"),

@@ -1,4 +1,4 @@
-"""Integrals of gridded fields, and the series of density files on other grids."""
+"""Integrals of gridded fields, and the series of density files on other grids and at points."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import xarray as xr
 
 from particles import GaussianHeads, Homogenized, Noise, Softmax, VonMisesFisherMixture
 from spde import Circle, Density, Sphere, solve
-from spde.files.evaluate import integrate, on_grid
+from spde.files import at_points, integrate, on_grid
 
 DIRECTION = {3: [0.6, 0.0, 0.8], 2: [0.6, 0.8]}
 SPHERES = {3: (Sphere, (24, 50)), 2: (Circle, (1, 90))}
@@ -44,25 +44,26 @@ def test_own_grid_and_points_give_the_recorded_values(run):
     assert np.abs(turned.values - (again.values if lat is None else again.values[:, ::-1])).max() < 1e-12
 
 
-def test_places_anywhere_equal_the_initial_law(run):
+def test_points_anywhere_equal_the_initial_law(run):
     data, d = run
-    rng = np.random.default_rng(0)
-    up, angle = np.arcsin(rng.uniform(-1, 1, 7))[:, None] * (d == 3), rng.uniform(0, 2 * np.pi, 6)
-    x = np.stack(np.broadcast_arrays(np.cos(up) * np.cos(angle), np.cos(up) * np.sin(angle), np.sin(up)), axis=-1)
+    x = np.random.default_rng(0).standard_normal((40, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
     law = VonMisesFisherMixture([1.0], [DIRECTION[d]], [3.0])
-    values = on_grid(data, np.rad2deg(up[:, 0]) if d == 3 else None, np.rad2deg(angle))
-    assert values.dims == (("depth_time", "lat", "lon") if d == 3 else ("depth_time", "lon"))
-    wanted = law.pdf(x[..., :d].reshape(-1, d)).reshape(x.shape[:2])
-    assert np.abs(values.values[0] - (wanted if d == 3 else wanted[0])).max() < 1e-9
+    values = at_points(data, x)
+    assert values.dims == ("depth_time", "point")
+    assert np.abs(values.values[0] - law.pdf(x)).max() < 1e-9
+    angle = np.rad2deg(np.arctan2(x[:, 1], x[:, 0]))
+    one = on_grid(data, np.rad2deg(np.arcsin(x[:1, 2])) if d == 3 else None, angle[:1])
+    assert np.abs(one.values.ravel() - values.values[:, 0]).max() < 1e-12
 
 
 def test_a_file_read_back_does_as_well(run, tmp_path):
-    data, d = run
+    data, _ = run
     data.to_netcdf(tmp_path / "d.nc")
     with xr.open_dataset(tmp_path / "d.nc") as file:
         assert np.abs(integrate(file.density) - file.mass).max() < 1e-12
-        lat = np.array([-90.0, 10.0]) if d == 3 else None
-        assert np.array_equal(on_grid(file, lat, np.zeros(1)), on_grid(data, lat, np.zeros(1)))
+        axes = np.eye(data.sizes["component"])
+        assert np.array_equal(at_points(file, axes), at_points(data, axes))
 
 
 def test_what_is_no_grid_of_a_density_is_refused(run):
@@ -80,7 +81,9 @@ def test_what_is_no_grid_of_a_density_is_refused(run):
     for call, text in (
         (lambda: on_grid(data, wrong, np.array([0.0])), "lat must be given"),
         (lambda: on_grid(data, lat, np.zeros((2, 2))), "lon"),
-        (lambda: on_grid(data.drop_vars("sh_order"), lat, np.zeros(1)), "sh_order is missing"),
+        (lambda: at_points(data, np.ones((3, d))), "length 1"),
+        (lambda: at_points(data, np.ones((3, d + 1))), "points"),
+        (lambda: at_points(data.drop_vars("sh_order"), np.eye(d)), "sh_order is missing"),
     ):
         with pytest.raises(ValueError, match=text):
             call()

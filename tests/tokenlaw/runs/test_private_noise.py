@@ -66,8 +66,7 @@ def test_transformers_have_it_too():
         (["layers.private_noise=-1"], "layers.private_noise = -1: must be a finite number at least 0"),
         (
             ["layers.private_noise=1", "layers.norm=rms"],
-            'layers.norm = "rms": must have no private noise, which is a diffusion on the sphere and has no place in a '
-            "residual stream",
+            'layers.norm = "rms": must be "post" with layers.private_noise, a noise on the sphere',
         ),
     ],
 )
