@@ -139,6 +139,11 @@ def test_panels_are_those_that_the_file_can_fill(both):
     assert "density not drawn: it has no coordinate lat" in texts(plot(both.drop_vars("lat")))
 
 
+def test_density_and_tokens_without_a_curve_are_drawn(both):
+    """Refused once: neither overlap nor distances could be drawn below the spheres."""
+    assert len(plot(both[["density", "tokens"]]).axes) > 3
+
+
 def test_a_record_without_its_depth_is_counted(both):
     for file, title in ((both.mean("depth_time"), "record 1"), (both.sel(depth_time=0.1), "depth 0.1")):
         assert titles(plot(file)) == [title]

@@ -87,6 +87,8 @@ def plot(dataset: xr.Dataset) -> Figure:
         if (study := _of_a_study(dataset)) is not None:
             return study
     first, below = (panels(found, *names) if names else [] for names in _rows(found))
+    if not first and "density" in found:  # beside tokens, with no curve of either
+        first = panels(found, "extremes")
     if not first:
         raise ValueError(_nothing(dataset, reasons))
     lost = [f"{name} not drawn: it {reasons[name]}" for name in ("density", "tokens") if name in reasons]
