@@ -72,8 +72,8 @@ def summaries(dataset: xr.Dataset, lost: list[str] | None = None) -> Iterator[Su
             known_at = known.any(axis=1)
             with np.errstate(over="ignore"):
                 means = np.where(known, found, 0).sum(axis=1)[known_at] / known.sum(axis=1)[known_at]
-            root = ", r.m.s." if variable.size > found.size else ""
-            yield name, f"{meaning(variable)}{root}", (means[0], means[-1], found[known].max())
+            parts = (meaning(variable), "r.m.s." * (variable.size > found.size))
+            yield name, ", ".join(filter(None, parts)), (means[0], means[-1], found[known].max())
 
 
 def _depths(dataset: xr.Dataset) -> Array:

@@ -238,7 +238,7 @@ def test_an_input_that_has_changed_is_refused(folder, capsys):
 
 def test_a_full_disk_is_called_so(tmp_path, monkeypatch):
     monkeypatch.setattr(run_files.shutil, "disk_usage", lambda path: type("", (), {"free": 512}))
-    text = str(output.WriteError(tmp_path / "a.nc", RuntimeError("NetCDF: HDF error"), begun=True))
+    text = str(run_files.WriteError(tmp_path / "a.nc", RuntimeError("NetCDF: HDF error"), begun=True))
     assert text.endswith("a.nc: cannot be written (NetCDF: HDF error; 512 bytes are free on the disk)")
 
 
