@@ -217,7 +217,7 @@ def test_densities_refuse_what_needs_tokens(tmp_path, capsys, command, settings,
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"initial__covariance": "[[1.0, 2.0], [2.0, 1.0]]"}, "initial.covariance = [[1.0, 2.0], [2.0, 1.0]]: must have"),
+        ({"initial__covariance": "[[1.0, 2.0], [2.0, 1.0]]"}, "initial.covariance = [[1.0, 2.0], [2.0, 1.0]]: must"),
         ({"initial__covariance": "[[1.0, 0.3], [0.2, 1.0]]"}, "initial.covariance = [[1.0, 0.3], [0.2, 1.0]]: must be"),
     ],
 )
