@@ -244,6 +244,8 @@ def _be_child(work: Callable[[], str], pipe: int) -> None:
     """Do the work under limits, and end."""
     code = 70
     try:
+        os.closerange(3, pipe)  # locks among them, which would outlive a parent that is killed
+        os.closerange(pipe + 1, 1 << 20)
         for number in NUMBERS:
             signal.signal(number, signal.SIG_IGN)  # the parent ends its child
         if "faulthandler" in sys.modules:

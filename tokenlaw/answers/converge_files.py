@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from particles.files import versions, whole
+from particles.files import save, versions, whole, writing
 from tokenlaw.answers.converge import Convergence
 from tokenlaw.answers.observables import GAPS, OBSERVABLES
 from tokenlaw.config import read as config
@@ -33,8 +33,8 @@ def names(out: Path) -> tuple[Path, Path]:
 def write(result: Convergence, file: Path, picture: Path) -> None:
     """Write both, each whole or not at all."""
     dataset = as_dataset(result)
-    with whole(file) as part:
-        dataset.to_netcdf(part, encoding={name: {"_FillValue": None} for name in dataset.coords})
+    with writing(file), whole(file) as part:
+        save(dataset, part, {str(name): {"_FillValue": None} for name in dataset.coords})
     plots.save(order_figure(dataset), picture)
 
 

@@ -264,7 +264,7 @@ def _refuse(preset: str | None, kind: str | None, out: Path | None, as_numbers: 
 
 
 def _save_map(found: "xr.Dataset", path: Path) -> None:
-    from particles.files import save, whole
+    from particles.files import save, whole, writing
 
-    with whole(path) as part:
+    with writing(path), whole(path) as part:
         save(found, part, {str(name): {"_FillValue": None} for name in found.coords})

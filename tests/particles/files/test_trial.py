@@ -165,3 +165,12 @@ def test_ordinary_files_are_read_as_before(tmp_path):
     for name in ("z.nc", "s.nc", "c.nc"):
         with opened(tmp_path / name) as dataset:
             assert dataset.data_vars
+
+
+def test_a_child_holds_nothing_open_that_its_parent_holds(tmp_path):
+    """The lock of a run among it: a child that outlives a parent that is killed would keep the next run out."""
+    with open(tmp_path / "held", "w"):
+        names = trial._in_child(lambda: " ".join(os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")
+                                                 if os.path.exists(f"/proc/self/fd/{n}")))  # fmt: skip
+    assert "held" not in names
+    assert "pipe" in names
