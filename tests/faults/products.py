@@ -10,7 +10,7 @@ import numpy as np
 
 from particles.files import checksum
 from tests.faults.runs import Bench, Tally, run
-from tests.faults.system import CALLS, LOADED, armed, in_children
+from tests.faults.system import CALLS, LOADED, armed
 from tests.tokenlaw.calls import contents
 from validation import Claim, Figure, Findings, Part, Series
 
@@ -23,11 +23,10 @@ def _findings(self: Claim, *, quick: bool, seed: int) -> Findings:
     return Findings({"one": Part("a number", 1.0, 0.1, 1.0, effect=1.0)}, Figure("x", "y", (curve,)), {"x": curve.x})
 
 
-def _prepared(arm: Callable[[], object], workers: Callable[[], object] = lambda: None) -> Callable[[], None]:
+def _prepared(arm: Callable[[], object]) -> Callable[[], None]:
     def prepare() -> None:
         Claim.run = _findings  # type: ignore[method-assign]
         arm()
-        workers()
 
     return prepare
 
@@ -81,31 +80,12 @@ def failing_folders(bench: Bench, random: Random, tries: int) -> Iterator[Tally]
                 if found == "there was no such call":
                     break
         yield tally
-    yield from _failing_workers(bench, random, tries)
 
 
-def _failing_workers(bench: Bench, random: Random, tries: int) -> Iterator[Tally]:
-    """The same in the processes of an ensemble in which its members run."""
-    tally = Tally("calls that fail in a worker of an ensemble")
-    folder = bench.fresh("good").parent
-    if LOADED not in os.environ:
-        tally.outcomes["left out: no compiler"] += 1
-    elif run(*products(bench, folder)["ensemble"])[0]:
-        tally.add("LOSS: ensemble")
-    else:
-        for call, errors in CALLS.items():
-            for nth in range(1, max(tries // 3, 1) + 1):
-                fault = (call, nth, random.choice(errors), False)
-                tally.add(_try(bench, "ensemble", _snapshot(folder), fault, workers=True))
-    yield tally
-
-
-def _try(
-    bench: Bench, name: str, good: dict[str, object], fault: tuple[str, int, int, bool], workers: bool = False
-) -> str:
+def _try(bench: Bench, name: str, good: dict[str, object], fault: tuple[str, int, int, bool]) -> str:
     folder = bench.fresh("product").parent
     line = products(bench, folder)[name]
-    arm = _prepared(lambda: None, in_children(folder, *fault)) if workers else _prepared(armed(folder, *fault))
+    arm = _prepared(lambda: None(folder, *fault)) if workers else _prepared(armed(folder, *fault))
     code, said = run(*line, prepare=arm)
     where = f"{name}, {fault}, workers {workers}: {code}: {said[-3:]}"
     if code == 0:

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -18,12 +17,6 @@ void faults_arm(const char *folder, const char *kind, int n, int error, int for_
     snprintf(below, sizeof below, "%s", folder);
     snprintf(call, sizeof call, "%s", kind);
     wanted = n, error_number = error, lasting = for_ever, seen = 0;
-}
-
-/* The same for a program that is started: "kind n error for_ever folder" in its environment. */
-__attribute__((constructor)) static void from_environment(void) {
-    const char *text = getenv("TOKENLAW_FAULTS_ARM");
-    if (text) sscanf(text, "%31s %d %d %d %4095[^\n]", call, &wanted, &error_number, &lasting, below);
 }
 
 /* How many calls of this kind there were. */

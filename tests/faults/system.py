@@ -57,16 +57,6 @@ def armed(folder: Path, call: str, nth: int, error: int, for_ever: bool) -> Call
     return arm
 
 
-def in_children(folder: Path, call: str, nth: int, error: int, for_ever: bool) -> Callable[[], object]:
-    """The same in the programs that a process starts, each of which counts for itself."""
-
-    def arm() -> None:
-        os.environ["LD_PRELOAD"] = os.environ[LOADED]
-        os.environ["TOKENLAW_FAULTS_ARM"] = f"{call} {nth} {error} {int(for_ever)} {folder}"
-
-    return arm
-
-
 def _ready() -> bool:
     return LOADED in os.environ
 
