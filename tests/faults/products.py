@@ -85,9 +85,8 @@ def failing_folders(bench: Bench, random: Random, tries: int) -> Iterator[Tally]
 def _try(bench: Bench, name: str, good: dict[str, object], fault: tuple[str, int, int, bool]) -> str:
     folder = bench.fresh("product").parent
     line = products(bench, folder)[name]
-    arm = _prepared(lambda: None(folder, *fault)) if workers else _prepared(armed(folder, *fault))
-    code, said = run(*line, prepare=arm)
-    where = f"{name}, {fault}, workers {workers}: {code}: {said[-3:]}"
+    code, said = run(*line, prepare=_prepared(armed(folder, *fault)))
+    where = f"{name}, {fault}: {code}: {said[-3:]}"
     if code == 0:
         same = _snapshot(folder) == good
         shutil.rmtree(folder)
