@@ -254,13 +254,14 @@ def judged(seed, want, gap, moment_tol=1e-6, lmax=63):
     return kept
 
 
-STEEP = (0, 2, 6, 8, 9)  # of the ten, those that take minutes at the default moment_tol
+STEEP = (0, 6)  # of them, those that take minutes at the default moment_tol
 
 
-def test_ten_random_runs_keep_their_moments():
-    """Cases 0 ... 9 as they come, against stored references; moments do not need lmax."""
+def test_random_runs_keep_their_moments():
+    """Seven of the first ten cases, against stored references; moments do not need lmax; all of sixty below."""
     references = spread_references.stored()
-    assert all(judged(seed, *references[seed], 1e-4 if seed in STEEP else 1e-6, 15) for seed in range(10))
+    cases = (0, 1, 3, 4, 5, 6, 7)
+    assert all(judged(seed, *references[seed], 1e-4 if seed in STEEP else 1e-6, 15) for seed in cases)
 
 
 @pytest.mark.slow
