@@ -62,9 +62,6 @@ class _FileLock:
 FILES = _FileLock()
 """Held while a NetCDF file is opened, read, written, closed: the library ends the process with two threads in it."""
 
-# A child that is forked waits for the thread that is at a file: it would find the lock taken and the library half-way.
-os.register_at_fork(before=FILES.acquire, after_in_parent=FILES.release, after_in_child=FILES.release)
-
 
 def serially(function: Callable[Q, T]) -> Callable[Q, T]:
     """The function, called by one thread at a time: see `FILES`."""
@@ -88,23 +85,37 @@ class _OneBlasThread:
     """How many runs of this process are under way, and what brings the library's threads back after the last."""
 
     def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
+        self.lock, self._inside = threading.Lock(), 0
         self._limit: Any = None
 
     def enter(self) -> None:
-        with self._lock:
+        with self.lock:
             if self._inside == 0:
                 self._limit = _libraries().limit(limits=1, user_api="blas")
             self._inside += 1
 
     def leave(self) -> None:
-        with self._lock:
+        with self.lock:
             self._inside -= 1
             if self._inside == 0:
                 self._limit.restore_original_limits()
 
 
 _blas = _OneBlasThread()
+
+
+def _before_fork() -> None:
+    """Wait for threads at a file, or at the loading of the library: a child would find locks taken for ever."""
+    FILES.acquire()
+    _blas.lock.acquire()
+
+
+def _after_fork() -> None:
+    _blas.lock.release()
+    FILES.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 @contextmanager

@@ -71,10 +71,36 @@ writer.join()
 """
 
 
-@pytest.mark.parametrize("code", [READ, RESUME, FORK], ids=["results read lazily", "resumed and read", "forks"])
+LOADING = """
+import os, threading, time
+from particles.machine import parallel
+
+held = threading.Event()
+
+def load():
+    with parallel._blas.lock:
+        held.set()
+        time.sleep(0.5)
+
+threading.Thread(target=load).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    with parallel.one_blas_thread():
+        os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+
+CODES = {
+    "results read lazily": READ, "resumed and read": RESUME, "forks": FORK,
+    "forks while the library is loaded": LOADING,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=CODES)
 def test_threads(code, tmp_path):
     (tmp_path / "c.toml").write_text(TRANSFORMER)
     found = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert found.returncode == 0, found.stderr[-2000:]
