@@ -37,15 +37,16 @@ def called(how: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """
 
     def around(function: Callable[P, T]) -> Callable[P, T]:
-        signature = inspect.signature(function)
-
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> T:
             try:
-                signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise TypeError(f"{function.__name__}(): {error}; {how}") from None
-            return function(*args, **kwargs)
+                return function(*args, **kwargs)
+            except TypeError:
+                try:
+                    inspect.signature(function).bind(*args, **kwargs)
+                except TypeError as error:
+                    raise TypeError(f"{function.__name__}(): {error}; {how}") from None
+                raise
 
         return checked
 

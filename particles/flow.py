@@ -13,7 +13,7 @@ import numpy as np
 from particles.arrays import Array, SolverError, check_count, unit
 from particles.attention.base import DirectField, FieldFactory, field_of
 from particles.errors import called
-from particles.files import recorder as output
+from particles.files.recorder import Recorder, record
 from particles.given import check_kernel
 from particles.layers.base import LayerLaw
 from particles.layers.residual import PreNorm, start_points
@@ -100,12 +100,12 @@ class Flow(ABC, Generic[S]):
         self,
         state: S,
         save_steps: Sequence[int],
-        recorder: output.Recorder | None = None,
+        recorder: Recorder | None = None,
         progress: Progress | None = None,
         *,
         start: S | None = None,
         tell: Callable[[str], None] = LOG.warning,
-    ) -> output.Recorder:
+    ) -> Recorder:
         """Advance from record to record.
 
         A run that stops on its own leaves its last good state as the last record before the error goes on.
@@ -116,7 +116,7 @@ class Flow(ABC, Generic[S]):
         save_steps : steps to be recorded.   recorder : for the records; by default one in memory, which is returned.
         start : state at depth 0 of a run that is resumed.   tell : called once, where the run begins again.
         """
-        recorder = output.Recorder() if recorder is None else recorder
+        recorder = Recorder() if recorder is None else recorder
         flow: Flow[S] = self
         state = self.fresh(state)
         begun, resumed, told = (state, False, False) if start is None else (start, True, False)
@@ -133,7 +133,7 @@ class Flow(ABC, Generic[S]):
                 state, resumed, told = begun, False, True
 
     def _from_record_to_record(
-        self, state: S, save_steps: Sequence[int], recorder: output.Recorder, progress: Progress | None, resumed: bool
+        self, state: S, save_steps: Sequence[int], recorder: Recorder, progress: Progress | None, resumed: bool
     ) -> None:
         if not resumed:
             recorder.append(self.record(state), state.arrays())
@@ -213,11 +213,11 @@ class TokenFlow(Flow[TokenState]):
     def record(self, state: TokenState) -> xr.Dataset:
         """Tokens and their moments; in a residual stream their directions, with the radius beside them."""
         if not isinstance(self.law, PreNorm):
-            return output.record(state.step, self.law, token_variables(Cloud(state.points, state.weights)))
+            return record(state.step, self.law, token_variables(Cloud(state.points, state.weights)))
         radius = np.sqrt(np.einsum("ij,ij->i", state.points, state.points))
         found = token_variables(Cloud(unit(state.points), state.weights))
         found["radius"] = (("token",), radius, "length of the tokens in the residual stream")
-        return output.record(state.step, self.law, found)
+        return record(state.step, self.law, found)
 
     def static(self, start: TokenState) -> xr.Dataset:
         """The weights."""
@@ -248,7 +248,7 @@ def simulate(
     save_every: int = 1,
     field: FieldFactory = DirectField,
     radius: float = 1.0,
-    checkpoint: output.Recorder | None = None,
+    checkpoint: Recorder | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Push tokens through the first `n_steps` layers of a law.

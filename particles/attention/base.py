@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array, cast
-from particles.attention.tiles import PLAIN_LIMIT as PLAIN_LIMIT
 from particles.errors import made
 from particles.measure import Cloud, Measure
 from particles.pushes import Field, Push

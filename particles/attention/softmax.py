@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from particles.arrays import Array, check_not_negative
-from particles.attention.tiles import PLAIN_LIMIT as PLAIN_LIMIT
 from particles.attention.tiles import weighted_average
 from particles.measure import Measure, mean_token, second_moment
 

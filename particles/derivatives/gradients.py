@@ -15,7 +15,8 @@ import numpy as np
 from particles.arrays import Array, unit
 from particles.derivatives.adjoint import layer_vjp, moved_by
 from particles.errors import called
-from particles.files import recorder as output
+from particles.files.recorder import record
+from particles.files.run_files import AXIS
 from particles.flow import TokenFlow
 from particles.layers.base import Layer, LayerLaw
 from particles.layers.residual import PreNorm, ResidualPush
@@ -155,10 +156,10 @@ def gradient_norms(
         text = "root mean square growth of a random cotangent through the layer that begins here, backwards"
         columns["layer_growth"] = (np.array([*growth, np.nan]), text)
     records = [
-        output.record(step, law, {name: ((), values[step], text) for name, (values, text) in columns.items()})
+        record(step, law, {name: ((), values[step], text) for name, (values, text) in columns.items()})
         for step in range(n_steps + 1)
     ]
-    return xr.concat(records, output.AXIS, data_vars="all", coords="minimal")
+    return xr.concat(records, AXIS, data_vars="all", coords="minimal")
 
 
 def _layer_growth(

@@ -19,8 +19,7 @@ import numpy as np
 from particles.arrays import Array
 from particles.files import checksum, journal, netcdf, run_files
 from particles.files.placing import Aside
-from particles.files.run_files import AXIS as AXIS
-from particles.files.run_files import writing
+from particles.files.run_files import AXIS, writing
 from particles.layers.base import LayerLaw
 from particles.machine.interrupts import undisturbed
 from particles.machine.parallel import serially

@@ -15,7 +15,7 @@ from scipy.integrate import lebedev_rule
 
 from particles import Array, Coefficients, Measure, adjoint_at, mean_token, mode_numbers, power, resize, synthesis_at
 from particles.machine import CHUNK
-from spde.domain import tables as dense
+from spde.domain import tables
 
 ROUNDING = 1e-13  # error of a moment q_l of a measure of mass 1: four times the largest seen
 WORTH = 1.6  # a deposit may have this many times the points: its nodes come in antipodal pairs that share exponentials
@@ -191,7 +191,7 @@ def _lebedev(degree: int) -> tuple[Array, Array]:
 @lru_cache(maxsize=32)
 def _lebedev_tables(degree: int) -> tuple[NDArray[np.intp], Array, NDArray[np.intp], Array] | None:
     """Modes of even degrees and their table (nodes, 2 modes), the same for odd ones; None where they are too large."""
-    table = dense.synthesis_table(_lebedev(degree)[0], degree)
+    table = tables.synthesis_table(_lebedev(degree)[0], degree)
     if table is None:
         return None
     odd = mode_numbers(degree)[0] % 2 == 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from particles import Array, Coefficients
-from spde.domain import tables as dense
+from spde.domain.tables import ANALYSIS_DEGREE, analysis, by_mode, by_order_and_degree
 from spde.domain.transforms import DuccTransforms
 from spde.field.cost import bounded_on_a_grid, coarse_degree, grid_pays, guessed_degree, odd
 from spde.field.deposits import SourceChoice
@@ -89,7 +89,7 @@ def mixed_series(heads: list[Head], n_targets: int, tolerance: float) -> tuple[C
     mixed = np.zeros((*np.max([(1, 1), *(table.shape[:2] for table in tables)], axis=0), 3), dtype=np.complex128)
     for table in tables:
         mixed[: len(table), : len(table)] += table
-    return dense.by_mode(mixed), float(tail)
+    return by_mode(mixed), float(tail)
 
 
 def _pays(head: Head, n_targets: int) -> bool:
@@ -174,10 +174,10 @@ def _first_half(strength: float) -> int:
 def _analysis(values: Array) -> Coefficients:
     """Coefficients (order, degree, K) of K functions on the Gauss grid of a degree, (K, degree + 1, 2 degree + 2)."""
     degree = values.shape[1] - 1
-    if degree <= dense.ANALYSIS_DEGREE:
-        return dense.analysis(values)
+    if degree <= ANALYSIS_DEGREE:
+        return analysis(values)
     plan = DuccTransforms(degree, degree + 1, 2 * degree + 2)
-    return dense.by_order_and_degree(np.stack([plan.analysis(component) for component in values]), degree)
+    return by_order_and_degree(np.stack([plan.analysis(component) for component in values]), degree)
 
 
 def _truncation(table: Coefficients) -> Array:

@@ -24,7 +24,7 @@ from particles import (
     tangent_at,
 )
 from particles.machine import by_chunks, empty
-from spde.domain import tables as dense
+from spde.domain import tables
 from spde.domain.transforms import DuccTransforms
 
 MARGIN = 0.1  # share of the field's tolerance given to the degrees that w has beyond those of U
@@ -116,8 +116,8 @@ def _shift(points: Array, location: Array, share: Array | float, south: Array, e
 
 def _on_grid(coefficients: Coefficients, degree: int) -> Array:
     """U on the Gauss grid of a degree, (degree + 1, 2 degree + 2, 3)."""
-    if degree <= dense.ANALYSIS_DEGREE:
-        return np.ascontiguousarray(dense.synthesis(coefficients, degree))
+    if degree <= tables.ANALYSIS_DEGREE:
+        return np.ascontiguousarray(tables.synthesis(coefficients, degree))
     transforms = DuccTransforms(degree, degree + 1, 2 * degree + 2)
     return np.stack([transforms.synthesis(a) for a in resize(coefficients, degree)], axis=-1)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import xarray as xr
 
 from particles.files import checksum
 from tests.faults.runs import Bench, Tally, run
@@ -32,16 +33,18 @@ def _prepared(arm: Callable[[], object]) -> Callable[[], None]:
 
 
 def _snapshot(folder: Path) -> dict[str, object]:
-    """What is in a folder: NetCDF files to the bit, of the others the bytes; records of when and how long apart."""
-    found: dict[str, object] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            if path.suffix == ".nc" and path.name.startswith("member"):
-                found[name] = contents(path)
-            else:
-                found[name] = path.read_bytes() if path.suffix in (".png", ".csv", ".html") else None
-    return found
+    """What is in a folder; of the index and the results, which hold times, the names alone."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): None if path.suffix == ".json" else _inside(path) for path in paths}
+
+
+def _inside(path: Path) -> object:
+    """All that a file holds; RuntimeError, OSError, ValueError where it is torn."""
+    if path.name.startswith("member"):
+        if not checksum.intact(path):
+            raise ValueError(f"{path} is torn")
+        return contents(path)
+    return repr(xr.load_dataset(path).to_dict()) if path.suffix == ".nc" else path.read_bytes()
 
 
 def products(bench: Bench, folder: Path) -> dict[str, list[object]]:
@@ -51,8 +54,7 @@ def products(bench: Bench, folder: Path) -> dict[str, list[object]]:
         "validate": ["validate", "L1", "--quick", "--out", folder / "claims"],
         "converge": [
             "converge", bench.config, "--vary", "layers.dt=0.02,0.01,0.005", "--observable", "mean_overlap",
-            "--members", 2,
-            *SHORT, "--out", folder / "order.nc"],
+            "--members", 2, *SHORT, "--out", folder / "order.nc"],
         "predict": [
             "predict", "--d-model", 32, "--heads", 2, "--layers", 3, "--context", 8, "--out", folder / "forecast.png"],
     }  # fmt: skip
@@ -94,10 +96,11 @@ def _try(bench: Bench, name: str, good: dict[str, object], fault: tuple[str, int
     last = said[-1] if said else ""
     if code not in (2, 3) or not last.startswith(("error: ", "stopped: ")) or any("Traceback" in one for one in said):
         return f"LOSS: {where}"
-    members = (path for path in folder.rglob("member*.nc") if not path.name.startswith("."))
-    torn = [path.name for path in members if not checksum.intact(path)]
-    if torn:
-        return f"LOSS: {where}: torn {torn}"
+    try:
+        for path in folder.rglob("[!.]*.nc"):
+            _inside(path)
+    except (RuntimeError, OSError, ValueError) as error:
+        return f"LOSS: {where}: {error}"
     more = ["--resume"] if name == "ensemble" and (folder / "all").exists() else []
     code, again = run(*line, *more, prepare=_prepared(lambda: None))
     if code:

@@ -1,6 +1,5 @@
 """Calls of the system that fail: writes, closes, flushes, renames, one by one; and disks that know no locks."""
 
-import atexit
 import ctypes
 import errno
 import os
@@ -34,8 +33,8 @@ SHORTER = ("layers.t_end=0.04", "output.distances=100")
 def preload(*arguments: str) -> None:
     """Begin anew with the calls that can fail, where there is a compiler; they are those of every child."""
     if LOADED in os.environ:
+        shutil.rmtree(os.environ["LD_PRELOAD"].rpartition("/")[0])
         del os.environ["LD_PRELOAD"]  # it is loaded; programs that are started from here on do without
-        atexit.register(shutil.rmtree, Path(os.environ[LOADED]).parent)
         return
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
@@ -44,7 +43,7 @@ def preload(*arguments: str) -> None:
     source = Path(__file__).with_name("shim.c")
     done = subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], capture_output=True)
     if done.returncode == 0:
-        os.environ |= {LOADED: str(library), "LD_PRELOAD": str(library)}
+        os.environ |= {LOADED: "1", "LD_PRELOAD": str(library)}
         os.execv(sys.executable, [sys.executable, "-m", "tests.faults", *arguments])
 
 

@@ -254,13 +254,13 @@ def judged(seed, want, gap, moment_tol=1e-6, lmax=63):
     return kept
 
 
-STEEP = (0, 6)  # of them, those that take minutes at the default moment_tol
+STEEP = (6,)  # of them, those that take long at the default moment_tol
 
 
 def test_random_runs_keep_their_moments():
-    """Seven of the first ten cases, against stored references; moments do not need lmax; all of sixty below."""
+    """Six of the first ten cases, against stored references; moments do not need lmax; all of sixty below."""
     references = spread_references.stored()
-    cases = (0, 1, 3, 4, 5, 6, 7)
+    cases = (1, 3, 4, 5, 6, 7)
     assert all(judged(seed, *references[seed], 1e-4 if seed in STEEP else 1e-6, 15) for seed in cases)
 
 

@@ -11,7 +11,7 @@ from tokenlaw.answers.converge import Convergence
 from tokenlaw.answers.observables import GAPS, OBSERVABLES
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
-from tokenlaw.pictures import paper as plots
+from tokenlaw.pictures import paper
 from tokenlaw.pictures.studies import order_figure
 from tokenlaw.runs.resume import input_sums
 from tokenlaw.tables import Table
@@ -25,8 +25,8 @@ def names(out: Path) -> tuple[Path, Path]:
     kind = out.suffix[1:].lower()
     if kind == "nc":
         return out, out.with_suffix(".png")
-    if kind not in plots.PICTURES:
-        raise ConfigError(f"--out {out}: must end in .nc, or in one of {', '.join(sorted(plots.PICTURES))}")
+    if kind not in paper.PICTURES:
+        raise ConfigError(f"--out {out}: must end in .nc, or in one of {', '.join(sorted(paper.PICTURES))}")
     return out.with_suffix(".nc"), out
 
 
@@ -35,7 +35,7 @@ def write(result: Convergence, file: Path, picture: Path) -> None:
     dataset = as_dataset(result)
     with writing(file), whole(file) as part:
         save(dataset, part, {str(name): {"_FillValue": None} for name in dataset.coords})
-    plots.save(order_figure(dataset), picture)
+    paper.save(order_figure(dataset), picture)
 
 
 def as_dataset(result: Convergence) -> xr.Dataset:

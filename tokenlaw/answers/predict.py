@@ -226,8 +226,7 @@ def answer(
     base, omitted = architecture(settings), omissions(published, settings)
     start, drawn = beginning(published, settings)
     if out is not None:
-        from tokenlaw.pictures import paper as plots
-        from tokenlaw.pictures import studies as study_plots
+        from tokenlaw.pictures import paper, studies
 
         out.parent.mkdir(parents=True, exist_ok=True)
     if kind is not None and out is not None:
@@ -235,7 +234,7 @@ def answer(
         if out.suffix == ".nc":
             _save_map(found_map, out)
         else:
-            plots.save(study_plots.map_figure(found_map), out, dpi=150)
+            paper.save(studies.map_figure(found_map), out, dpi=150)
         return [f"{out}: collapse depth over {kind}", *_left_out(omitted)]
 
     from particles.reduced import forecast
@@ -244,7 +243,7 @@ def answer(
     told = advice(found, start, seed, drawn)
     if out is not None:
         title = PRESETS[preset].title if preset else f"d = {base.d}, {base.heads} heads"
-        plots.save(study_plots.course(found, title), out, dpi=150)
+        paper.save(studies.course(found, title), out, dpi=150)
     return [as_json(found, told, omitted)] if as_numbers else as_text(found, told, omitted)
 
 

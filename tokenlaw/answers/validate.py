@@ -11,7 +11,7 @@ import numpy as np
 
 from particles.files import BROKEN, make_folder, versions, whole
 from tokenlaw.config.read import ConfigError
-from tokenlaw.pictures import paper as plots
+from tokenlaw.pictures import paper
 from tokenlaw.pictures.studies import draw
 from tokenlaw.pictures.templates import rendered
 from tokenlaw.runs.locks import locked
@@ -61,7 +61,7 @@ def _run(claims: Iterable[Claim], out: Path, quick: bool, seed: int, tell: Calla
     for claim in claims:
         begin = time.monotonic()
         findings = claim.run(quick=quick, seed=seed)
-        plots.save(draw(findings.figure, f"{claim.name}: {claim.title}"), out / f"{claim.name}.png", dpi=120)
+        paper.save(draw(findings.figure, f"{claim.name}: {claim.title}"), out / f"{claim.name}.png", dpi=120)
         _write_table(out / f"{claim.name}.csv", findings)
         results[claim.name] = {
             **findings.as_json(claim.text),

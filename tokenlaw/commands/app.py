@@ -143,6 +143,15 @@ def _leave(ended: list[int]) -> None:
         os._exit(INTERRUPTED)
 
 
+def _let_go() -> None:
+    """What could not be said is not tried again at the end: Python would make an exit code of it."""
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (OSError, ValueError):
+            setattr(sys, name, open(os.devnull, "w"))
+
+
 def main() -> None:
     """Entry point of the command `tokenlaw`."""
     _open_streams()
@@ -164,5 +173,6 @@ def main() -> None:
         say("interrupted")
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C: everything is said and done
+    _let_go()
     ended.append(code)
     sys.exit(code)

@@ -16,12 +16,12 @@ def plot(
     with terminal.heavy("dask"):
         from particles.files import naming
         from tokenlaw import files
-        from tokenlaw.pictures import paper as plots
+        from tokenlaw.pictures import paper
 
     terminal.check_outputs({"--out": out}, [file])
     with naming(file), files.opened(file) as dataset:
-        figure = plots.plot(dataset)
-    plots.save(figure, out)
+        figure = paper.plot(dataset)
+    paper.save(figure, out)
 
 
 def info(file: File) -> None:

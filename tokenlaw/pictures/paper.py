@@ -119,11 +119,11 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
 
 def _of_a_study(dataset: xr.Dataset) -> Figure | None:
     """The picture of a map of collapse depths, or of a study of convergence."""
-    from tokenlaw.pictures import studies as study_plots
+    from tokenlaw.pictures import studies
 
     if "collapse_depth" in dataset and dataset["collapse_depth"].ndim == 2:
-        return study_plots.map_figure(dataset)
-    return study_plots.order_figure(dataset) if of_convergence(dataset) else None
+        return studies.map_figure(dataset)
+    return studies.order_figure(dataset) if of_convergence(dataset) else None
 
 
 def _nothing(dataset: xr.Dataset, reasons: Mapping[str, str]) -> str:
