@@ -14,8 +14,8 @@ from particles.arrays import Array, check_count
 from particles.errors import ArgumentError
 from particles.networks.starts import Start
 from particles.networks.stream import Branch, Gradient
-from particles.networks.wide import Limit
 from particles.networks.vectors import bartlett, draw, gaps
+from particles.networks.wide import Limit
 
 if TYPE_CHECKING:
     import xarray as xr
