@@ -1,0 +1,130 @@
+"""Vectors in R^d of which only the overlaps matter: coordinates in a basis of their span.  mathematics, section 9.
+
+A matrix W (k x d) of independent normal entries sees n vectors X only through their Gram matrix: rotate R^d so that the
+vectors lie along the first m <= n axes, and the entries of W there are normal and independent again.  Images Y = W O,
+W (d x r), are drawn likewise: m rows along the axes that are known, and beyond them the triangular factor of the
+(d - m) x r matrix that is left (Bartlett 1933), at most r rows whatever d is.
+
+Coordinates are kept, not products: 1 - cosine of two columns comes from their difference and keeps its digits where
+tokens meet.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+from particles.arrays import Array
+
+CLOSE = 1e-6  # smallest pivot, relative to the square of its column, at which products still tell columns apart
+NEAR = 1e-7  # squared distance of two columns, relative to those from their mean, below which it is taken by itself
+
+
+def draw(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    """Independent standard normal numbers."""
+    return rng.standard_normal((rows, columns))
+
+
+def bartlett(columns: int, degrees: int, rng: np.random.Generator) -> Array:
+    """Triangular factor of a (degrees x columns) matrix of normal entries, (min(degrees, columns), columns).
+
+    Bartlett 1933: chi of degrees - i degrees of freedom at place i of the diagonal, normal numbers to the right of it.
+    """
+    rows = max(0, min(degrees, columns))
+    factor = np.triu(draw(rng, rows, columns), 1)
+    factor[np.arange(rows), np.arange(rows)] = np.sqrt(rng.chisquare(degrees - np.arange(rows)))
+    return factor
+
+
+def root(rows: Array) -> Array:
+    """T of at most as many rows as columns, T^T T = rows^T rows.
+
+    By the Gram matrix, unless columns are so close that it would lose their difference (`CLOSE`); then by reflections.
+    """
+    count, columns = rows.shape
+    if count <= columns:
+        return rows
+    gram = rows.T @ rows
+    factor, failed = scipy.linalg.lapack.dpotrf(gram, lower=0, clean=1)
+    if failed == 0 and np.all(np.diag(factor) ** 2 > CLOSE * np.diag(gram)):
+        return np.asarray(factor)
+    return reflected(rows)
+
+
+def reflected(rows: Array) -> Array:
+    """The same by Householder's reflections, which keep differences of columns of any rank."""
+    return np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
+
+
+def image(factor: Array, known: int, d: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """W @ factor for W (d x r) of independent normal entries, factor (r x n).
+
+    Returns its rows (p, n), p = known + min(d - known, r), the first `known` along axes that are known, and the rows of
+    W along the known axes and beyond them, (known, r) and (p - known, r).
+    """
+    along, across = draw(rng, known, len(factor)), bartlett(len(factor), d - known, rng)
+    return np.concatenate([along @ factor, across @ factor]), along, across
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """How the axes of a basis were changed: (p, p) orthogonal behind the first `fixed`, or None for not at all."""
+
+    fixed: int
+    matrix: Array | None
+    before: int
+    after: int
+
+    def back(self, rows: Array) -> Array:
+        """Coordinates in the axes before, (p, n), from those in the axes after and what is left of the p, (p, n)."""
+        if self.matrix is None:
+            return rows
+        return np.concatenate([rows[: self.fixed], self.matrix @ rows[self.fixed :]])
+
+
+def compress(rows: Array, fixed: int, turned: bool = False) -> tuple[Array, Turn]:
+    """The same columns in at most fixed + n axes, of which the first `fixed` stay, and how they were turned.
+
+    That is known with `turned` only.
+    """
+    free = rows[fixed:]
+    count, columns = free.shape
+    if count <= columns:
+        return rows, Turn(fixed, None, len(rows), len(rows))
+    if turned:
+        matrix, factor = scipy.linalg.qr(free, check_finite=False)
+        return np.concatenate([rows[:fixed], factor[:columns]]), Turn(fixed, matrix, len(rows), fixed + columns)
+    return np.concatenate([rows[:fixed], root(free)]), Turn(fixed, None, len(rows), fixed + columns)
+
+
+def split(beyond: Array, dimensions: int, first: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Vectors in a uniformly random orientation: coordinates along `first` axes, and a factor of what is left.
+
+    beyond : (c, n), their factor in a space of so many `dimensions`, c <= dimensions.
+    The frame that carries them is Q of a (dimensions x c) matrix of normal entries, uniform on orthonormal frames.
+    """
+    count = len(beyond)
+    if first == 0 or count == 0:
+        return np.zeros((first, beyond.shape[1])), beyond
+    frame = np.concatenate([draw(rng, first, count), bartlett(count, dimensions - first, rng)])
+    axes, factor = np.linalg.qr(frame)
+    turned: Array = (axes * np.sign(np.diag(factor))) @ beyond  # signs as in Mezzadri, arXiv math-ph/0609050
+    return turned[:first], turned[first:]
+
+
+def gaps(rows: Array) -> Array:
+    """1 - cosine of all pairs of columns, (n, n), to some ten digits of each: from differences, not from 1 minus."""
+    length = np.sqrt(np.einsum("ij,ij->j", rows, rows))
+    units = rows / np.where(length > 0, length, 1)
+    apart = units - units.mean(axis=1, keepdims=True)
+    square = np.einsum("ij,ij->j", apart, apart)
+    scale = square[:, None] + square
+    found = np.maximum(scale - 2 * (apart.T @ apart), 0)
+    np.fill_diagonal(found, 0)
+    near = np.triu(found < NEAR * scale, 1)
+    for one in np.flatnonzero(near.any(axis=1)):
+        others = np.flatnonzero(near[one])
+        difference = units[:, others] - units[:, one, None]
+        found[one, others] = found[others, one] = np.einsum("ij,ij->j", difference, difference)
+    found /= 2
+    return np.asarray(found)
