@@ -153,7 +153,8 @@ class Drop:
             x, weight = _normal_nodes(gain)
             square = float(weight @ activation.function(gain * x) ** 2)
             drops = np.array([_half_square(activation, gain, float(gap), x, weight) for gap in knots])
-        return cls(square, np.asarray(chebyshev.chebfit(place, drops / knots, KNOTS - 1), dtype=np.float64))
+        series = chebyshev.chebfit(place, drops / knots, KNOTS - 1)
+        return cls(square, np.asarray(chebyshev.chebtrim(series, 1e-11 * np.abs(series).max()), dtype=np.float64))
 
     def drop(self, gap: Array) -> Array:
         """D(gap), gap in [0, 2], any shape."""
