@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from particles.arrays import Array
 from particles.networks.parts import ALiBi, Initialisation, RoPE, SelfAttention
-from particles.networks.vectors import draw
+from particles.networks.vectors import draw, times
 
 ENTRIES = 1 << 22  # scores held at once
 
@@ -60,18 +60,20 @@ class Heads:
         }  # fmt: skip
         return self.initialisation.deviation(name, *shapes[name])
 
-    def forward(self, z: Array, rng: np.random.Generator) -> Attended:
-        """Read tokens z (m, n)."""
+    def forward(self, z: Array, rng: np.random.Generator, taped: bool = False) -> Attended:
+        """Read tokens z (m, n), in their precision; `taped`: for `backward` to follow."""
         a, n = self.shape, z.shape[1]
-        queries, keys = self._draw(a.heads, "query", len(z), rng), self._draw(a.groups, "key", len(z), rng)
-        raw_q, raw_k = queries @ z, keys @ z
-        values = np.empty((0, 0, 0)) if a.whole_values else self._draw(a.groups, "value", len(z), rng)
-        v = np.broadcast_to(z, (a.groups, *z.shape)) if a.whole_values else values @ z
+        queries, raw_q = self._project(a.heads, "query", z, rng, taped)
+        keys, raw_k = self._project(a.groups, "key", z, rng, taped)
+        values, v = np.empty(0), np.broadcast_to(z, (a.groups, *z.shape))
+        if not a.whole_values:
+            values, v = self._project(a.groups, "value", z, rng, taped)
         q, k = self._placed(raw_q), self._placed(raw_k)
-        out = np.empty((a.heads, v.shape[1], n))
+        out = np.empty((a.heads, v.shape[1], n), dtype=z.dtype)
         sums = np.zeros(3)
         for part, block, weights, logs in self._blocks(q, k):
-            np.matmul(v[self._of_group(part)], weights.swapaxes(1, 2), out=out[part, :, block])
+            seen = v[self._of_group(part)][:, :, : weights.shape[2]]
+            np.matmul(seen, weights.swapaxes(1, 2), out=out[part, :, block])
             sums += logs
         variance, entropy, reached = sums / (a.heads * n)
         return Attended(
@@ -115,10 +117,14 @@ class Heads:
         along = along + np.einsum("hkm,hkn->mn", values, d_v, optimize=True)
         return along, np.concatenate([*beyond, self.deviation("value") * d_v.reshape(-1, n)])
 
-    def _draw(self, count: int, name: str, columns: int, rng: np.random.Generator) -> Array:
-        rows = draw(rng, count * self.shape.head_dim, columns)
+    def _project(
+        self, count: int, name: str, z: Array, rng: np.random.Generator, taped: bool
+    ) -> tuple[Array, Array]:
+        """Matrices W (count, head_dim, m), if they are asked for, and W z."""
+        rows, shape = draw(rng, count * self.shape.head_dim, len(z), z.dtype), (count, self.shape.head_dim, -1)
         rows *= self.deviation(name)
-        return rows.reshape(count, self.shape.head_dim, columns)
+        kept = rows.copy().reshape(shape) if taped else np.empty(0)
+        return kept, times(rows, z).reshape(shape)
 
     def _of_group(self, part: slice) -> Array:
         """Which keys and values the heads of a part use."""

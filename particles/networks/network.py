@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from particles.arrays import check_not_negative
 from particles.errors import ArgumentError
@@ -104,6 +106,8 @@ class Network:
         """4 d, or 8 d/3 where gated: the width that sets the scale of an infinitely wide block."""
         return max(1, round(8 * self.d / 3)) if gated else 4 * self.d
 
-    def chain(self, start: Start, n_networks: int = 8, seed: int = 0, gradients: bool = False) -> "xr.Dataset":
+    def chain(
+        self, start: Start, n_networks: int = 8, seed: int = 0, gradients: bool = False, dtype: Any = np.float64
+    ) -> "xr.Dataset":
         """Overlaps of the tokens by layer, over independent networks; exact in law: `particles.networks.chain.run`."""
-        return run(self.branches, self.layers, start, n_networks, seed, gradients)
+        return run(self.branches, self.layers, start, n_networks, seed, gradients, dtype)

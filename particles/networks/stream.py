@@ -78,9 +78,12 @@ class Branch:
     d: int
 
     def forward(
-        self, stream: Array, rng: np.random.Generator, taped: bool = False
+        self, stream: Array, rng: np.random.Generator, taped: bool = False, dtype: Any = np.float64
     ) -> tuple[Array, Passed | None, Attended | None]:
-        """The stream (m, n) behind the branch; with `taped` what `backward` needs; what its attention made."""
+        """The stream (m, n) behind the branch; with `taped` what `backward` needs; what its attention made.
+
+        dtype : in which blocks compute; the stream is held in double precision.
+        """
         read = self._normed(stream) if self.placement.before else stream
         seen: list[Attended] = []
         parts, sources = [], []
@@ -88,7 +91,7 @@ class Branch:
             if isinstance(block, Limit):
                 parts.append(deviation * block.factor(read))
                 continue
-            made = block.forward(read, rng)
+            made = block.forward(read.astype(dtype, copy=False), rng, taped)
             sources.append((block, made))
             parts.append(deviation * made.out)
             seen += [made] if isinstance(made, Attended) else []

@@ -20,7 +20,7 @@ from particles.arrays import Array
 from particles.errors import ArgumentError
 from particles.layers.mlp.kernels import WIDEST, Activation
 from particles.networks.parts import MLP, Initialisation
-from particles.networks.vectors import draw, gaps
+from particles.networks.vectors import draw, gaps, times
 
 KNOTS = 65  # of the table of D over gap^1/2
 FINEST = 1e-3  # least gap^1/2 of the table: differences lose digits below, where the series goes on
@@ -49,14 +49,16 @@ class Units:
         rows, columns = (self.d, width) if name == "down" else (width, self.d)
         return self.initialisation.deviation(name, rows, columns)
 
-    def forward(self, z: Array, rng: np.random.Generator) -> Hidden:
-        """Units drawn for tokens z (m, n)."""
-        act, width = self.shape.activation, int(self.shape.width)
-        names = ("gate", "up") if self.shape.gated else ("up",)
-        projections = tuple(self.deviation(name) * draw(rng, width, len(z)) for name in names)
-        inputs = tuple(rows @ z for rows in projections)
-        out = act.function(inputs[0])
-        return Hidden(out * inputs[1] if self.shape.gated else out, projections, inputs)
+    def forward(self, z: Array, rng: np.random.Generator, taped: bool = False) -> Hidden:
+        """Units drawn for tokens z (m, n), in their precision; `taped`: for `backward` to follow."""
+        projections, inputs = [], []
+        for name in ("gate", "up") if self.shape.gated else ("up",):
+            rows = draw(rng, int(self.shape.width), len(z), z.dtype)
+            rows *= self.deviation(name)
+            projections += [rows.copy()] if taped else []
+            inputs.append(times(rows, z))
+        out = self.shape.activation.function(inputs[0])
+        return Hidden(out * inputs[1] if self.shape.gated else out, tuple(projections), tuple(inputs))
 
     def backward(self, seen: Hidden, gradient: Array) -> tuple[Array, Array]:
         """Gradient at z along its axes, (m, n), and the factor (r, n) of what it gets beyond them."""
@@ -151,7 +153,8 @@ class Drop:
             x, weight = _normal_nodes(gain)
             square = float(weight @ activation.function(gain * x) ** 2)
             drops = np.array([_half_square(activation, gain, float(gap), x, weight) for gap in knots])
-        return cls(square, np.asarray(chebyshev.chebfit(place, drops / knots, KNOTS - 1), dtype=np.float64))
+        series = chebyshev.chebfit(place, drops / knots, KNOTS - 1)
+        return cls(square, np.asarray(chebyshev.chebtrim(series, 1e-11 * np.abs(series).max()), dtype=np.float64))
 
     def drop(self, gap: Array) -> Array:
         """D(gap), gap in [0, 2], any shape."""
