@@ -10,6 +10,7 @@ import xarray as xr
 from particles import Array
 from particles.files import naming, open_input, without_realization
 from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
+from tokenlaw.curves import CURVES
 from tokenlaw.pictures.words import resolution
 from tokenlaw.tables import Table
 
@@ -56,7 +57,7 @@ def summaries(dataset: xr.Dataset, lost: list[str] | None = None) -> Iterator[Su
     square; of several realizations first and last are means over them, the largest is that of all.  A variable that
     cannot be read is left out, and why goes to `lost`.
     """
-    for name in ("radius", *SERIES):
+    for name in ("radius", *SERIES, *(name for name in CURVES if name != "radius")):
         given = next((one for one in (name, OLD_NAMES.get(name)) if one in dataset.variables), None)
         variable = None if given is None else dataset.variables[given]
         if variable is None or name == "unresolved" or not _countable(variable):

@@ -27,6 +27,9 @@ def observe(
     reinit: Annotated[
         int, typer.Option("--reinit", metavar="N", min=0, help="also N fresh networks by the library's initialisation")
     ] = 0,
+    networks: Annotated[
+        int, typer.Option("--networks", metavar="R", min=0, help="of the forecast beside them; 0: none")
+    ] = 8,
     seed: OwnSeed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -34,7 +37,7 @@ def observe(
     with terminal.heavy("dask"):
         from tokenlaw.observe import record
 
-    request = record.Request(model, text, ids, pixels, context, reinit, seed)
+    request = record.Request(model, text, ids, pixels, context, reinit, networks, seed)
     terminal.check_outputs({"--out": out}, [request.file])
     with terminal.progress("observe", 1 + reinit, quiet, "networks") as progress:
         dataset = record.observe(request, terminal.notes(quiet), progress)

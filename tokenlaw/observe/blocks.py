@@ -87,7 +87,9 @@ def attention_of(torch: Any, weights: Any) -> Array:
     return np.array([float(variance.mean().sqrt()), float(entropy.mean()), float((1 / (weights**2).sum(-1)).mean())])
 
 
-def look(model: Model, network: Any, arguments: Mapping[str, Any], seed: int) -> Seen:
+def look(
+    model: Model, network: Any, arguments: Mapping[str, Any], seed: int, directions: int = DIRECTIONS
+) -> Seen:
     """Run a network on what it is given, and look between its blocks.
 
     Raises
@@ -116,13 +118,13 @@ def look(model: Model, network: Any, arguments: Mapping[str, Any], seed: int) ->
     if not np.isfinite(tokens).all():
         block = int(np.argmin(np.isfinite(tokens).all(axis=(1, 2))))
         raise ValueError(f"{model.folder}: the tokens are no finite numbers behind block {block}")
-    return Seen(tokens, tape.attention, _gradient(torch, states, seed))
+    return Seen(tokens, tape.attention, _gradient(torch, states, seed, directions))
 
 
-def _gradient(torch: Any, states: list[Any], seed: int) -> Array:
+def _gradient(torch: Any, states: list[Any], seed: int, directions: int) -> Array:
     source = torch.Generator().manual_seed(seed_of(seed, 1))
     squares = np.zeros(len(states))
-    for _ in range(DIRECTIONS):
+    for _ in range(directions):
         direction = torch.randn(states[-1].shape, generator=source)
         gradients = torch.autograd.grad(states[-1], states, direction, retain_graph=True)
         squares += [float((one.double() ** 2).mean()) for one in gradients]

@@ -18,24 +18,15 @@ import xarray as xr
 from particles import Array, Cloud, token_variables
 from particles.files import AXIS, DEPTH_TIME_ATTRS, save, versions, whole, writing
 from particles.machine import NUMBER, refuse_beyond
+from particles.networks import embeddings_of, network_of
 from tokenlaw.config.toml import write_document
+from tokenlaw.curves import CURVES, OTHERS
 from tokenlaw.observe import door
 from tokenlaw.observe.blocks import Seen, look
 from tokenlaw.observe.model import Model, open_model, seed_of
 from tokenlaw.observe.numbers import QUANTILES, directions_of, of_tokens
 from tokenlaw.observe.words import Given, from_ids, from_pixels, from_text
 
-CURVES = {
-    "overlap": "mean cosine of two different tokens",
-    "log_gap": "mean of log(1 - cosine) over pairs of tokens",
-    "radius": "root mean square length of the tokens",
-    "stable_rank": "squared Frobenius norm of the tokens over their squared spectral norm",
-    "score_std": "root of the variance of the attention scores over the keys that a token sees",
-    "attention_entropy": "entropy of the attention weights, mean over heads and tokens (nats)",
-    "effective_keys": "1/sum of squared attention weights, mean over heads and tokens",
-    "gradient": "mean square of the gradient of <X_L, P>, P Gaussian, over that behind the last block",
-}
-"""What is recorded of every network, by block."""
 MOST_MOMENTS = 1 << 27  # bytes of second moments in a file; of more only the tokens are kept
 
 
@@ -46,7 +37,7 @@ class Request:
     Attributes
     ----------
     folder : of the model.   text, ids, pixels : files, one of them given.   context : how many of the first tokens.
-    reinit : number of fresh networks.   seed : of all random numbers.
+    reinit : number of fresh networks.   networks : of the forecast.   seed : of all random numbers.
     """
 
     folder: Path
@@ -55,6 +46,7 @@ class Request:
     pixels: Path | None = None
     context: int | None = None
     reinit: int = 0
+    networks: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,7 +88,22 @@ def observe(request: Request, tell: Callable[[str], None], progress: Callable[[i
             progress(2 + k)
         attributes = _attributes(request, model, revision) | door.versions()
     dataset = token_file(seen, given, tell).assign_attrs(attributes)
-    return dataset.merge(beside("reinit", "network", fresh)) if fresh else dataset
+    others = [beside("reinit", fresh)] if fresh else []
+    try:
+        others += [beside("forecast", forecast(model, given, request))] if request.networks else []
+    except ValueError as error:
+        tell(f"no forecast of {model.kind}: {error}")
+    return dataset.merge(xr.merge(others)) if others else dataset
+
+
+def forecast(model: Model, given: Given, request: Request) -> list[dict[str, Array]]:
+    """The exact chain of random networks of the same configuration, from its embeddings of the same words."""
+    network = network_of(model.config, None if given.ids is None else len(given.ids))
+    start = embeddings_of(model.config, given.words_or_pixels)
+    found = network.chain(start, request.networks, request.seed, gradients=True)
+    found = found.rename(entropy="attention_entropy")
+    found["radius"] = found["radius"] * np.sqrt(network.d)  # the length, not the root mean square of the entries
+    return [{name: found[name].values[k] for name in CURVES} for k in range(request.networks)]
 
 
 def write(dataset: xr.Dataset, out: Path) -> None:
@@ -153,13 +160,14 @@ def token_file(seen: Seen, given: Given, tell: Callable[[str], None]) -> xr.Data
     return xr.Dataset(data, coords)
 
 
-def beside(prefix: str, dim: str, networks: Sequence[dict[str, Array]]) -> xr.Dataset:
-    """Curves of other networks, prefix_name(dim, depth_time)."""
-    what = {"reinit": "fresh initialisation", "forecast": "exact chain of a random network"}[prefix]
+def beside(prefix: str, networks: Sequence[dict[str, Array]]) -> xr.Dataset:
+    """Curves of other networks: prefix_name(depth_time, network)."""
+    what = {"reinit": "fresh initialisation", "forecast": "exact chain of random networks"}[prefix]
     return xr.Dataset({
-        f"{prefix}_{name}": ((dim, AXIS), np.stack([one[name] for one in networks]), _text(f"{text}; {what}"))
+        f"{prefix}_{name}": ((AXIS, OTHERS[prefix]), np.stack([one[name] for one in networks], axis=1),
+                             _text(f"{text}; {what}"))
         for name, text in CURVES.items()
-    })
+    })  # fmt: skip
 
 
 def _text(text: str) -> dict[str, str]:
@@ -169,7 +177,7 @@ def _text(text: str) -> dict[str, str]:
 def _attributes(request: Request, model: Model, revision: str) -> dict[str, Any]:
     kind = "text" if request.text else "ids" if request.ids else "pixels"
     told: dict[str, Any] = {"model": str(request.folder), "model_type": model.kind, kind: str(request.file)}
-    told |= {"reinit": request.reinit, "seed": request.seed}
+    told |= {"reinit": request.reinit, "networks": request.networks, "seed": request.seed}
     if request.context is not None:
         told["context"] = request.context
     with open(request.file, "rb") as file:

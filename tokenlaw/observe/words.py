@@ -21,11 +21,16 @@ class Given:
     Attributes
     ----------
     arguments : for the network, with the axis of a batch of one in front.
-    ids : numbers of the words, None for pixels.
+    words_or_pixels : numbers of the words (n,), or an image (channel, row, column).
     """
 
     arguments: Mapping[str, Any]
-    ids: npt.NDArray[np.int64] | None = None
+    words_or_pixels: npt.NDArray[Any]
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64] | None:
+        """Numbers of the words, None for pixels."""
+        return self.words_or_pixels if self.words_or_pixels.ndim == 1 else None
 
 
 def from_ids(model: Model, path: Path, context: int | None = None) -> Given:
@@ -74,7 +79,7 @@ def from_pixels(model: Model, path: Path) -> Given:
         raise ValueError(f"{model.folder}: {model.kind} takes no pixels (no image_size); give --ids or --text")
     if image.shape != tuple(wanted):
         raise ValueError(f"{path}: {model.kind} takes pixels of shape {tuple(wanted)}, got {image.shape}")
-    return Given({"pixel_values": model.torch.tensor(image, dtype=model.torch.float32)[None]})
+    return Given({"pixel_values": model.torch.tensor(image, dtype=model.torch.float32)[None]}, image)
 
 
 def _checked(model: Model, path: Path, ids: npt.NDArray[np.int64], context: int | None) -> Given:
