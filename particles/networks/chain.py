@@ -5,6 +5,8 @@ are a Markov chain.  mathematics, section 9.  Every block of every layer has ran
 (seed, network, layer, block), so a layer can be made again when the gradient comes back to it.
 """
 
+import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import scipy
 
 from particles.arrays import Array, check_count
 from particles.errors import ArgumentError
+from particles.flow import Progress
 from particles.networks.starts import Start
 from particles.networks.stream import Branch, Gradient
 from particles.networks.vectors import bartlett, draw, gaps
@@ -37,7 +40,16 @@ LAYERS: dict[str, tuple[str, str]] = {
 
 
 def run(
-    branches: tuple[Branch, ...], layers: int, start: Start, n_networks: int, seed: int, gradients: bool, dtype: Any
+    branches: tuple[Branch, ...],
+    layers: int,
+    start: Start,
+    n_networks: int,
+    seed: int,
+    gradients: bool,
+    dtype: Any,
+    *,
+    first: int = 0,
+    progress: Progress | None = None,
 ) -> "xr.Dataset":
     """Overlaps, lengths, attention and gradients of independent networks by layer.
 
@@ -49,6 +61,8 @@ def run(
         stream behind the last block, before any norm of the output.
     dtype : np.float64, or np.float32 for blocks of layers whose mean 1 - cosine is above SINGLE, without gradients:
         half the time, and 1 - cosine to four digits.
+    first : number of the first network: those from it on are the same whoever runs them.
+    progress : called with the number of layers behind, over all networks, forward and back.
 
     Returns
     -------
@@ -62,8 +76,16 @@ def run(
         raise ArgumentError("dtype", dtype, "be numpy.float64 or numpy.float32")
     if gradients and any(isinstance(block, Limit) for branch in branches for block, _ in branch.blocks):
         raise ArgumentError("width", "inf", "be finite for gradients")
-    found = [_one(branches, layers, start, seed, number, gradients, dtype) for number in range(n_networks)]
-    return _dataset(found)
+    check_count(first, "first", least=0)
+    tell = _counting(progress)
+    numbers = range(first, first + n_networks)
+    return _dataset([_one(branches, layers, start, seed, number, gradients, dtype, tell) for number in numbers])
+
+
+def _counting(progress: Progress | None) -> Callable[[], None]:
+    """What to call behind every layer."""
+    behind = itertools.count(1)
+    return (lambda: None) if progress is None else lambda: progress(next(behind))
 
 
 def _generator(seed: int, network: int, kind: int, layer: int = 0, block: int = 0) -> np.random.Generator:
@@ -72,7 +94,14 @@ def _generator(seed: int, network: int, kind: int, layer: int = 0, block: int = 
 
 
 def _one(
-    branches: tuple[Branch, ...], layers: int, start: Start, seed: int, number: int, gradients: bool, dtype: Any
+    branches: tuple[Branch, ...],
+    layers: int,
+    start: Start,
+    seed: int,
+    number: int,
+    gradients: bool,
+    dtype: Any,
+    tell: Callable[[], None],
 ) -> dict[str, Array]:
     """One network: name -> values over layers."""
     axes, d = branches[0].norm.axes, branches[0].d
@@ -89,10 +118,11 @@ def _one(
             told[-1] |= {"score_std": attended.deviation, "entropy": attended.entropy, "effective_keys": attended.keys}
         if gradients:
             kept.append(rows)
+        tell()
     found = {name: np.array([one.get(name, np.nan) for one in told]) for name in LAYERS}
     found |= {name: np.array([one[name] for one in told]) for name in ("cosine_quantile", "overlap_at")}
     if gradients:
-        found["gradient"] = _backward(branches, kept, seed, number)
+        found["gradient"] = _backward(branches, kept, seed, number, tell)
     return found
 
 
@@ -123,7 +153,9 @@ def _largest_square(rows: Array) -> float:
     return float(found[0])
 
 
-def _backward(branches: tuple[Branch, ...], kept: list[Array], seed: int, number: int) -> Array:
+def _backward(
+    branches: tuple[Branch, ...], kept: list[Array], seed: int, number: int, tell: Callable[[], None]
+) -> Array:
     """Mean square of the gradient at layers 0 ... L over that at the last; each layer is made again."""
     last = kept[-1]
     rng, (m, n) = _generator(seed, number, BACKWARD), last.shape
@@ -140,6 +172,7 @@ def _backward(branches: tuple[Branch, ...], kept: list[Array], seed: int, number
                 news = _generator(seed, number, BACKWARD, layer, block + 1)
                 gradient = branch.backward(before, tape, gradient, news)
         squares.append(gradient.square())
+        tell()
     return np.array(squares[::-1]) / squares[0]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from particles.arrays import check_not_negative
 from particles.errors import ArgumentError
+from particles.flow import Progress
 from particles.networks.chain import run
 from particles.networks.heads import Heads
 from particles.networks.parts import (
@@ -107,7 +108,23 @@ class Network:
         return max(1, round(8 * self.d / 3)) if gated else 4 * self.d
 
     def chain(
-        self, start: Start, n_networks: int = 8, seed: int = 0, gradients: bool = False, dtype: Any = np.float64
+        self,
+        start: Start,
+        n_networks: int = 8,
+        seed: int = 0,
+        gradients: bool = False,
+        dtype: Any = np.float64,
+        *,
+        layers: int | None = None,
+        first: int = 0,
+        progress: Progress | None = None,
     ) -> "xr.Dataset":
-        """Overlaps of the tokens by layer, over independent networks; exact in law: `particles.networks.chain.run`."""
-        return run(self.branches, self.layers, start, n_networks, seed, gradients, dtype)
+        """Overlaps of the tokens by layer, over independent networks; exact in law: `particles.networks.chain.run`.
+
+        layers : of this network to go through, more or fewer than it has; None for all.
+        """
+        layers = self.layers if layers is None else layers
+        counted("layers", layers)
+        return run(
+            self.branches, layers, start, n_networks, seed, gradients, dtype, first=first, progress=progress
+        )

@@ -15,6 +15,7 @@ from particles.networks import (
     Independent,
     LayerNorm,
     Network,
+    Normal,
     PerMatrix,
     PostNorm,
     RoPE,
@@ -145,3 +146,15 @@ def test_a_seed_gives_the_same_networks_however_many():
     few, many = (net.chain(Independent(6), count, seed=9, gradients=True) for count in (2, 5))
     np.testing.assert_array_equal(few.overlap, many.overlap[:2])
     np.testing.assert_array_equal(few.gradient, many.gradient[:2])
+
+
+def test_networks_by_number_are_those_of_a_longer_run_and_layers_are_told():
+    network = Network(48, 3, SelfAttention(4, 12, causal=True), initialisation=Normal(0.1))
+    whole, told = network.chain(Independent(10), 4, gradients=True), []
+    part = network.chain(Independent(10), 2, gradients=True, first=2, progress=told.append)
+    assert part.equals(whole.isel(network=slice(2, 4)))
+    assert told == list(range(1, 13))  # two networks of three layers, there and back
+    assert np.allclose(network.chain(Independent(10), 4, layers=1).gap, whole.gap[:, :2], rtol=1e-10)
+    for name, value in (("first", -1), ("layers", 0)):
+        with pytest.raises(ArgumentError, match=name):
+            network.chain(Independent(10), 1, **{name: value})
