@@ -4,7 +4,6 @@ python docs/measure_forecast.py            (ten settings, exponents, presets: te
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from particles import ACTIVATIONS
 from particles.reduced import Architecture, MLPKernel, forecast
 from tests.particles.reduced import plain
-from tokenlaw.answers.predict import PRESETS, architecture, beginning
+from tokenlaw.answers.forecast import mean
+from tokenlaw.answers.forecast.request import request_of
 
 NETWORKS = 300
 SETTINGS = (  # network, its tokens, their overlap
@@ -69,9 +69,8 @@ def setting(model, tokens, overlap, networks=NETWORKS):
     return exact, found, inside[1 if tokens is plain.simplex else 0 :]
 
 
-def embeddings(name, preset, rng):
+def embeddings(name, d, n, rng):
     """Tokens of a preset before its first layer, in columns."""
-    d, n = preset.d_model, preset.context
     words, positions = rng.standard_normal((2, d, n))
     if name == "bert-base":
         return plain.layer_norm(0.02 * (words + positions + rng.standard_normal((d, 1))))
@@ -81,23 +80,25 @@ def embeddings(name, preset, rng):
     return 0.02 * (words + positions) if name == "gpt2" else words + 0.02 * positions
 
 
-def published(name, preset):
+def published(name, net):
     """The network of a preset, without its mask."""
-    d, normal = preset.d_model, name in ("gpt2", "bert-base")
+    d, normal = net.d, name in ("gpt2", "bert-base")
     square, hidden = (0.02, 0.02) if normal else (d**-0.5, (5 * d / 2) ** -0.5)
-    branch = (2 * preset.layers) ** -0.5 if name == "gpt2" else 1.0
+    branch = (2 * net.layers) ** -0.5 if name == "gpt2" else 1.0
     pre_norm = name in ("gpt2", "vit-base")
-    return plain.Published(d, preset.heads, preset.layers, pre_norm, preset.activation, square, hidden, branch)
+    heads, activation = net.attention.heads, net.mlp.activation.name
+    return plain.Published(d, heads, net.layers, pre_norm, activation, square, hidden, branch)
 
 
 def preset_beside(name, context, networks, **sizes):
-    """Overlaps of networks of a preset (networks, layers + 1), and its forecast."""
-    preset, exact = replace(PRESETS[name], context=context, **sizes), []
+    """Overlaps of networks of a preset (networks, layers + 1), without its mask, and its forecast by the mean."""
+    request, exact = request_of(name, {"context": context, "causal": False, **sizes}), []
     for network in range(networks):
         rng = np.random.default_rng([3, network])
-        exact.append(published(name, preset).overlaps(embeddings(name, preset, rng), rng))
-    start, drawn = beginning(preset, {})
-    return np.array(exact), forecast(architecture(preset.settings()), start, drawn=drawn)
+        start = embeddings(name, request.network.d, context, rng)
+        exact.append(published(name, request.network).overlaps(start, rng))
+    base, start = mean.architecture(request), request.start
+    return np.array(exact), forecast(base, start.overlap, drawn=start.drawn)
 
 
 def error(column):

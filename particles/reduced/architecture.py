@@ -26,21 +26,27 @@ class MLPKernel:
     Parameters
     ----------
     activation : one of `particles.ACTIVATIONS`.   gain : standard deviation of an input of the activation.
+    gate : that of the factor beside the activation in a gated block (Shazeer, arXiv 2002.05202), whose kernel is
+        gate^2 u k(u); None where there is none.
 
     Accuracy: 1e-5 of k(1), from a table over u in [-1, 1] (tests/particles/reduced/test_forecast.py).
     """
 
     activation: Activation
     gain: float = 1.0
+    gate: float | None = None
 
     def __post_init__(self) -> None:
+        if self.gate is not None:
+            check_not_negative(self.gate, "gate")
         if not 0 < self.gain <= WIDEST:  # written so that NaN is caught
             raise ValueError(f"gain must lie in (0, {WIDEST:g}], got {self.gain}")
 
     def value(self, u: Array) -> Array:
         """k at overlaps u in [-1, 1]."""
-        found: Array = np.interp(np.sqrt(np.clip(1 - np.asarray(u), 0, 2)), *self._table)
-        return found
+        u = np.asarray(u)
+        found: Array = np.interp(np.sqrt(np.clip(1 - u, 0, 2)), *self._table)
+        return found if self.gate is None else self.gate**2 * u * found
 
     @cached_property
     def _table(self) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tokenlaw.commands import answers, configs, ensembles, networks, pictures, runs
+from tokenlaw.commands import answers, configs, ensembles, networks, pictures, predict, runs
 from tokenlaw.commands.terminal import (
     Interrupted,
     interrupt,
@@ -51,8 +51,9 @@ def _top(
     """Options before the command."""
 
 
+app.command(cls=predict.Grouped)(predict.predict)
 for _command in (
-    answers.predict, ensembles.ensemble, pictures.report, answers.converge, runs.solve, runs.simulate, runs.compare,
+    ensembles.ensemble, pictures.report, answers.converge, runs.solve, runs.simulate, runs.compare,
     pictures.plot, pictures.info, answers.validate, networks.observe, configs.config, answers.theory,
 ):  # fmt: skip
     app.command()(_command)

@@ -44,6 +44,8 @@ with _whatever_the_backend():
     from matplotlib.axes import Axes as Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable as ScalarMappable
+    from matplotlib.collections import QuadMesh as QuadMesh
+    from matplotlib.colors import CenteredNorm as CenteredNorm
     from matplotlib.colors import Colormap as Colormap
     from matplotlib.colors import LogNorm as LogNorm
     from matplotlib.colors import Normalize as Normalize

@@ -48,6 +48,8 @@ def draw_panel(axes: Axes, panel: Panel, above: bool = True) -> None:
             axis.set_major_locator(MaxNLocator(integer=True))
     if panel.y_log and wide([np.array(axes.get_ylim())]):
         axes.yaxis.set_minor_formatter(NullFormatter())
+    if panel.x_log and wide([np.array(axes.get_xlim())]):
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", linewidth=0.4, alpha=0.35)
     told = panel.legend and len(axes.get_legend_handles_labels()[1]) > above
     low, high = (given if end is None else end for given, end in zip(axes.get_ylim(), panel.y_range, strict=True))

@@ -1,220 +1,251 @@
-"""`tokenlaw predict`: numbers of the forecast, presets, maps, pictures and what is refused."""
+"""`tokenlaw predict`: what it prints and writes, which method answers, and what is refused."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from docs.measure_forecast import PUBLISHED, embeddings, preset_beside
-from particles.reduced import forecast
-from tests.particles.reduced import plain
+from particles.reduced import Architecture, forecast
 from tests.tokenlaw.calls import call
-from tokenlaw.answers.predict import PRESETS, REALIZATIONS, architecture, beginning, collapse_map, omissions
+from tokenlaw.answers.forecast import maps, plan
+from tokenlaw.answers.forecast.mean import REALIZATIONS
 from tokenlaw.commands.app import run
+from tokenlaw.commands.predict import OPTIONS
 
 SIZES = ["--d-model", "64", "--heads", "4", "--layers", "12", "--context", "16"]
+FEW = ("--d-model", "64", "--heads", "4", "--layers", "3", "--context", "32")
+DEPLOYED = (*FEW, "--init-std", "0.1", "--networks", "4", "--method", "chain")
+KEYS = {
+    "method", "overlap", "quantiles", "by_position", "radius", "attention", "gradient", "stable_rank", "collapse_layer",
+    "regime", "exponent", "resting_overlap", "advice", "not_included",
+}  # fmt: skip
 
 
-def test_json_is_the_forecast(capsys):
-    assert run(["predict", *SIZES, "--residual-scale", "2", "--overlap0", "0.2", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    base = architecture({"d_model": 64, "heads": 4, "layers": 12, "context": 16, "residual_scale": 2.0})
-    wanted = forecast(base, 0.2, realizations=REALIZATIONS)
-    assert found["overlap"]["mean"] == wanted.mean.tolist()
+def answered(capsys, *words):
+    """The JSON of a call."""
+    assert call("predict", *words, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_mean_is_the_forecast_of_one_overlap(capsys):
+    found = answered(capsys, *SIZES, "--residual-scale", "2", "--overlap0", "0.2", "--method", "mean")
+    wanted = forecast(Architecture(64, 4, 16, 16, 12, 2.0, 1 / 8, 1.0, 0.25), 0.2, realizations=REALIZATIONS)
+    assert set(found) == KEYS
+    assert np.allclose(found["overlap"]["mean"], wanted.mean, atol=1e-9)
     assert found["overlap"]["low"][12] < found["overlap"]["mean"][12] < found["overlap"]["high"][12]
-    assert found["collapse_layer"] == wanted.collapse_layer
-    assert found["exponent"] == wanted.exponent() < 0
+    assert (found["method"], found["collapse_layer"]) == ("mean", wanted.collapse_layer)
+    assert wanted.exponent() < 0
+    assert found["exponent"] == pytest.approx(wanted.exponent())
     assert found["regime"] in ("collapse", "collapsing")
-    assert len(found["advice"]) == 4
+    assert found["attention"] is found["quantiles"] is found["gradient"] is found["by_position"] is None
+    assert len(found["advice"]) == 5
 
 
-def test_text_says_where_tokens_collapse(capsys):
-    assert run(["predict", *SIZES, "--residual-scale", "8", "--overlap0", "0.5"]) == 0
+def test_the_chain_has_a_value_for_every_layer(capsys):
+    found = answered(capsys, *DEPLOYED, "--causal", "--gradients", "--mlp", "swiglu", "--positions", "rope")
+    assert set(found) == KEYS
+    assert set(found["overlap"]) == set(found["gradient"]) == {"mean", "low", "high"}
+    curves = [*found["overlap"].values(), *found["gradient"].values(), *found["quantiles"].values(),
+              *found["attention"].values(), found["radius"], found["stable_rank"], found["by_position"]]  # fmt: skip
+    assert {len(one) for one in curves} == {4}
+    assert set(found["attention"]) == {"score_std", "entropy", "effective_keys"}
+    assert all(values[0] is None for values in found["attention"].values())
+    assert list(found["quantiles"]) == ["0.05", "0.25", "0.5", "0.75", "0.95"]
+    assert len(found["by_position"][0]) == 32
+    assert found["by_position"][0][0] is None
+    assert found["gradient"]["mean"][-1] == 1
+    assert found["not_included"] == []
+    bound = np.array([found["overlap"][name][1:] for name in ("low", "mean", "high")])
+    assert (np.diff(bound, axis=0) > 0).all()
+
+
+def test_without_a_mask_there_is_no_position(capsys):
+    found = answered(capsys, *DEPLOYED)
+    assert found["by_position"] is None
+    assert found["gradient"] is None
+
+
+def test_the_same_seed_gives_the_same_answer_on_any_number_of_threads(capsys, monkeypatch):
+    one = answered(capsys, *DEPLOYED)
+    monkeypatch.setenv("TOKENLAW_THREADS", "3")
+    assert answered(capsys, *DEPLOYED) == one
+    assert answered(capsys, *DEPLOYED, "--seed", "1") != one
+
+
+def test_text_says_where_tokens_collapse_and_by_which_method(capsys):
+    assert run(["predict", *SIZES, "--residual-scale", "8", "--overlap0", "0.5", "--layers", "4"]) == 0
     text = capsys.readouterr().out
     assert "collapse: tokens are indistinguishable" in text
     assert "exponent of log(1 - overlap)" in text
+    assert "method chain: 200 networks" in text
+    assert "one overlap for all pairs (--method mean) ends at 1.0000" in text
+    assert "sqrt(2 log n) = 2.35" in text
+    assert run(["predict", *SIZES, "--residual-scale", "8", "--overlap0", "0.5", "--method", "mean"]) == 0
+    assert "method mean: one overlap for all pairs of tokens\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_architectures(name):
-    preset = PRESETS[name]
-    found = architecture(preset.settings())
-    assert (found.d, found.heads, found.layers, found.context) == (
-        preset.d_model, preset.heads, preset.layers, preset.context,
-    )  # fmt: skip
-    assert found.head_dim * found.heads == found.d
-    assert found.mlp is not None
+def test_text_of_a_mask_and_a_gradient(capsys):
+    assert call("predict", *DEPLOYED, "--causal", "--gradients") == 0
+    text = capsys.readouterr().out
+    assert "by position: token 5 has overlap" in text
+    assert "gradient: mean square" in text
+    assert "it leaves out: causal mask\n" in text
 
 
-def test_scales_of_a_preset_are_those_of_its_matrices():
-    # one layer of BERT written out: tokens of length sqrt(d), matrices with entries of deviation 0.02
-    d, heads, n = 768, 12, 6
-    head_dim = d // heads
-    rng = np.random.default_rng(0)
-    tokens = rng.standard_normal((n, d))
-    tokens *= np.sqrt(d) / np.linalg.norm(tokens, axis=1, keepdims=True)
-    added = np.zeros((n, d))
-    for _ in range(heads):
-        value, query, key = 0.02 * rng.standard_normal((3, head_dim, d))
-        scores = (tokens @ query.T) @ (tokens @ key.T).T / np.sqrt(head_dim)
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
-        added += (weights @ tokens) @ value.T @ (0.02 * rng.standard_normal((d, head_dim))).T
-    settings = PRESETS["bert-base"].settings()
-    found = architecture(settings)
-    weights_square = np.mean(np.sum(weights**2, axis=1))
-    variance = found.attention_step * d * weights_square  # of U at s_ii = f, orthogonal tokens
-    assert np.mean(np.sum(added**2, axis=1)) / d == pytest.approx(variance, rel=0.15)
-    assert settings["beta"] * settings["sigma_a"] ** 2 * np.sqrt(head_dim) == pytest.approx(scores.std(), rel=0.4)
+# --- which method
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_presets_are_networks_of_their_published_initialisation(name):
-    # full width and, but for GPT-2, depth; more networks and all layers in docs/measure_forecast.py
-    context, networks = (128, 4) if name == "transformer-base" else (24, 10)
-    exact, found = preset_beside(name, context, networks, **({"layers": 6} if name == "gpt2" else {}))
-    error = np.hypot(exact.std(axis=0, ddof=1), found.overlap.std(axis=0)) / np.sqrt(networks)
-    allowed = 0.04 if name == "transformer-base" else 0.01  # embeddings of another length in the first layer
-    assert (np.abs(exact.mean(axis=0) - found.mean) < 4 * error + allowed).all()
-    assert np.abs(exact[:, -1].mean() - found.mean[-1]) < 4 * error[-1]
+def test_a_chain_that_takes_too_long_leaves_the_answer_to_the_mean(capsys, monkeypatch):
+    monkeypatch.setattr(plan, "BUDGET", 1e-6)
+    words = (*FEW, "--init-std", "0.1", "--causal", "--qk-norm")
+    found = answered(capsys, *words)
+    assert found["method"] == "mean"
+    assert found["not_included"] == ["causal mask", "QK-norm, but for the scale of the scores"]
+    assert call("predict", *words) == 0
+    assert "the chain of 4 networks takes about" in capsys.readouterr().out
+    assert answered(capsys, *words, "--norm", "peri")["method"] == "chain"  # which the mean cannot stand for
+    assert answered(capsys, *words, "--gradients")["method"] == "chain"
+    assert answered(capsys, *words, "--method", "chain")["method"] == "chain"
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_presets_start_from_their_own_embeddings(name):
-    rng = np.random.default_rng(0)
-    for context in (16, 200):
-        preset = replace(PRESETS[name], context=context)
-        exact = np.array([plain.mean_overlap(embeddings(name, preset, rng)) for _ in range(6)])
-        start, drawn = beginning(preset, {})
-        assert start == pytest.approx(exact.mean(), abs=4 * 0.013 / np.sqrt(6) if start else 1e-3)
-        assert drawn == (name != "transformer-base")
-    assert beginning(PRESETS[name], {"overlap0": 0.25}) == (0.25, False)
-    assert beginning(None, {}) == (0.0, True)
-    assert PRESETS["bert-base"].start() == 1 / 3
-    assert PRESETS["transformer-base"].start() == pytest.approx(0.14, abs=0.001)
+def test_a_long_chain_says_how_long_on_stderr(capsys, monkeypatch):
+    monkeypatch.setattr("tokenlaw.answers.predict.LONG", 0.0)
+    assert call("predict", *DEPLOYED, "--json") == 0
+    assert capsys.readouterr().err.startswith("the chain of 4 networks takes about ")
+    assert call("predict", *DEPLOYED, "--json", "--quiet") == 0
+    assert capsys.readouterr().err == ""
 
 
-def test_sizes_of_a_preset_change_its_initialisation(capsys):
-    deep, base = replace(PRESETS["gpt2"], layers=24).settings(), PRESETS["gpt2"].settings()
-    for name in ("sigma_v", "mlp_scale"):  # (2 layers)^-1/2
-        assert deep[name] == pytest.approx(base[name] * np.sqrt(0.5))
-    assert run(["predict", "--preset", "gpt2", "--layers", "24", "--context", "16", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["overlap"]["mean"]
-    wanted = forecast(architecture({**deep, "context": 16}), 0.0, drawn=True, realizations=REALIZATIONS)
-    assert found == wanted.mean.tolist()
-    narrow = replace(PRESETS["gpt2"], head_dim=16).settings()
-    assert narrow["beta"] == 0.25
-    assert narrow["sigma_v"] == pytest.approx(base["sigma_v"] / 2)
+def test_what_a_coarser_way_leaves_out_is_said(capsys, monkeypatch):
+    monkeypatch.setattr(plan, "BUDGET", 1e-6)
+    words = (*FEW, "--init-std", "0.1", "--mlp", "swiglu", "--method", "chain")
+    assert call("predict", *words) == 0
+    text = capsys.readouterr().out
+    assert "blocks compute in single precision" in text
+    assert "the MLP is taken as infinitely wide" in text
+    assert call("predict", *words, "--mlp-width", "90") == 0  # whose width was asked for
+    assert "infinitely wide" not in capsys.readouterr().out
 
 
-def test_what_is_left_out_is_said(capsys):
-    gated = "gates of a gated MLP (SwiGLU is not silu)"
-    assert omissions(PRESETS["gpt2"], {"mlp": "gelu"}) == ["causal mask"]
-    assert omissions(PRESETS["bert-base"], {"mlp": "gelu"}) == omissions(None, {"mlp": "gelu"}) == []
-    assert len(omissions(PRESETS["vit-base"], {})) == 2
-    assert omissions(PRESETS["vit-base"], {"overlap0": 0.3}) == []
-    assert "order of the positions" in omissions(PRESETS["transformer-base"], {})[0]
-    small = ("--preset", "gpt2", "--layers", "1", "--context", "8", "--mlp", "silu")
-    assert call("predict", *small) == 0
-    assert f"not in this forecast: causal mask, {gated}\n" in capsys.readouterr().out
-    assert call("predict", *FEW, "--mlp", "silu", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["not_included"] == [gated]
+# --- the start
 
 
 def test_the_start_is_the_given_one(capsys):
     found = []
-    for words in (FEW, (*FEW, "--overlap0", "0"), ("--preset", "bert-base", "--overlap0", "0.1", "--layers", "1")):
-        assert call("predict", *words, "--context", "8", "--json") == 0
-        found.append({name: row[0] for name, row in json.loads(capsys.readouterr().out)["overlap"].items()})
-    assert found[0]["low"] < 0 < found[0]["high"]  # random tokens
-    assert found[1] == {"mean": 0, "low": 0, "high": 0}
-    assert found[2] == {"mean": pytest.approx(0.1), "low": pytest.approx(0.1), "high": pytest.approx(0.1)}
+    preset = ("--preset", "bert-base", "--overlap0", "0.1", "--layers", "1")
+    for words in (FEW, (*FEW, "--overlap0", "0"), preset):
+        for method in (("--method", "mean"), ("--networks", "8")):
+            one = answered(capsys, *words, "--context", "8", *method)["overlap"]
+            found.append([one[name][0] for name in ("mean", "low", "high")])
+    assert found[0][1] < 0 < found[0][2]  # random tokens
+    assert found[1][1] < 0 < found[1][2]
+    assert np.allclose(found[2:4], 0, atol=1e-12)
+    assert np.allclose(found[4:], 0.1, atol=1e-12)
 
 
-def test_changes_go_on_top_of_a_preset(capsys):
-    assert run(["predict", "--preset", "transformer-base", "--layers", "2", "--mlp", "none", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert len(found["overlap"]["mean"]) == 3
-    with_mlp = forecast(architecture(PRESETS["transformer-base"].settings()), 0.14, realizations=50)
-    assert with_mlp.mean[2] > 1.1 * found["overlap"]["mean"][2]
+def test_tokens_of_a_file_are_the_start(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((2, 8, 64)) + 0.5
+    xr.Dataset(
+        {"tokens": (("depth_time", "token", "component"), points)}, {"depth_time": [0.0, 1.0]}
+    ).to_netcdf(tmp_path / "t.nc")
+    units = points[1] / np.linalg.norm(points[1], axis=1, keepdims=True)
+    cosine = ((units.sum(axis=0) ** 2).sum() - 8) / 56
+    words = ("--tokens", tmp_path / "t.nc", "--heads", "4", "--layers", "2")
+    chain = answered(capsys, *words, "--init-std", "0.1", "--networks", "4")
+    mean = answered(capsys, *words, "--init-std", "0.1", "--method", "mean")
+    assert chain["overlap"]["mean"][0] == pytest.approx(cosine)
+    assert chain["radius"][0] == pytest.approx(np.sqrt(np.mean(points[1] ** 2)))
+    assert mean["overlap"]["mean"][0] == pytest.approx(cosine)
+    assert mean["not_included"] == ["the tokens given but for their mean overlap"]
+    sphere = answered(capsys, *words, "--networks", "4")
+    assert sphere["overlap"]["mean"][0] == pytest.approx(cosine)
+    for option, value in (("--context", "8"), ("--overlap0", "0"), ("--d-model", "64"), ("--repeat", "0.5")):
+        assert call("predict", *words, option, value) == 2
+        assert capsys.readouterr().err == f"error: {option}: not with --tokens\n"
+    assert call("predict", "--tokens", tmp_path / "none.nc", "--heads", "4", "--layers", "2") == 2
+    assert call("predict", *words, "--out", tmp_path / "t.nc") == 2
 
 
-def test_pictures_and_maps(tmp_path, capsys):
-    picture = tmp_path / "p.png"
-    assert run(["predict", *SIZES, "--out", str(picture)]) == 0
-    assert picture.read_bytes()[:4] == b"\x89PNG"
-    base = architecture({"d_model": 64, "heads": 1, "layers": 1, "context": 16, "residual_scale": 2.0})
-    found = collapse_map("head-dim,beta", base, 0.5, 0, deepest=40)
-    depth = found["collapse_depth"]
-    assert depth.dims == ("beta", "head_dim")
-    cold, hot = depth.isel(beta=-1, head_dim=2), depth.isel(beta=0, head_dim=2)
-    assert np.isnan(cold) or cold >= hot
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.png"]
+def test_more_tokens_than_dimensions_share_a_part(capsys):
+    words = ("--d-model", "16", "--heads", "2", "--layers", "1", "--context", "24", "--overlap0", "0.5")
+    assert call("predict", *words, "--networks", "4") == 0
+    assert "24 of one overlap do not exist in 16 dimensions" in capsys.readouterr().out
 
 
-def test_a_map_is_written_whole(tmp_path, monkeypatch):
-    small = xr.Dataset({"collapse_depth": (("d_model", "context"), np.array([[3.0, np.nan]]))},
-                       {"d_model": ("d_model", [64.0], {"long_name": "d"}),
-                        "context": ("context", [8, 16], {"long_name": "n"})}, {"deepest": 40})  # fmt: skip
-    monkeypatch.setattr("tokenlaw.answers.predict.collapse_map", lambda *_, **__: small)
-    for name in ("m.nc", "m.png"):
-        assert run(["predict", *SIZES, "--map", "context,d-model", "--out", str(tmp_path / name)]) == 0
-    with xr.open_dataset(tmp_path / "m.nc") as found:
-        assert np.array_equal(found["collapse_depth"], small["collapse_depth"], equal_nan=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.nc", "m.png"]
-
-
-@pytest.mark.parametrize("arguments, message", [
-    (["--heads", "3"], "predict needs --d-model, --layers, --context"),
-    (["--preset", "gpt5"], "--preset: must be one of gpt2"),
-    (["--preset", "gpt2", "--mlp", "swish"], "--mlp: must be none or one of relu"),
-    (["--preset", "gpt2", "--sigma-v", "-1"], "--sigma-v: must be from"),
-    ([*SIZES, "--mlp-gain", "2"], "--mlp-gain: needs --mlp, one of relu"),
-    ([*SIZES, "--mlp-scale", "2"], "--mlp-scale: needs --mlp, one of relu"),
-    ([*SIZES, "--map", "context,d-model", "--out", "m.png", "--json"], "--json: not with --map"),
-    (["--preset", "gpt2", "--overlap0", "2"], "--overlap0: must be from 0 to 1"),
-    (["--preset", "gpt2", "--head-dim", "1000"], "head_dim must be between 1 and d"),
-    (["--preset", "gpt2", "--d-model", "700"], "must be a multiple of the 12 heads"),
-    (["--preset", "gpt2", "--out", "x.pdf"], "--out: must end with .png"),
-    (["--preset", "gpt2", "--map", "a,b"], "--map: must be head-dim,beta or context,d-model"),
-    (["--preset", "gpt2", "--map", "context,d-model"], "--map needs --out"),
-    (["--d-model", "10", "--heads", "3", "--layers", "2", "--context", "4"], "--head-dim: must be given"),
-    (["--preset", "gpt2", "--mlp-gain", "0"], "--mlp-gain: must be from"),
-])  # fmt: skip
-def test_wrong_input_is_one_line(arguments, message, capsys):
-    assert run(["predict", *arguments]) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert message in lines[0]
-
-
-FEW = ("--d-model", "64", "--heads", "4", "--layers", "3", "--context", "32")
-
-
-@pytest.mark.parametrize(
-    "words, text",
-    [
-        (("--residual-scale", "1e300"), "--residual-scale: must be from 0 to 1e+06, got 1e+300"),
-        (("--sigma-v", "nan"), "--sigma-v: must be from 0 to 1e+06, got nan"),
-        (("--mlp", "gelu", "--mlp-gain", "0"), "--mlp-gain: must be from 1e-06 to 30, got 0"),
-        (("--overlap0", "1.5"), "--overlap0: must be from 0 to 1, got 1.5"),
-        (("--layers", "1000000000"), "--layers: must be from 1 to 10000, got 1e+09"),
-        (("--context", "1" + "0" * 400), "--context: must be from 2 to 1e+09, got 1e+300"),
-    ],
-)
-def test_what_no_architecture_has_is_refused_by_its_option(words, text, capsys):
-    assert call("predict", *FEW, *words) == 2
-    assert capsys.readouterr().err == f"error: {text}\n"
+def test_repeated_words_start_alike(capsys):
+    words = (*FEW, "--init-std", "0.05", "--repeat", "0.75")
+    mean = answered(capsys, *words, "--method", "mean")
+    chain = answered(capsys, *words, "--networks", "50")
+    assert mean["not_included"] == ["which tokens are alike"]
+    assert chain["overlap"]["mean"][0] == pytest.approx(mean["overlap"]["mean"][0], abs=0.02)
+    assert chain["quantiles"]["0.95"][0] > 0.9
 
 
 def test_scales_of_zero_move_nothing(capsys):
-    assert call("predict", *FEW, "--residual-scale", "0") == 0
-    told = capsys.readouterr().out
-    assert "constant: no layer moves a token" in told
-    assert "+0 per layer (tokens that are close stay as close as they are)" in told
-    assert "-0 per" not in told
+    for words in ((*FEW, "--method", "mean"), (*FEW, "--networks", "4"), DEPLOYED):
+        assert call("predict", *words, "--residual-scale", "0") == 0
+        told = capsys.readouterr().out
+        assert "constant: no layer moves a token" in told
+        assert "+0 per layer (tokens that are close stay as close as they are)" in told
+        assert "-0 per" not in told
+    found = answered(capsys, *DEPLOYED, "--residual-scale", "0", "--gradients", "--overlap0", "0.3", "--norm", "pre")
+    assert np.allclose(found["overlap"]["mean"], 0.3, atol=1e-12)
+    assert np.allclose(found["gradient"]["mean"], 1)
+    assert np.allclose(found["radius"], 1)
+    assert found["regime"] == "constant"
+
+
+# --- pictures and maps
+
+
+def test_pictures_of_both_methods(tmp_path):
+    for number, words in enumerate(((*DEPLOYED,), (*DEPLOYED, "--causal"), (*DEPLOYED, "--gradients"), FEW)):
+        picture = tmp_path / f"{number}.png"
+        more = ("--method", "mean") if words is FEW else ()
+        assert call("predict", *words, *more, "--out", picture) == 0
+        assert picture.read_bytes()[:4] == b"\x89PNG"
+        assert picture.stat().st_size > 10_000
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_maps_of_the_mean(tmp_path, monkeypatch):
+    monkeypatch.setattr(maps, "DEEPEST", 40)
+    words = (*FEW, "--heads", "1", "--layers", "1", "--residual-scale", "2", "--overlap0", "0.5")
+    assert call("predict", *words, "--map", "head-dim,beta", "--out", tmp_path / "m.nc") == 0
+    with xr.open_dataset(tmp_path / "m.nc") as found:
+        depth = found["collapse_depth"]
+        assert depth.dims == ("beta", "head_dim")
+        assert found["beta"].values.tolist() == [0.25, 0.5, 1, 2, 4, 8, 16, 32]
+        cold, hot = depth.isel(beta=-1, head_dim=2), depth.isel(beta=0, head_dim=2)
+        assert np.isnan(cold) or cold >= hot
+        assert found.attrs["method"] == "mean"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.nc"]
+
+
+def test_maps_of_the_chain_over_any_two_options_with_their_values(tmp_path):
+    out = tmp_path / "m.nc"
+    words = (*FEW, "--init-std", "0.1", "--mlp", "gelu", "--method", "chain", "--networks", "2", "--gradients")
+    assert call("predict", *words, "--map", "residual-scale=0,1;context=8,16,24", "--out", out) == 0
+    with xr.open_dataset(out) as found:
+        assert found["overlap"].dims == ("context", "residual_scale")
+        assert set(found.data_vars) == {"collapse_depth", "overlap", "exponent", "gradient"}
+        assert np.allclose(found["gradient"].sel(residual_scale=0), 1)
+        assert np.abs(found["exponent"].sel(residual_scale=0)).max() < 1e-12
+        assert (found["overlap"].sel(residual_scale=1) > found["overlap"].sel(residual_scale=0) + 0.05).all()
+        assert found.attrs["method"] == "chain"
+    assert call("plot", out, "--out", tmp_path / "m.png") == 0
+
+
+@pytest.mark.parametrize("one", maps.NUMERIC)
+def test_every_numeric_option_has_values_of_its_own(one):
+    given = {"d_model": 64, "heads": 4, "context": 16, "layers": 2, "mlp": "relu"}
+    given |= {"init_std": 0.1} if one == "init_std" else {}
+    other = "layer_scale" if one != "layer_scale" else "residual_scale"
+    x, y = maps.axes_of(f"{one},{other}", None, given)
+    assert len(x.values) > 2
+    assert len(list(maps.points(None, given, x, y))) == len(x.values) * len(y.values)
 
 
 def test_a_map_is_plotted_from_its_file(tmp_path, capsys):
@@ -229,3 +260,84 @@ def test_a_map_is_plotted_from_its_file(tmp_path, capsys):
     assert (tmp_path / "new" / "map.png").stat().st_size > 5000
     assert call("plot", tmp_path / "map.nc", "--out", tmp_path / "map.pgf") == 2
     assert "pictures end in one of jpeg, jpg, pdf, png, svg, svgz, tif, tiff, webp" in capsys.readouterr().err
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--heads", "3"], "predict needs --d-model, --layers, --context"),
+    (["--preset", "gpt5"], "--preset: must be one of gpt2"),
+    (["--preset", "gpt2", "--mlp", "swish"], "--mlp: must be none or one of relu"),
+    (["--preset", "gpt2", "--sigma-v", "-1"], "--sigma-v: must be from"),
+    (["--preset", "gpt2", "--sigma-v", "1"], "--sigma-v: not with --preset, which states all matrices"),
+    ([*SIZES, "--init-std", "0.02", "--beta", "1"], "--beta: not with --init-std, which states all matrices"),
+    ([*SIZES, "--init-std", "0.02", "--init", "xavier"], "--init-std: not with --init"),
+    ([*SIZES, "--init", "he"], "--init: must be xavier or lecun, got he"),
+    ([*SIZES, "--norm", "pre", "--pre-norm"], "--norm: not with --pre-norm"),
+    ([*SIZES, "--norm", "middle"], "--norm: must be pre, post, peri or none, got middle"),
+    ([*SIZES, "--norm-kind", "batch"], "--norm-kind: must be rms or layer, got batch"),
+    ([*SIZES, "--positions", "sines"], "--positions: must be none, rope or alibi, got sines"),
+    ([*SIZES, "--method", "exact"], "--method: must be chain or mean, got exact"),
+    ([*SIZES, "--kv-heads", "3"], "--kv-heads: must divide the 4 heads, got 3"),
+    ([*SIZES, "--head-dim", "5", "--positions", "rope"], "--head-dim: must make share * head_dim even for RoPE"),
+    ([*SIZES, "--mlp-gain", "2"], "--mlp-gain: needs --mlp, one of relu"),
+    ([*SIZES, "--mlp-scale", "2"], "--mlp-scale: needs --mlp, one of relu"),
+    ([*SIZES, "--mlp-width", "2"], "--mlp-width: needs --mlp, one of relu"),
+    ([*SIZES, "--parallel-blocks"], "--parallel-blocks: needs --mlp, one of relu"),
+    ([*SIZES, "--mlp", "relu", "--mlp-width", "2.5"], "must be a whole number of at least 1, or inf"),
+    ([*SIZES, "--mlp", "relu", "--mlp-width", "inf", "--norm", "none"], "--mlp-width: must be finite where no norm"),
+    ([*SIZES, "--mlp", "relu", "--mlp-width", "inf", "--gradients"], "--gradients: not with --mlp-width inf"),
+    ([*SIZES, "--gradients", "--method", "mean"], "--gradients: not with --method mean"),
+    ([*SIZES, "--networks", "9", "--method", "mean"], "--networks: not with --method mean"),
+    ([*SIZES, "--norm", "peri", "--method", "mean"], "--method mean: knows --norm pre and post only"),
+    ([*SIZES, "--repeat", "1"], "--repeat: must be from 0 to 0.999999, got 1"),
+    ([*SIZES, "--map", "context,d-model", "--out", "m.png", "--json"], "--json: not with --map"),
+    (["--preset", "gpt2", "--overlap0", "2"], "--overlap0: must be from 0 to 1"),
+    (["--preset", "gpt2", "--head-dim", "1000", "--method", "mean"], "head_dim must be between 1 and d"),
+    (["--preset", "gpt2", "--d-model", "700"], "--head-dim: must be given where d-model = 700 is no multiple of heads"),
+    (["--preset", "gpt2", "--out", "x.pdf"], "--out: must end with .png"),
+    (["--preset", "gpt2", "--map", "a,b", "--out", "m.png"], "--map: must be two of mlp-width, d-model"),
+    (["--preset", "gpt2", "--map", "heads=1,2", "--out", "m.png"], "--map: must be two of"),
+    (["--preset", "gpt2", "--map", "heads=1,2;layers=a", "--out", "m.png"], "--map: layers takes numbers, got a"),
+    (["--preset", "gpt2", "--map", "heads=1,2;layers=0,1", "--out", "m.png"], "--layers: must be from 1 to 10000"),
+    (["--preset", "gpt2", "--map", "context,d-model"], "--map needs --out"),
+    (["--d-model", "10", "--heads", "3", "--layers", "2", "--context", "4"], "--head-dim: must be given"),
+])  # fmt: skip
+def test_wrong_input_is_one_line(arguments, message, capsys):
+    assert run(["predict", *arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    "words, text",
+    [
+        (("--residual-scale", "1e300"), "--residual-scale: must be from 0 to 1e+06, got 1e+300"),
+        (("--sigma-v", "nan"), "--sigma-v: must be from 0 to 1e+06, got nan"),
+        (("--mlp", "gelu", "--mlp-gain", "0"), "--mlp-gain: must be from 1e-06 to 30, got 0"),
+        (("--overlap0", "1.5"), "--overlap0: must be from 0 to 1, got 1.5"),
+        (("--layers", "1000000000"), "--layers: must be from 1 to 10000, got 1e+09"),
+        (("--context", "1" + "0" * 400), "--context: must be from 2 to 1e+09, got 1e+300"),
+        (("--init-std", "inf"), "--init-std: must be from 0 to 1e+06, got inf"),
+    ],
+)
+def test_what_no_architecture_has_is_refused_by_its_option(words, text, capsys):
+    assert call("predict", *FEW, *words) == 2
+    assert capsys.readouterr().err == f"error: {text}\n"
+
+
+def test_the_help_has_groups_with_every_option(capsys):
+    assert run(["predict", "--help"]) == 0
+    text = capsys.readouterr().out
+    for group, options in OPTIONS.items():
+        assert f"\n{group}:\n" in text
+        for name in options:
+            assert f"--{name.strip('_').replace('_', '-')}" in text
+
+
+def test_a_context_that_no_memory_holds_is_refused_or_answered_by_the_mean(capsys):
+    words = ("--d-model", "64", "--heads", "4", "--layers", "3", "--context", "300000", "--init-std", "0.1")
+    assert call("predict", *words, "--method", "chain") == 2
+    assert "--context: 300,000 tokens need about" in capsys.readouterr().err

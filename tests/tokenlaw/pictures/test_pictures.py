@@ -15,7 +15,8 @@ from tests.tokenlaw.calls import COMMAND
 from tests.tokenlaw.pictures.test_plots import LAT, LON, compare_file, density_file, layers_file, token_file
 from tokenlaw.answers.predict import answer
 from tokenlaw.pictures import paper as plots
-from tokenlaw.pictures.studies import draw, map_figure
+from tokenlaw.pictures.forecasts import map_of
+from tokenlaw.pictures.studies import draw
 from validation import Figure, Series
 
 ROOT = Path(__file__).parents[3]
@@ -65,7 +66,7 @@ def study():
 
 def course(path):
     given = {"d_model": 8, "heads": 2, "layers": 3, "context": 6, "overlap0": 0.0}
-    answer(None, given, None, path, False, 0)
+    list(answer(None, given, None, path, False, 0))
 
 
 def collapse():
@@ -73,7 +74,7 @@ def collapse():
 
     axes = {"beta": [0.5, 1.0], "head_dim": [2, 4, 8]}
     depth = np.array([[10.0, 20, np.nan], [5, 7, 9]])
-    return map_figure(xr.Dataset({"collapse_depth": (("beta", "head_dim"), depth)}, axes))
+    return map_of(xr.Dataset({"collapse_depth": (("beta", "head_dim"), depth)}, axes))
 
 
 MAKERS = {

@@ -1,0 +1,1 @@
+"""The forecast of an architecture: options, presets, methods, words.  Numerical packages are imported where used."""

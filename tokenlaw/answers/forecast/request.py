@@ -1,0 +1,291 @@
+"""What is asked for, as objects: a network, the law of its tokens, and what no method knows of either."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from particles import Array
+from particles.networks import (
+    MLP,
+    ALiBi,
+    Embedded,
+    GivenTokens,
+    Independent,
+    Initialisation,
+    LayerNorm,
+    LeCun,
+    Network,
+    NoNorm,
+    Norm,
+    Normal,
+    Normed,
+    PeriNorm,
+    PerMatrix,
+    PostNorm,
+    PreNorm,
+    RMSNorm,
+    RoPE,
+    SelfAttention,
+    Simplex,
+    Start,
+    Xavier,
+)
+from tokenlaw.answers.forecast.options import activation_of, deployed, settings_of, told
+from tokenlaw.answers.forecast.presets import Embedding, Preset
+
+NORMS: Mapping[str, Callable[[], Norm]] = {"rms": RMSNorm, "layer": LayerNorm}
+PLACEMENTS = {"pre": PreNorm, "post": PostNorm, "peri": PeriNorm, "none": NoNorm}
+
+
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """The tokens before the first layer.
+
+    Attributes
+    ----------
+    law : of the tokens.   overlap : their mean overlap, and whether it varies from network to network (`drawn`).
+    std : root mean square of an entry.   beside : what one overlap does not say of them.   notes : what a reader should
+        know of them.
+    """
+
+    law: Start
+    overlap: float
+    drawn: bool
+    std: float
+    beside: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Their number."""
+        return self.law.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a forecast is of.
+
+    Attributes
+    ----------
+    title : a few words.   network, start : what is forecast.
+    not_included : what of the architecture asked for no method has.
+    own_width : whether the width of the MLP was asked for, and is not to be taken as infinite.
+    deployed : whether the matrices have a stated initialisation.
+    """
+
+    title: str
+    network: Network
+    start: Beginning
+    not_included: tuple[str, ...] = ()
+    own_width: bool = False
+    deployed: bool = True
+
+    @property
+    def normed(self) -> bool:
+        """Whether the MLP reads tokens behind a norm."""
+        place = self.network.placement
+        return place.before or (place.after and not self.network.parallel)
+
+    @property
+    def moves(self) -> bool:
+        """Whether any layer moves a token."""
+        return any(branch.step * deviation > 0 for branch in self.network.branches for _, deviation in branch.blocks)
+
+
+def request_of(preset: str | None, given: Mapping[str, Any]) -> Request:
+    """The request of a set of options (None where not given); ValueError of one line for what cannot be."""
+    published, settings = settings_of(preset, given)
+    points = read(settings["tokens"]) if settings.get("tokens") is not None else None
+    if points is not None:
+        changes = {name: value for name, value in given.items() if value is not None}
+        changes |= {"d_model": points.shape[1], "context": points.shape[0]}
+        settings = changes if published is None else published.settings(changes)
+    with told():
+        network = network_of(settings)
+    embedding = Embedding() if published is None else published.embedding
+    on_sphere = not deployed(settings) and "embedding_std" not in settings
+    with told(std="embedding_std"):
+        if points is None:
+            start = beginning(settings, embedding, network, on_sphere)
+        else:
+            start = given_tokens(math.sqrt(network.d) * points if on_sphere else points)
+    return Request(
+        title_of(published, network), network, start, left_out(published, settings),
+        own_width=given.get("mlp_width") is not None, deployed=deployed(settings),
+    )  # fmt: skip
+
+
+def left_out(published: Preset | None, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of a preset no method has."""
+    if published is None:
+        return ()
+    own = "overlap0" in settings or "tokens" in settings
+    window = published.window
+    narrow = () if window is None or settings["context"] <= window else (f"window of {window:,} tokens",)
+    return (*published.not_included, *narrow, *(() if own else published.start_not_included))
+
+
+def title_of(published: Preset | None, network: Network) -> str:
+    """A few words."""
+    if published is not None:
+        return published.title
+    return f"d = {network.d}, {network.attention.heads} heads"
+
+
+# --- the network
+
+
+def network_of(settings: Mapping[str, Any]) -> Network:
+    """The network of a set of options, as docs/forecast.md explains them."""
+    d, heads, head_dim = settings["d_model"], settings["heads"], settings.get("head_dim")
+    if head_dim is None and d % heads:
+        raise ValueError(f"--head-dim: must be given where d-model = {d} is no multiple of heads = {heads}")
+    head_dim = head_dim or d // heads
+    placement = settings.get("norm") or ("pre" if settings.get("pre_norm", deployed(settings)) else "post")
+    attention = SelfAttention(
+        heads, head_dim, settings.get("kv_heads"), bool(settings.get("causal")), positions_of(settings),
+        bool(settings.get("qk_norm")), settings.get("score_scale", 1.0),
+    )  # fmt: skip
+    network = Network(
+        d, settings["layers"], attention, mlp_of(settings), NORMS[settings.get("norm_kind", "rms")](),
+        PLACEMENTS[placement](), bool(settings.get("parallel_blocks")), settings.get("residual_scale", 1.0),
+        settings.get("layer_scale", 1.0), bool(settings.get("depth_scaled")), Normal(),
+    )  # fmt: skip
+    if deployed(settings):
+        return replace(network, initialisation=stated(settings))
+    beta = settings.get("beta", head_dim**-0.5) * math.sqrt(head_dim)
+    attention = replace(attention, whole_values=True, score_scale=beta * attention.score_scale)
+    scales = on_the_sphere(network, settings)
+    return replace(network, attention=attention, residual_scale=1.0, initialisation=scales)
+
+
+def positions_of(settings: Mapping[str, Any]) -> RoPE | ALiBi | None:
+    """What tells the places of tokens apart in the scores."""
+    kind = settings.get("positions", "none")
+    return RoPE(settings.get("rope_base", 10_000.0)) if kind == "rope" else ALiBi() if kind == "alibi" else None
+
+
+def mlp_of(settings: Mapping[str, Any]) -> MLP | None:
+    """The MLP block, if there is one; 4 d wide, 8 d/3 where gated."""
+    activation, gated = activation_of(settings.get("mlp", "none"))
+    if activation is None:
+        return None
+    d = settings["d_model"]
+    return MLP(activation, settings.get("mlp_width", max(1, round(8 * d / 3)) if gated else 4 * d), gated)
+
+
+def stated(settings: Mapping[str, Any]) -> Initialisation:
+    """The initialisation of a deployed network."""
+    if "init_std" in settings:
+        return Normal(settings["init_std"])
+    return Xavier() if settings["init"] == "xavier" else LeCun()
+
+
+def on_the_sphere(network: Network, settings: Mapping[str, Any]) -> PerMatrix:
+    """Deviations of x + (eta/H) sum_h V_h m_h(x) on the unit sphere, at tokens of length d^1/2.
+
+    V is whole, its entries of deviation sigma_v; A = W W'^T, entries sigma_a; the inputs of an activation deviate by
+    mlp_gain at a unit token, and mlp_scale stands before the block, whose hidden units are averaged.
+    """
+    length, heads = math.sqrt(network.d), network.attention.heads
+    sigma_a, gain = settings.get("sigma_a", 1.0) / length, settings.get("mlp_gain", 1.0) / length
+    output = settings.get("sigma_v", 1 / length) * settings.get("residual_scale", 1.0) / heads
+    mlp, down = network.mlp, 0.0
+    if mlp is not None:
+        width = network.usual_width(mlp.gated) if mlp.width == math.inf else mlp.width
+        down = settings.get("mlp_scale", 1.0) * math.sqrt(network.d / width)
+    return PerMatrix(sigma_a, sigma_a, 0.0, output, gain, gain, down)
+
+
+def deviations(network: Network) -> PerMatrix:
+    """Standard deviations of the entries of its matrices, those behind the blocks before they are scaled by depth."""
+    a, d, mlp = network.attention, network.d, network.mlp
+    rows, shared = a.heads * a.head_dim, a.groups * a.head_dim
+    shapes = {"query": (rows, d), "key": (shared, d), "value": (shared, d)}
+    shapes["output"] = (d, d if a.whole_values else rows)
+    if mlp is not None:
+        width = network.usual_width(mlp.gated) if mlp.width == math.inf else int(mlp.width)
+        shapes |= {"up": (width, d), "gate": (width, d), "down": (d, width)}
+    return PerMatrix(**{name: network.initialisation.deviation(name, *shape) for name, shape in shapes.items()})
+
+
+def endless(network: Network) -> Network:
+    """The same with infinitely many hidden units that together weigh as much."""
+    mlp, scales = network.mlp, deviations(network)
+    if mlp is None or mlp.width == math.inf:
+        return network
+    scales = replace(scales, down=scales.down * math.sqrt(mlp.width / network.usual_width(mlp.gated)))
+    return replace(network, mlp=replace(mlp, width=math.inf), initialisation=scales)
+
+
+# --- its tokens
+
+
+def beginning(settings: Mapping[str, Any], embedding: Embedding, network: Network, on_sphere: bool) -> Beginning:
+    """Tokens by --context, --embedding-std, --overlap0 and --repeat, or those of a preset.
+
+    on_sphere : they are brought to length d^1/2, which stands for the unit sphere.
+    """
+    d, n, repeat = network.d, settings["context"], settings.get("repeat", 0.0)
+    std = settings.get("embedding_std", embedding.std)
+    overlap = settings.get("overlap0")
+    if overlap is not None and n <= d and not repeat:
+        return Beginning(Simplex(n, overlap, std), overlap, False, std)
+    notes: tuple[str, ...] = ()
+    beside = ("which tokens are alike",) if repeat else ()
+    if overlap is not None:
+        embedding = Embedding(std * math.sqrt(1 - overlap), 0.0, std * math.sqrt(overlap), normed=embedding.normed)
+        notes = (f"tokens are drawn with a part that all share: {n:,} of one overlap do not exist in {d} dimensions",)
+        notes = () if n <= d else notes
+    elif "embedding_std" in settings:
+        scale = std / embedding.std if not embedding.normed else 1.0
+        embedding = replace(embedding, words=scale * embedding.words, positions=scale * embedding.positions,
+                            shared=scale * embedding.shared)  # fmt: skip
+    law = embedded(embedding, d, n, repeat)
+    if embedding.normed or on_sphere:
+        law = Normed(law, network.norm if embedding.normed else RMSNorm())
+    if embedding.waves:
+        beside = (*beside, "order of the positions (near ones start more alike than the mean)")
+    return Beginning(law, embedding.overlap(d, n, repeat), not embedding.waves, std, beside, notes)
+
+
+def embedded(embedding: Embedding, d: int, n: int, repeat: float) -> Start:
+    """Their law before a norm."""
+    rows = embedding.words, embedding.positions, embedding.shared
+    if not (repeat or embedding.positions or embedding.shared or embedding.waves):
+        return Independent(n, embedding.words)
+    return Embedded(n, *rows, repeat, waves(d, n) if embedding.waves else None)
+
+
+def waves(d: int, n: int) -> Array:
+    """Sines and cosines of the places (Vaswani et al. 2017, section 3.5), (d, n)."""
+    angle = 10_000.0 ** (-2 * np.arange(-(-d // 2))[:, None] / d) * np.arange(n)
+    found: Array = np.concatenate([np.sin(angle), np.cos(angle)])[:d]
+    return found
+
+
+def read(path: Path) -> Array:
+    """Tokens (n, d) of a file: the last record of one of tokens, or tokens(token, component)."""
+    from particles import EuclideanTokens
+    from particles.files import read_tokens
+
+    points = np.asarray(read_tokens(path, EuclideanTokens).points, dtype=np.float64)
+    n, d = points.shape
+    if n < 2 or d < 3:
+        raise ValueError(f"--tokens {path}: must hold at least two tokens in three dimensions, got {n} in {d}")
+    return points
+
+
+def given_tokens(points: Array) -> Beginning:
+    """Tokens that are known, (n, d)."""
+    lengths = np.linalg.norm(points, axis=1, keepdims=True)
+    units = points / np.where(lengths > 0, lengths, 1)
+    n, total = len(points), units.sum(axis=0)
+    overlap = float((total @ total - n) / (n * (n - 1)))
+    beside = ("the tokens given but for their mean overlap",)
+    std = float(np.sqrt(np.mean(points**2)))
+    return Beginning(GivenTokens(points), min(max(overlap, 0.0), 1.0), False, std, beside)
