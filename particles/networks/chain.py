@@ -58,6 +58,8 @@ def run(
     """
     check_count(n_networks, "n_networks")
     check_count(seed, "seed", least=0)
+    if dtype not in (np.float64, np.float32):
+        raise ArgumentError("dtype", dtype, "be numpy.float64 or numpy.float32")
     if gradients and any(isinstance(block, Limit) for branch in branches for block, _ in branch.blocks):
         raise ArgumentError("width", "inf", "be finite for gradients")
     found = [_one(branches, layers, start, seed, number, gradients, dtype) for number in range(n_networks)]

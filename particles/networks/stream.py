@@ -15,7 +15,7 @@ import numpy as np
 from particles.arrays import Array
 from particles.networks.heads import Attended, Heads
 from particles.networks.parts import Norm, Placement
-from particles.networks.vectors import Turn, compress, draw, image, root, split
+from particles.networks.vectors import Turn, axes_and_factor, compress, draw, image, root, split
 from particles.networks.wide import Limit, Units
 
 
@@ -99,7 +99,7 @@ class Branch:
             parts = [np.concatenate(parts)]
         outputs, moves, longest = [], [], len(stream)
         for part in parts:
-            axes, factor = np.linalg.qr(part) if taped and len(part) > part.shape[1] else (None, root(part))
+            axes, factor = axes_and_factor(part) if taped and len(part) > part.shape[1] else (None, root(part))
             moved, along, across = image(factor, longest, self.d, rng)
             outputs.append(Output(axes, along, across))
             moves.append(moved)

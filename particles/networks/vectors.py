@@ -26,8 +26,8 @@ NEAR = 1e-7  # squared distance of two columns, relative to those from their mea
 def draw(rng: np.random.Generator, rows: int, columns: int, dtype: Any = np.float64) -> Array:
     """Independent standard normal numbers; in single precision by Box and Muller's formula, up to 5.7."""
     if dtype != np.float32:
-        return rng.standard_normal((rows, columns), dtype=dtype)
-    pairs = np.empty((-(-rows * columns // (2 * RUN)), 2, RUN), dtype=np.float32)
+        return rng.standard_normal((rows, columns))
+    pairs: Array = np.empty((-(-rows * columns // (2 * RUN)), 2, RUN), dtype=np.float32)
     for pair in pairs:
         uniform = rng.random((2, RUN), dtype=np.float32)
         radius, angle = np.sqrt(-2 * np.log(1 - uniform[0])), np.float32(2 * np.pi) * uniform[1]
@@ -72,7 +72,20 @@ def root(rows: Array) -> Array:
 
 def reflected(rows: Array) -> Array:
     """The same by Householder's reflections, which keep differences of columns of any rank."""
-    return np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
+    factor = np.asarray(np.linalg.qr(rows.astype(np.float64, copy=False), mode="r"))
+    return factor * _signs(factor)
+
+
+def _signs(factor: Array) -> Array:
+    """Of the diagonal, (k, 1): with them a triangular factor is the one that Cholesky's algorithm finds."""
+    return np.where(np.diag(factor) < 0, -1.0, 1.0)[:, None]
+
+
+def axes_and_factor(rows: Array) -> tuple[Array, Array]:
+    """Q (k, r), orthonormal, and T (r, n), triangular with a positive diagonal, rows = Q T."""
+    axes, factor = np.linalg.qr(rows)
+    signs = _signs(factor)
+    return np.asarray(axes * signs.T), np.asarray(factor * signs)
 
 
 def image(factor: Array, known: int, d: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -112,7 +125,9 @@ def compress(rows: Array, fixed: int, turned: bool = False) -> tuple[Array, Turn
         return rows, Turn(fixed, None, len(rows), len(rows))
     if turned:
         matrix, factor = scipy.linalg.qr(free, check_finite=False)
-        return np.concatenate([rows[:fixed], factor[:columns]]), Turn(fixed, matrix, len(rows), fixed + columns)
+        signs = _signs(factor[:columns])
+        matrix[:, :columns] *= signs.T
+        return np.concatenate([rows[:fixed], factor[:columns] * signs]), Turn(fixed, matrix, len(rows), fixed + columns)
     return np.concatenate([rows[:fixed], root(free)]), Turn(fixed, None, len(rows), fixed + columns)
 
 
@@ -126,8 +141,8 @@ def split(beyond: Array, dimensions: int, first: int, rng: np.random.Generator) 
     if first == 0 or count == 0:
         return np.zeros((first, beyond.shape[1])), beyond
     frame = np.concatenate([draw(rng, first, count), bartlett(count, dimensions - first, rng)])
-    axes, factor = np.linalg.qr(frame)
-    turned: Array = (axes * np.sign(np.diag(factor))) @ beyond  # signs as in Mezzadri, arXiv math-ph/0609050
+    axes, _ = axes_and_factor(frame)  # with its signs Q is uniform (Mezzadri, arXiv math-ph/0609050)
+    turned = axes @ beyond
     return turned[:first], turned[first:]
 
 
