@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from particles import read_checkpoint, read_embedded, simulate
 from particles.networks import embeddings_of, network_of
 from tests.networks_library import compared, of_chain, of_library
 from tests.tokenlaw.calls import call
@@ -197,6 +198,28 @@ def test_what_no_chain_stands_for_is_still_looked_at(tmp_path, models, capsys):
     found = xr.load_dataset(out)
     assert "forecast_overlap" not in found
     assert np.isfinite(found.reinit_effective_keys.values[1:]).all()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen2", "mistral"])
+def test_the_attention_that_is_read_is_that_of_the_library(kind, models, tmp_path):
+    """Of a network whose MLP blocks give 0; fused, shared, rotary and in a window as the library has them."""
+    name, keys = FAMILIES[kind]
+    keys = keys | {"layer_norm_epsilon" if kind == "gpt2" else "rms_norm_eps": 1e-10}
+    config = getattr(transformers, name)(**keys | ({"sliding_window": 4} if kind == "mistral" else {}))
+    net = transformers.AutoModel.from_config(config, attn_implementation="eager").eval().requires_grad_(False)
+    for part, tensor in net.named_parameters():
+        if part.endswith(("mlp.c_proj.weight", "mlp.down_proj.weight")):
+            tensor.zero_()
+        elif "norm.weight" in part or "ln_1.weight" in part or "layernorm.weight" in part:
+            tensor.uniform_(0.5, 1.5)
+    net.save_pretrained(tmp_path)
+    told = net(**arguments(models, kind), output_hidden_states=True).hidden_states[:LAYERS]
+    run = simulate(read_embedded(tmp_path, range(10, 10 + N)), read_checkpoint(tmp_path).layers(), n_steps=LAYERS)
+    for k, state in enumerate(told):
+        x = state[0].double().numpy()
+        x = x - x.mean(axis=1, keepdims=True) if kind == "gpt2" else x
+        seen = run.tokens.values[k] * run.radius.values[k][:, None]
+        assert np.abs(seen - x).max() < 1e-5 * np.abs(x).max()
 
 
 # --- refused, each in one line
