@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from particles import ACTIVATIONS
-from particles.networks import LayerNorm, Normal, PostNorm, PreNorm, RMSNorm, RoPE, embeddings_of, network_of
+from particles.networks import LayerNorm, Network, Normal, PostNorm, PreNorm, RMSNorm, RoPE, embeddings_of, network_of
 from particles.networks.configured import BY_NAME
 
 GPT2 = {"model_type": "gpt2", "n_embd": 48, "n_layer": 3, "n_head": 4}
@@ -77,7 +77,7 @@ def test_a_configuration_object_is_taken():
         def to_dict(self):
             return GPT2
 
-    assert network_of(Settings()) == network_of(GPT2)
+    assert network_of(Settings()) == network_of(GPT2) == Network.from_config(GPT2)
 
 
 @pytest.mark.parametrize(
