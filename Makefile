@@ -3,9 +3,12 @@
 #   make PYTHON=python3.12 ...     the interpreter that makes .venv (3.11 or newer)
 #   make NO_SHTNS=1 ...            leave out shtns and FFTW; ducc0 then does all transforms
 #   make PYTEST_ARGS='-k name' test
+#   make TORCH=torch==2.13.0 NETWORKS_ARGS=--quick networks     another torch than the newest; fewer networks
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+TORCH ?= torch
+NETWORKS_ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -31,7 +34,7 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench mutate faults fuzz lowest docs links cf dist install shtns clean distclean FORCE
+.PHONY: help solve test check bench mutate faults fuzz networks lowest docs links cf dist install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +66,12 @@ faults: $(TEST_DONE) $(SHTNS_DONE) ## kill runs, fill disks, damage files, break
 fuzz: $(TEST_DONE) $(SHTNS_DONE) ## 20,000 inputs, most of them broken: is each taken, or refused in one line? (long)
 	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz --examples 20000
 	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz.worked --examples 3000
+
+networks: $(TEST_DONE) ## real networks: their tests, and the exact chain against fresh networks of the library, in .venv/networks (long)
+	@test -x $(VENV)/networks/bin/python || $(PY) -m venv $(VENV)/networks
+	$(VENV)/networks/bin/python -m pip --quiet --disable-pip-version-check install '$(TORCH)' --editable '.[networks,test]'
+	OMP_NUM_THREADS=1 $(VENV)/networks/bin/python -m pytest -q tests/tokenlaw/observe $(PYTEST_ARGS)
+	$(VENV)/networks/bin/python -m tests.networks_library $(NETWORKS_ARGS)
 
 lowest: $(TEST_DONE) ## run the tests with the lowest versions that pyproject.toml allows, in .venv/lowest
 	$(PY) tests/lowest.py >$(VENV)/lowest.txt

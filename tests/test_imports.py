@@ -27,7 +27,8 @@ CONFINED = {
         "spde/domain/transforms.py", "spde/domain/tables.py", "spde/domain/circle.py", "spde/files/maps.py",
         "particles/",
     ),
-    "torch": ("particles/attention/torch_sdpa.py",),
+    "torch": ("particles/attention/torch_sdpa.py", "tokenlaw/observe/door.py"),
+    "transformers": ("tokenlaw/observe/door.py",),
 }
 
 

@@ -16,6 +16,7 @@ import xarray as xr
 from particles import Array
 from particles.files import BROKEN, damaged, without_realization
 from particles.machine import NUMBER, refuse_beyond
+from tokenlaw.curves import CURVES, OTHERS
 from tokenlaw.tables import printable
 
 __all__ = [
@@ -44,7 +45,8 @@ FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "query_key": (("layer", "head", "row", "col"),),
     "query": (("layer", "head", "head_row", "col"),),
     "key": (("layer", "head", "head_row", "col"),),
-    **{name: ((DEPTH,),) for name in SERIES},
+    **{f"{prefix}_{name}": ((DEPTH, dim),) for prefix, dim in OTHERS.items() for name in CURVES},
+    **{name: ((DEPTH,),) for name in (*SERIES, *CURVES) if name != "radius"},
 }
 LARGE = {"density", "tokens", "radius", "node_log_density", "mixing", "query_key", "query", "key"}  # read by records
 OLD_NAMES = {"spectral_tail": "tail"}

@@ -10,6 +10,7 @@ import xarray as xr
 from particles import Array
 from particles.files import naming, open_input, without_realization
 from tokenlaw.contents import DEPTH, OLD_NAMES, SERIES, meaning, of_convergence, read
+from tokenlaw.curves import CURVES
 from tokenlaw.pictures.words import resolution
 from tokenlaw.tables import Table
 
@@ -33,7 +34,7 @@ def describe_encoder(path: Path) -> list[str | Table]:
     n_layers, n_heads, head_dim, d = model.query.shape
     spread = model.spread()
     lines: list[str | Table] = [
-        f"{path}: attention of an encoder, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
+        f"{path}: attention of a trained model, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
         "Gaussian entries would have excess kurtosis 0 and a largest singular value of 1",
     ]
     rows = []
@@ -56,7 +57,7 @@ def summaries(dataset: xr.Dataset, lost: list[str] | None = None) -> Iterator[Su
     square; of several realizations first and last are means over them, the largest is that of all.  A variable that
     cannot be read is left out, and why goes to `lost`.
     """
-    for name in ("radius", *SERIES):
+    for name in ("radius", *SERIES, *(name for name in CURVES if name != "radius")):
         given = next((one for one in (name, OLD_NAMES.get(name)) if one in dataset.variables), None)
         variable = None if given is None else dataset.variables[given]
         if variable is None or name == "unresolved" or not _countable(variable):

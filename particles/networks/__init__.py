@@ -1,5 +1,7 @@
 """Transformers as they are deployed, at initialisation, and the exact law of the overlaps of their tokens."""
 
+from particles.networks.configured import network_of
+from particles.networks.embeddings import Normed, Patches, Words, embeddings_of
 from particles.networks.network import Network
 from particles.networks.parts import (
     MLP,
@@ -24,6 +26,6 @@ from particles.networks.starts import Embedded, GivenGram, GivenTokens, Independ
 
 __all__ = [
     "MLP", "ALiBi", "Embedded", "GivenGram", "GivenTokens", "Independent", "Initialisation", "LayerNorm", "LeCun",
-    "Network", "NoNorm", "Norm", "Normal", "PerMatrix", "PeriNorm", "Placement", "PostNorm", "PreNorm", "RMSNorm",
-    "RoPE", "SelfAttention", "Simplex", "Start", "Xavier",
+    "Network", "NoNorm", "Norm", "Normal", "Normed", "Patches", "PerMatrix", "PeriNorm", "Placement", "PostNorm",
+    "PreNorm", "RMSNorm", "RoPE", "SelfAttention", "Simplex", "Start", "Words", "Xavier", "embeddings_of", "network_of",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tokenlaw.commands import answers, configs, ensembles, pictures, runs
+from tokenlaw.commands import answers, configs, ensembles, networks, pictures, runs
 from tokenlaw.commands.terminal import (
     Interrupted,
     interrupt,
@@ -53,7 +53,7 @@ def _top(
 
 for _command in (
     answers.predict, ensembles.ensemble, pictures.report, answers.converge, runs.solve, runs.simulate, runs.compare,
-    pictures.plot, pictures.info, answers.validate, configs.config, answers.theory,
+    pictures.plot, pictures.info, answers.validate, networks.observe, configs.config, answers.theory,
 ):  # fmt: skip
     app.command()(_command)
 

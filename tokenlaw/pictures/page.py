@@ -21,6 +21,7 @@ from tokenlaw.files import summaries
 from tokenlaw.pictures import scenes
 from tokenlaw.pictures.globe import means_of
 from tokenlaw.pictures.moments import on_sphere
+from tokenlaw.pictures.network_panels import IN_THEIR_PLACE, network_panels
 from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series, depth_of, panels
 from tokenlaw.pictures.templates import asset, rendered
 from tokenlaw.pictures.words import depth_label, findings, summary
@@ -62,7 +63,9 @@ def page(dataset: xr.Dataset, name: str) -> str:
     given = of_one_run(dataset, "a report is of one of them")
     dataset = _run_of(given)
     shown = np.unique(np.linspace(0, dataset.sizes["depth_time"] - 1, RECORDS).round().astype(np.int64))
-    scene, drawn = _scene(dataset, shown), [panel for panel in panels(dataset) if panel.series]
+    networks = network_panels(dataset)
+    others = [panel for panel in panels(dataset) if not networks or panel.name not in IN_THEIR_PLACE]
+    scene, drawn = _scene(dataset, shown), [panel for panel in (*networks, *others) if panel.series]
     figures = {"scene": _plain(scene.figure), **{panel.name: _plain(_figure(panel)) for panel in drawn}}
     lines = str(dataset.attrs.get("configuration", "")).strip().splitlines()
     return rendered(
@@ -129,7 +132,8 @@ def _origin(dataset: xr.Dataset) -> list[tuple[str, str]]:
 
 def _figure(panel: Panel) -> go.Figure:
     """A panel drawn by plotly, with a line at the depth of the slider."""
-    figure = go.Figure([_trace(series) for series in panel.series])
+    bands = [_band(series) for series in panel.series if series.band is not None]
+    figure = go.Figure([*bands, *(_trace(series) for series in panel.series)])
     line = {"showline": True, "linecolor": "#8a93a3", "gridcolor": "#e6e9ee", "zeroline": False}
     figure.update_xaxes(title_text=panel.x_label, type="log" if panel.x_log else "linear", **line)
     figure.update_yaxes(title_text=panel.y_label, type="log" if panel.y_log else "linear", automargin=True,
@@ -157,6 +161,16 @@ def _trace(series: Series) -> go.Scatter:
     marker = {"symbol": SYMBOLS[series.colour], "size": 6}
     return go.Scatter(x=x, y=y, name=series.label, mode="lines+markers", connectgaps=True, opacity=series.opacity,
                       line=line, marker=marker)  # fmt: skip
+
+
+def _band(series: Series) -> go.Scatter:
+    """The shaded band of a curve, where both ends are known."""
+    assert series.band is not None
+    x, low, high = (np.asarray(values, dtype=np.float64) for values in (series.x, *series.band))
+    known = np.isfinite(low) & np.isfinite(high)
+    around, ends = np.concatenate([x[known], x[known][::-1]]), np.concatenate([high[known], low[known][::-1]])
+    return go.Scatter(x=around, y=ends, mode="lines", fill="toself", fillcolor=series.colour, opacity=0.2,
+                      line={"width": 0}, hoverinfo="skip", showlegend=False)  # fmt: skip
 
 
 def _decades(curves: list[Array]) -> float | str:

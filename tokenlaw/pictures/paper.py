@@ -28,6 +28,7 @@ from tokenlaw.pictures.globe import DOTS, density_globes, means_of, token_globes
 from tokenlaw.pictures.layer_panels import layer_panels
 from tokenlaw.pictures.layout import bar, canvas, note
 from tokenlaw.pictures.moments import on_sphere
+from tokenlaw.pictures.network_panels import network_panels
 from tokenlaw.pictures.panel_plots import draw_panel
 from tokenlaw.pictures.panels import Panel, panels
 from tokenlaw.pictures.words import resolution, spelled
@@ -86,6 +87,8 @@ def plot(dataset: xr.Dataset) -> Figure:
             return _figure(found, layers, [], f"{n_layers} layers of {n_heads} heads in dimension {d}")
         if (study := _of_a_study(dataset)) is not None:
             return study
+    if networks := network_panels(found):
+        return _figure(found, networks[:3], networks[3:], _told(found))
     first, below = (panels(found, *names) if names else [] for names in _rows(found))
     if not first and "density" in found:  # beside tokens, with no curve of either
         first = panels(found, "extremes")

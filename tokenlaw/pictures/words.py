@@ -50,6 +50,8 @@ def findings(dataset: xr.Dataset) -> Iterator[str]:
     """Sentences: how alike the tokens are, how close tokens and density are, how far to trust the density."""
     if "mean_overlap" in dataset and np.isfinite(dataset["mean_overlap"].values).any():
         yield _collapse(dataset)
+    if "overlap" in dataset and np.isfinite(dataset["overlap"].values[-1]):
+        yield _of_networks(dataset)
     if "coupled_rms" in dataset and np.isfinite(dataset["coupled_rms"].values[-1]):
         yield from _distance(dataset)
     if "unresolved" in dataset:
@@ -74,6 +76,18 @@ def _collapse(dataset: xr.Dataset) -> str:
     if overlap[-1] > overlap[0]:
         return f"{course}: two tokens grow more alike, on average."
     return f"{course}: two tokens grow less alike, on average (they spread, or form clusters that face each other)."
+
+
+def _of_networks(dataset: xr.Dataset) -> str:
+    """How alike the tokens of a real network are behind its last block, and those of random networks beside it."""
+    names = {"reinit": "fresh networks of the same kind", "forecast": "the forecast of random networks"}
+    told = [f"Behind the last block two tokens have the cosine {float(dataset['overlap'][-1]):.3g} on average"]
+    for prefix, what in names.items():
+        last = dataset[f"{prefix}_overlap"].values[-1] if f"{prefix}_overlap" in dataset else np.zeros(0)
+        if (known := last[np.isfinite(last)]).size:
+            spread = f" ± {known.std(ddof=1):.2g}" if known.size > 1 else ""
+            told.append(f"{what} {'have' if prefix == 'reinit' else 'has'} {known.mean():.3g}{spread}")
+    return ", ".join(told) + "."
 
 
 def _distance(dataset: xr.Dataset) -> Iterator[str]:
@@ -130,6 +144,8 @@ def depth_label(dataset: xr.Dataset) -> str:
     """Name of the depth axis with its unit; of that of records where the file has no depths."""
     if dataset["depth_time"].attrs.get("counted"):
         return "record (number)"
+    if dataset.attrs.get("command") == "observe":
+        return "block (number)"
     kind = settings_of(dataset).get("layers", {}).get("kind")
     return "depth (layers)" if kind == "recorded" else "depth time (1)"
 
