@@ -3,11 +3,12 @@
 #   make PYTHON=python3.12 ...     the interpreter that makes .venv (3.11 or newer)
 #   make NO_SHTNS=1 ...            leave out shtns and FFTW; ducc0 then does all transforms
 #   make PYTEST_ARGS='-k name' test
-#   make TORCH=torch==2.13.0 networks   another torch than the newest, as a build for processors alone
+#   make TORCH=torch==2.13.0 NETWORKS_ARGS=--quick networks     another torch than the newest; fewer networks
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
 TORCH ?= torch
+NETWORKS_ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -70,7 +71,7 @@ networks: $(TEST_DONE) ## real networks: their tests, and the exact chain agains
 	@test -x $(VENV)/networks/bin/python || $(PY) -m venv $(VENV)/networks
 	$(VENV)/networks/bin/python -m pip --quiet --disable-pip-version-check install '$(TORCH)' --editable '.[networks,test]'
 	OMP_NUM_THREADS=1 $(VENV)/networks/bin/python -m pytest -q tests/tokenlaw/observe $(PYTEST_ARGS)
-	$(VENV)/networks/bin/python -m tests.networks_library
+	$(VENV)/networks/bin/python -m tests.networks_library $(NETWORKS_ARGS)
 
 lowest: $(TEST_DONE) ## run the tests with the lowest versions that pyproject.toml allows, in .venv/lowest
 	$(PY) tests/lowest.py >$(VENV)/lowest.txt

@@ -47,6 +47,9 @@ def drawn(name, *panels):
     for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         draw_panel(axes, panel)
         axes.set_title(panel.heading, fontsize=10)
+        if panel.x_log:
+            axes.set_xticks(panel.series[0].x, [f"{value:g}" for value in panel.series[0].x])
+            axes.minorticks_off()
     figure.savefig(HERE / f"{name}.png", dpi=110)
 
 
@@ -139,7 +142,7 @@ def context():
         keys, overlaps = [], []
         for n in sizes:
             attention = SelfAttention(8, 32, score_scale=2 * (math.log(n) / math.log(64) if grows else 1))
-            found = replace(PLAIN, layers=12, attention=attention).chain(Independent(n), 4)
+            found = replace(PLAIN, layers=12, attention=attention).chain(Independent(n), max(4, 2048 // n))
             keys.append(float(found.effective_keys[:, 1].mean()) / n)
             overlaps.append(float(found.overlap[:, -1].mean()))
         told[label] = {"keys": keys, "overlap": overlaps}
@@ -194,18 +197,20 @@ def groups():
 
 
 def trainability():
-    """Where gradient and angle exponents vanish."""
-    steps, values, told = np.geomspace(0.1, 3, 7), np.geomspace(0.3, 3, 7), {}
+    """Where gradient and angle exponents vanish, of a network whose MLP has tanh: it parts tokens at large scales."""
+    steps, values, told = np.geomspace(0.1, 3, 7), np.geomspace(0.3, 10, 8), {}
+    tanh = MLP(ACTIVATIONS["tanh"], 4 * D)
     for label, kind in (("pre-norm", PreNorm()), ("post-norm", PostNorm())):
-        angle, gradient = np.empty((7, 7)), np.empty((7, 7))
+        angle, gradient = np.empty((7, 8)), np.empty((7, 8))
         for j, scale in enumerate(values):
             one = 1 / math.sqrt(D)
-            matrices = PerMatrix(one, one, scale * one, scale * one, one, one, scale * one / 2)
+            matrices = PerMatrix(one, one, scale * one, one, scale * one, 0, scale * one / 2)
             for i, step in enumerate(steps):
-                net = replace(PLAIN, layers=10, placement=kind, initialisation=matrices, residual_scale=float(step))
-                found = net.chain(Simplex(24, 0.99), 3, gradients=True)
-                angle[i, j] = float((found.log_gap[:, -1] - found.log_gap[:, 4]).mean()) / 6
-                gradient[i, j] = -float((np.log(found.gradient[:, -1]) - np.log(found.gradient[:, 4])).mean()) / 6
+                net = replace(PLAIN, layers=8, placement=kind, initialisation=matrices, residual_scale=float(step))
+                net = replace(net, mlp=tanh)
+                found = net.chain(Simplex(24, 0.99), 4, gradients=True)
+                angle[i, j] = float((found.log_gap[:, 4] - found.log_gap[:, 1]).mean()) / 3
+                gradient[i, j] = float((np.log(found.gradient[:, 1]) - np.log(found.gradient[:, 6])).mean()) / 5
         told[label] = {"angle": angle.tolist(), "gradient": gradient.tolist()}
     _maps(steps, values, told)
     return {"residual scale": steps.tolist(), "value scale": values.tolist()} | told
@@ -221,8 +226,11 @@ def _maps(steps, values, told):
             mesh = axes.pcolormesh(values, steps, field, cmap="RdBu_r", vmin=-most, vmax=most, shading="nearest")
             if np.min(one[name]) < 0 < np.max(one[name]):
                 axes.contour(values, steps, np.array(one[name]), levels=[0.0], colors="black", linewidths=1.2)
-            axes.set(xscale="log", yscale="log", xlabel="scale of values and outputs (1)", ylabel="residual scale (1)",
+            axes.set(xscale="log", yscale="log", xlabel="scale of values and MLP (1)", ylabel="residual scale (1)",
                      title=f"{label}: {name} exponent per layer")  # fmt: skip
+            axes.set_xticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
+            axes.set_yticks([0.1, 0.3, 1, 3], ["0.1", "0.3", "1", "3"])
+            axes.minorticks_off()
             figure.colorbar(mesh, ax=axes)
     figure.savefig(HERE / "trainability.png", dpi=110)
 
@@ -242,7 +250,8 @@ def long_context():
             row.append([float(squares.mean()), float(squares.std() / math.sqrt(draws))])
         told[f"n = {n:,}"] = row
     n, top = sizes[-1], math.sqrt(2)
-    sharp = [n ** (b * b - 1) if b < 0.7072 else n ** -((top - b) ** 2) if b < top else 1 - top / b for b in ratios]
+    sharp = [n ** (b * b - 1) if b < 0.7072 else n ** -((top - b) ** 2) if b < 1.3 else math.nan for b in ratios[:-1]]
+    sharp.append(1 - top / ratios[-1])
     series = [Series(label, np.array(ratios), np.array([f for f, _ in row]), colour)
               for colour, (label, row) in zip(COLOURS, told.items(), strict=False)]  # fmt: skip
     series.append(Series("exponents alone, n = 131,072", np.array(ratios), np.array(sharp), "#707070", "--"))

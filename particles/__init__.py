@@ -34,8 +34,9 @@ from particles.attention.torch_sdpa import TorchField, torch_field
 from particles.derivatives.characteristics import Characteristics, tangent_move
 from particles.derivatives.gradients import backward, gradient_norms, trajectory
 from particles.errors import ArgumentError, called
-from particles.files.checkpoint import Checkpoint, read_checkpoint, read_embedded
+from particles.files.checkpoint import CausalCheckpoint, Checkpoint
 from particles.files.recorder import Recorder
+from particles.files.trained import read_checkpoint, read_embedded
 from particles.flow import BeginAgain, Flow, Progress, State, TokenFlow, TokenState, schedule, simulate, token_variables
 from particles.given import check_kernel
 from particles.harmonics import (
@@ -161,6 +162,7 @@ __all__ = [
     "Ballistic",
     "BeginAgain",
     "Causal",
+    "CausalCheckpoint",
     "Characteristics",
     "Checkpoint",
     "ClosureSolution",

@@ -34,7 +34,7 @@ def describe_encoder(path: Path) -> list[str | Table]:
     n_layers, n_heads, head_dim, d = model.query.shape
     spread = model.spread()
     lines: list[str | Table] = [
-        f"{path}: attention of an encoder, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
+        f"{path}: attention of a trained model, {n_layers} layers, {n_heads} heads of dimension {head_dim}, d = {d}",
         "Gaussian entries would have excess kurtosis 0 and a largest singular value of 1",
     ]
     rows = []

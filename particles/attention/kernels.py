@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from particles.arrays import Array, check_not_negative
+from particles.arrays import Array, check_count, check_not_negative
 from particles.attention.base import BLOCK
 from particles.attention.softmax import Linear, Softmax
 from particles.measure import Cloud, Measure, mean_token
@@ -134,11 +135,23 @@ class Causal:
     The measure is restricted and not rescaled: a normalised kernel (softmax, L2) divides by what token i sees, the
     others (linear, sigmoid) sum over it.  Defined at the tokens themselves only.  A masked Sinkhorn kernel does not
     exist: a lower triangular bistochastic matrix is the identity.
+
+    Parameters
+    ----------
+    kernel : Softmax, L2, Linear or Sigmoid.
+    positions : what turns queries and keys by their places (`particles.networks.RoPE`), or None; not with L2.
+    window : token i sees the last so many tokens, i - window < j <= i; None for all.
     """
 
     kernel: "Softmax | L2 | Linear | Sigmoid"
+    positions: "Positions | None" = None
+    window: int | None = None
 
     def __post_init__(self) -> None:
+        if self.window is not None:
+            check_count(self.window, "window")
+        if self.positions is not None and isinstance(self.kernel, L2):
+            raise TypeError("positions turn queries and keys of scalar products; L2 attention has distances")
         if not isinstance(self.kernel, Softmax | L2 | Linear | Sigmoid):
             raise TypeError(f"a causal mask needs softmax, L2, linear or sigmoid, got {type(self.kernel).__name__}")
 
@@ -149,15 +162,46 @@ class Causal:
 
     def barycenter(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:
         """Barycentres of the head (query, key) at the tokens: `points` must be measure.points; result (n, d)."""
-        if points is not measure.points and not np.array_equal(points, measure.points):
-            raise ValueError("causal attention is defined at the tokens of the measure only, got other points")
+        self._must_be_tokens(points, measure)
         kernel = self.kernel
         if isinstance(kernel, L2):
             points, lifted, query, key = kernel.lifted(points, measure, query, key)
-            found = _masked(points @ query.T, lifted.points @ key.T, lifted, _softmax)
-            return found[:, :-1] + mean_token(measure)
+            scores, values = (points @ query.T, lifted.points @ key.T), lifted.points
+            return _masked(*scores, lifted.weights, values, _softmax, self.window)[:, :-1] + mean_token(measure)
+        return self._average(kernel, points @ query.T, measure.points @ key.T, measure, measure.points)
+
+    def averages(self, points: Array, measure: Measure, query: Array, key: Array, inner: Array) -> Array:
+        """Averages of inner_m y, inner (M, k, d), by M heads at the tokens, side by side; result (n, M k)."""
+        self._must_be_tokens(points, measure)
+        kernel, found = self.kernel, []
+        for one_query, one_key, one in zip(query, key, inner, strict=True):
+            if isinstance(kernel, L2):
+                found.append(self.barycenter(points, measure, one_query, one_key) @ one.T)
+                continue
+            rows, columns, values = points @ one_query.T, measure.points @ one_key.T, measure.points @ one.T
+            found.append(self._average(kernel, rows, columns, measure, values))
+        return np.concatenate(found, axis=1)
+
+    def _must_be_tokens(self, points: Array, measure: Measure) -> None:
+        if points is not measure.points and not np.array_equal(points, measure.points):
+            raise ValueError("causal attention is defined at the tokens of the measure only, got other points")
+
+    def _average(
+        self, kernel: "Softmax | Linear | Sigmoid", rows: Array, columns: Array, measure: Measure, values: Array
+    ) -> Array:
+        """Averages of values (n, k) by queries and keys (n, head_dim)."""
+        if self.positions is not None:
+            rows, columns = (self.positions.turn(vectors.T).T for vectors in (rows, columns))
         averages: dict[type, Average] = {Softmax: _softmax, Linear: _linear, Sigmoid: _sigmoid}
-        return _masked(kernel.beta * (points @ query.T), measure.points @ key.T, measure, averages[type(kernel)])
+        return _masked(kernel.beta * rows, columns, measure.weights, values, averages[type(kernel)], self.window)
+
+
+class Positions(Protocol):
+    """What turns queries and keys by their places."""
+
+    def turn(self, vectors: Array) -> Array:
+        """Vectors (head_dim, n), a column a place."""
+        ...
 
 
 Mask = NDArray[np.bool_]
@@ -165,16 +209,20 @@ Average = Callable[[Array, Mask, Array, Array], Array]
 """Scores (h, b), which of them are masked, weights (b,), values (b, d) -> averages (h, d)."""
 
 
-def _masked(rows: Array, columns: Array, measure: Measure, average: Average) -> Array:
-    """Averages over j <= i with the scores <r_i, c_j>, in blocks of rows."""
+def _masked(
+    rows: Array, columns: Array, weights: Array, values: Array, average: Average, window: int | None
+) -> Array:
+    """Averages of values over j <= i, within the window, with the scores <r_i, c_j>, in blocks of rows."""
     n = len(rows)
-    out = np.empty_like(measure.points)
+    out = np.empty_like(values)
     height = max(1, ROWS // n)
     for start in range(0, n, height):
         end = min(start + height, n)
-        scores = rows[start:end] @ columns[:end].T
-        masked = np.arange(end) > np.arange(start, end)[:, None]
-        out[start:end] = average(scores, masked, measure.weights[:end], measure.points[:end])
+        first = 0 if window is None else max(0, start - window + 1)
+        scores, seen = rows[start:end] @ columns[first:end].T, slice(first, end)
+        back = np.arange(start, end)[:, None] - np.arange(first, end)
+        masked = back < 0 if window is None else (back < 0) | (back >= window)
+        out[start:end] = average(scores, masked, weights[seen], values[seen])
     return out
 
 

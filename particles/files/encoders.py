@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from particles.files.checkpoint_files import ModelFiles
+from particles.files.decoders import LAYOUTS as DECODERS
 
 POSITIONS_FROM_PADDING: Final = ("roberta", "xlm-roberta", "camembert")
 """Models whose positions are counted from the row behind that of padding; the others count from 0."""
@@ -135,7 +136,7 @@ def refuse_config(files: ModelFiles) -> None:
     if kind is not None and kind not in KNOWN:
         raise ValueError(
             f"{path}: model_type is {str(kind)[:40]!r}; taken are encoders with norms behind their blocks, full "
-            f"attention and learned positions: {', '.join(KNOWN)}"
+            f"attention and learned positions: {', '.join(KNOWN)}; and decoders: {', '.join(DECODERS)}"
         )
     for key, plain, meaning in _OTHER_MODELS:
         if key in config and config[key] not in plain:

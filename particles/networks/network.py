@@ -79,6 +79,13 @@ class Network:
         if self.mlp is not None and self.mlp.width == math.inf and not normed:
             raise ArgumentError("width", math.inf, "be finite where no norm stands before the MLP")
 
+    @staticmethod
+    def from_config(config: Any, context: int | None = None) -> "Network":
+        """The network that a library's configuration describes: `particles.networks.configured.network_of`."""
+        from particles.networks import network_of
+
+        return network_of(config, context)
+
     @cached_property
     def branches(self) -> tuple[Branch, ...]:
         """The branches of a layer, one behind the other."""

@@ -190,7 +190,7 @@ class RecordedLayers(Section):
 
     kind: Literal["recorded"] = Field(description="law of the layers")
     file: FileOrFolder = Field(
-        description="NetCDF layers file; or of an encoder its folder or safetensors file (then model.beta = 1)"
+        description="NetCDF layers file; or of a trained model its folder or safetensors file (then model.beta = 1)"
     )
     retraction: Retraction
     norm: Norm

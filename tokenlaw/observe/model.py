@@ -18,8 +18,8 @@ from tokenlaw.tables import printable
 
 CONFIG = "config.json"
 PICKLES = ("pytorch_model*.bin", "*.bin", "*.pt", "*.pth", "*.ckpt")
-SINGLE = 4
-"""Bytes of a number in single precision, in which networks are run."""
+TOKENIZERS = ("*token*.json", "vocab*", "merges.txt", "*.model", "*.tiktoken", "tekken.json")
+"""What a tokenizer may consist of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,9 @@ class Model:
                 self.folder, config=self.config, local_files_only=True, use_safetensors=True, trust_remote_code=False,
                 attn_implementation="eager", dtype=self.torch.float32, output_loading_info=True,
             )  # fmt: skip
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever the library and its readers raise of files
             raise ValueError(f"{self.folder}: the library cannot load it ({first_line(error)})") from None
         missing = sorted(name for name in told["missing_keys"] if "pooler" not in name)
         if missing:
@@ -67,13 +69,17 @@ class Model:
             network = self.library.AutoModel.from_config(
                 self.config, attn_implementation="eager", dtype=self.torch.float32, trust_remote_code=False
             )
-        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever its classes raise of settings that do not fit together
             raise ValueError(f"{self.folder}: the library cannot make a network of it ({first_line(error)})") from None
         return _at_rest(network)
 
-    def revision(self) -> str:
+    def revision(self, tokenizer: bool) -> str:
         """SHA-256 of every file that is read of the model, a line each as sha256sum writes it."""
-        files = [self.folder / CONFIG, *_indices(self.folder), *_weights(self.folder)]
+        files = [self.folder / CONFIG, *sorted(self.folder.glob("*.safetensors.index.json")), *_weights(self.folder)]
+        if tokenizer:
+            files += sorted({file for form in TOKENIZERS for file in self.folder.glob(form)})
         return "\n".join(f"{_sum(file)}  {printable(file.name)}" for file in files)
 
 
@@ -122,10 +128,6 @@ def _weights(folder: Path) -> list[Path]:
             "safetensors (save_pretrained does)"
         )
     raise ValueError(f"{folder}: has no safetensors file")
-
-
-def _indices(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors.index.json"))
 
 
 def _sum(file: Path) -> str:

@@ -78,7 +78,7 @@ def observe(request: Request, tell: Callable[[str], None], progress: Callable[[i
     with door.networks() as (torch, library):
         model = open_model(request.folder, torch, library)
         given = request.read(model)
-        revision = model.revision()
+        revision = model.revision(tokenizer=request.text is not None)
         seen = look(model, model.given(), given.arguments, request.seed)
         progress(1)
         fresh = []

@@ -54,7 +54,7 @@ from spde.field import SPECTRAL, auto_field
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError, Configuration
 from tokenlaw.config.told import chosen, telling
-from tokenlaw.config.toml import keyed
+from tokenlaw.config.toml import keyed, show
 from tokenlaw.runs.memory import layer_terms, refuse_too_large
 from tokenlaw.runs.parts import completed, heads_of, initial_of, quadrature_tokens, told
 
@@ -262,13 +262,20 @@ def _recorded(c: Configuration, path: Path, retraction: Retraction) -> RecordedL
     law = told("layers.file", _read_layers, path, retraction)
     if law.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
         raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {law.beta:g}")
+    if isinstance(law.kernel, Causal):  # of a decoder, which knows its positions and its window
+        wanted = {"model.causal": (c.model.causal, True), "layers.norm": (getattr(c.layers, "norm", "post"), "rms"),
+                  "model.attention": (c.model.attention, "softmax")}  # fmt: skip
+        for key, (value, right) in wanted.items():
+            if value != right:
+                raise ConfigError(f"{key} = {show(value)}: must be {show(right)} for the decoder in {path}")
+        return law
     return replace(law, kernel=_kernel(c))
 
 
 def _read_layers(path: Path, retraction: Retraction) -> RecordedLayers:
     if is_model(path):
         with naming(path, ImportError):
-            return read_checkpoint(path).layers(retraction)
+            return read_checkpoint(path).recorded(retraction)
     return read_layers(path, retraction)
 
 

@@ -10,6 +10,7 @@ from particles import Cloud, Linear, Softmax, Uniform
 from particles.attention import kernels
 from particles.attention.kernels import L2, Causal, Sigmoid
 from particles.attention.sinkhorn import Sinkhorn
+from particles.networks import RoPE
 
 EYE = np.eye(3)
 
@@ -23,7 +24,8 @@ def pair_weights(kernel, x, y, w, query, key):
     """Weights (N, n) of a kernel, straight from its definition."""
     qx, ky = x @ query.T, y @ key.T
     if isinstance(kernel, Causal):
-        return np.tril(pair_weights(kernel.kernel, x, y, w, query, key))
+        seen = np.tril(pair_weights(kernel.kernel, x, y, w, query, key))
+        return seen if kernel.window is None else np.triu(seen, 1 - kernel.window)
     if isinstance(kernel, Sigmoid):
         return w / (1 + np.exp(-kernel.beta * qx @ ky.T))
     if isinstance(kernel, Linear):
@@ -49,6 +51,10 @@ KERNELS = [
     Causal(L2(0.7)),
     Causal(Linear(2.0)),
     Causal(Sigmoid(0.8)),
+    Causal(Softmax(1.5), window=1),
+    Causal(Softmax(1.5), window=9),
+    Causal(L2(0.7), window=30),
+    Causal(Linear(2.0), window=2000),
 ]
 
 
@@ -225,7 +231,31 @@ def test_refusals():
         Causal(Softmax(1.0)).barycenter(measure.points + 1e-9, measure, EYE, EYE)
     with pytest.raises(TypeError, match="a causal mask needs softmax, L2, linear or sigmoid, got Sinkhorn"):
         Causal(Sinkhorn(1.0))
+    with pytest.raises(TypeError, match="positions turn queries and keys of scalar products"):
+        Causal(L2(1.0), RoPE())
+    with pytest.raises(ValueError, match="window must be"):
+        Causal(Softmax(1.0), window=0)
     for kind in (L2, Sigmoid, Sinkhorn):
         for beta in (-1.0, np.nan, np.inf):
             with pytest.raises(ValueError, match="beta must be finite and >= 0"):
                 kind(beta)
+
+
+@pytest.mark.parametrize("kernel", [Causal(Softmax(0.7), RoPE(50.0)), Causal(Softmax(0.7), RoPE(50.0, 0.5), window=7)])
+def test_positions_turn_queries_and_keys(kernel):
+    """Against each pair of coordinates (a, b) as the number a + ib times e^(i place base^(-2j/r))."""
+    rng, (n, d, k) = np.random.default_rng(3), (20, 6, 8)
+    measure, (query, key) = cloud(rng, n, d), rng.standard_normal((2, k, d))
+    r = round(kernel.positions.share * k)
+    turns = np.exp(1j * np.arange(n)[:, None] * 50.0 ** (-2 * np.arange(r // 2) / r))
+    q, k_ = measure.points @ query.T, measure.points @ key.T
+    numbers = [(v[:, : r // 2] + 1j * v[:, r // 2 : r]) * turns for v in (q, k_)]
+    scores = (numbers[0] @ numbers[1].conj().T).real + q[:, r:] @ k_[:, r:].T
+    back = np.arange(n)[:, None] - np.arange(n)
+    seen = (back >= 0) & (back < (kernel.window or n))
+    weights = seen * measure.weights * np.exp(0.7 * scores)
+    expected = weights @ measure.points / weights.sum(axis=1, keepdims=True)
+    assert np.abs(kernel.barycenter(measure.points, measure, query, key) - expected).max() < 1e-13
+    inner = rng.standard_normal((2, 3, d))
+    found = kernel.averages(measure.points, measure, np.stack([query] * 2), np.stack([key] * 2), inner)
+    assert np.abs(found - np.concatenate([expected @ one.T for one in inner], axis=1)).max() < 1e-12

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from particles import Noise, RecordedLayers, Softmax, Tokens, Uniform, simulate
-from particles.files.checkpoint import MATRICES, read_checkpoint, read_embedded
+from particles import (
+    Noise,
+    RecordedLayers,
+    Softmax,
+    Tokens,
+    Uniform,
+    read_checkpoint,
+    read_embedded,
+    simulate,
+)
+from particles.files.checkpoint import MATRICES
 from particles.files.encoders import LAYOUTS
 
 L, M, K, D = 3, 2, 4, 10  # layers, heads, head_dim, d: W_q is (8, 10)

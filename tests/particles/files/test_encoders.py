@@ -210,7 +210,7 @@ def test_heads_that_are_given_must_be_those_of_the_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"model_type": "gpt2"}, "model_type is 'gpt2'; taken are encoders with norms behind their blocks"),
+        ({"model_type": "gpt_neo"}, "model_type is 'gpt_neo'; taken are encoders with norms behind their blocks"),
         ({"model_type": "esm"}, "model_type is 'esm'"),
         ({"model_type": "big_bird", "attention_type": "block_sparse"}, "model_type is 'big_bird'"),
         ({"attention_type": "block_sparse"}, "attention_type = 'block_sparse'; attention within a window"),

@@ -20,6 +20,7 @@ from tokenlaw.config.read import ConfigError
 from tokenlaw.ensemble import cluster
 from tokenlaw.ensemble import member as members
 from tokenlaw.ensemble.dask_settings import fitting
+from tokenlaw.observe import record as observed
 from tokenlaw.runs import run as runs
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +72,7 @@ WORK = {
     "validate L1 --out v": (validate, "execute"),
     "predict --preset gpt2": (predict, "answer"),
     "theory values-only d=3 beta=1 u0=0": (theory, "evaluate"),
+    "observe . --ids f.nc --out o.nc": (observed, "observe"),
 }
 
 

@@ -213,7 +213,7 @@ def test_what_is_read_is_not_written_over(capsys):
 def test_info_takes_the_folder_of_a_model(capsys):
     encoder()
     assert call("info", "m") == 0
-    assert "m: attention of an encoder, 3 layers, 2 heads of dimension 4, d = 10" in capsys.readouterr().out
+    assert "m: attention of a trained model, 3 layers, 2 heads of dimension 4, d = 10" in capsys.readouterr().out
 
 
 def test_inputs_are_noted_where_somebody_asks():
