@@ -1,0 +1,22 @@
+"""Equations of one's own: terms that say what they are, and a law of layers made of them."""
+
+from particles.equations.common import CommonNoise, Isotropic, Kicks, Rotations, VectorFields
+from particles.equations.drifts import Attention, Drift, Function, Gradient, Pull, Rotation, Zonal, ZonalPush
+from particles.equations.interactions import (
+    Dot,
+    Exponential,
+    Interaction,
+    Legendre,
+    MaierSaupe,
+    OfOverlap,
+    multipliers,
+)
+from particles.equations.law import Equation
+from particles.equations.steps import INTERPRETATIONS, ito, stratonovich
+from particles.layers.schemes import Heun
+
+__all__ = [
+    "INTERPRETATIONS", "Attention", "CommonNoise", "Dot", "Drift", "Equation", "Exponential", "Function", "Gradient",
+    "Heun", "Interaction", "Isotropic", "Kicks", "Legendre", "MaierSaupe", "OfOverlap", "Pull", "Rotation", "Rotations",
+    "VectorFields", "Zonal", "ZonalPush", "ito", "multipliers", "stratonovich",
+]  # fmt: skip
