@@ -38,6 +38,7 @@ from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
 from spde.domain.base import Domain
 from spde.domain.choose import SPHERES
+from spde.energies import energies
 from spde.field.choice import default_field
 from spde.files.records import record_of, static_of
 from spde.given import passive_points
@@ -45,7 +46,7 @@ from spde.resolution import Resolution
 from spde.second import SecondNodes
 from spde.state import DensityState, NodesTooFew, density_state
 from spde.watch import WatchedField, must_be_finite, stopping, watched
-from spde.words import of_a_layer, of_a_record
+from spde.words import of_a_layer, of_a_record, of_free_energy
 
 MOMENT_TOL = 1e-6
 
@@ -128,7 +129,7 @@ class DensityFlow(Flow[DensityState]):
         density = why.finer(start.begun)
         size = auto_size(density.sphere, density.level or 0)
         flow = replace(self, carried=size, refine=density.may_refine(self._diffuses))
-        return flow, replace(flow.start(density, start.passive), said=why.state.said)
+        return flow, replace(flow.start(density, start.passive), said=why.state.said.anew())
 
     def step(self, state: DensityState) -> DensityState:
         """The density behind one more layer; SolverError where it is lost and on_unresolved = "stop"."""
@@ -233,7 +234,10 @@ class DensityFlow(Flow[DensityState]):
             chosen=state.level is not None and not self._diffuses,
             local=bool(self.remap_every) and self.on_unresolved == "warn",
         )
-        record = record_of(state, density, self.law, found, bool(self.remap_every))
+        more = energies(self.law, density, self.field)
+        if "free_energy" in more and not getattr(self.law, "common", ()):
+            of_free_energy(state.said, float(more["free_energy"][1]), depth_time)
+        record = record_of(state, density, self.law, found, bool(self.remap_every), more)
         if self.save_passive:
             record["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
         return record

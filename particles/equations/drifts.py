@@ -11,6 +11,8 @@ import numpy as np
 
 from particles.arrays import Array, as_array, check_count
 from particles.attention.base import AttentionPush, Kernel
+from particles.attention.softmax import Softmax
+from particles.equations.energy import attention_energy, self_energy
 from particles.equations.interactions import Interaction, Legendre
 from particles.equations.series import checked_series, series_gradient, series_value
 from particles.errors import ArgumentError
@@ -86,13 +88,7 @@ class Zonal(Drift):
         return ZonalPush(self.interaction, d, dt)
 
     def potential(self, measure: Cloud) -> float:
-        """E by direct sums."""
-        points, weights, total = measure.points, measure.weights, 0.0
-        height = max(1, BLOCK // len(points))
-        for start in range(0, len(points), height):
-            rows = slice(start, start + height)
-            total += float(weights[rows] @ (self.interaction.value(points[rows] @ points.T) @ weights))
-        return -0.5 * total
+        return -0.5 * self_energy(self.interaction, measure)
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,3 +274,12 @@ class Attention(Drift):
     def push(self, d: int, dt: float) -> AttentionPush:
         value = as_array(self.value, "value", (None, d, d))
         return AttentionPush(self.kernel, dt / len(value) * value, self.query, self.key)
+
+    def energy(self, measure: Cloud) -> float | None:
+        """E_beta, the mean over the heads of that of their A; None where the kernel is not softmax."""
+        if not (isinstance(self.kernel, Softmax) and self.kernel.beta > 0):
+            return None
+        forms, plain = np.swapaxes(self.key, 1, 2) @ self.query, np.eye(self.value.shape[1])
+        return float(np.mean([
+            attention_energy(measure, self.kernel.beta, None if np.array_equal(form, plain) else form) for form in forms
+        ]))  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative, check_positive
 from particles.equations.common import CommonNoise
-from particles.equations.drifts import Drift
+from particles.equations.drifts import Attention, Drift, Gradient, Pull, Rotation, Zonal
 from particles.equations.steps import EquationPush, Heat, Ito, ScaledPush, Stratonovich
 from particles.errors import ArgumentError
 from particles.layers.base import Layer
@@ -138,8 +138,32 @@ class Equation:
         )
         return before, move, after
 
-    def potential(self, measure: Cloud) -> float | None:
-        """E[mu], b = -grad dE/dmu; None where a term is no gradient, or not known to be one."""
-        found = [term.potential(measure) for term in self.drift]
-        known = [one for one in found if one is not None]
-        return float(np.sum(known)) if len(known) == len(found) else None
+    @property
+    def _gradients(self) -> tuple[Drift, ...] | None:
+        """The terms that make the energy; None where one is no gradient, or no energy is kept by its rotations."""
+        turning = any(isinstance(term, Rotation) for term in self.drift)
+        terms = tuple(term for term in self.drift if not isinstance(term, Rotation))
+        known = (Zonal,) if turning else (Zonal, Pull, Gradient)
+        return terms if all(isinstance(term, known) for term in terms) else None
+
+    @property
+    def descent(self) -> SumPush | None:
+        """The push by -grad dE/dmu, in unit time; None where the drift has no energy, as far as is known."""
+        terms = self._gradients
+        return None if terms is None else SumPush(tuple(term.push(self.d, 1.0) for term in terms))
+
+    def energy(self, measure: Cloud) -> float | None:
+        """E[mu], which the drift makes smaller; None where it has none.  Rotations keep that of zonal interactions."""
+        terms = self._gradients
+        return None if terms is None else float(sum(term.potential(measure) or 0.0 for term in terms))
+
+    def variables(self, measure: Cloud) -> dict[str, tuple[tuple[str, ...], Array, str]]:
+        """What a record says of a measure beside its moments: energies."""
+        found: dict[str, tuple[tuple[str, ...], Array, str]] = {}
+        if (energy := self.energy(measure)) is not None:
+            found["interaction_energy"] = ((), np.asarray(energy), "energy of interaction and of external gradients")
+        by_heads = [term.energy(measure) for term in self.drift if isinstance(term, Attention)]
+        known = [one for one in by_heads if one is not None]
+        if known:
+            found["attention_energy"] = ((), np.asarray(float(np.sum(known))), "energy of attention, E_beta")
+        return found

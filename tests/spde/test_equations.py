@@ -1,11 +1,12 @@
 """Densities under equations of one's own: growth rates, Strang's order, conformal maps, stationary laws, resuming."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.special import ive
+from scipy.special import iv, ive
 
 from particles import (
     ACTIVATIONS,
@@ -33,6 +34,7 @@ from particles.equations import (
 )
 from particles.reduced import conformal_mean, conformal_step
 from spde import Circle, Density, DensityFlow, Sphere, diffuses, solve, spectral_field
+from spde.said import Said
 
 FINE = spectral_field(1e-12)
 
@@ -84,7 +86,7 @@ def test_strang_has_order_two_with_private_noise(sphere):
     def end(n):
         return advanced(Equation(d, drift, 0.5 / n, Noise(0), nu=0.3), density, n, size=size).coefficients
 
-    exact, counts = end(128), (2, 3, 4, 6, 8)
+    exact, counts = end(96), (2, 3, 4, 6, 8)
     errors = [np.abs(end(n) - exact).max() for n in counts]
     assert abs(np.polyfit(np.log(counts), np.log(errors), 1)[0] + 2) < 0.1
     assert errors[0] > 1e-4
@@ -126,9 +128,9 @@ def test_a_long_run_ends_at_the_stationary_law(d):
     else:
         kappa = brentq(lambda k: k - ratio * ive(1, k) / ive(0, k), 0.1, 50)
     sphere = Sphere(23) if d == 3 else Circle(31)
-    law = Equation(d, (Zonal(Dot(ratio)),), 0.02, Noise(0), nu=1.0)
-    density = Density.from_law(VonMisesFisherMixture([1.0], np.eye(d)[:1], [0.5 * kappa]), sphere)
-    end = advanced(law, density, 300, size=(24, 48) if d == 3 else (2, 64))
+    law = Equation(d, (Zonal(Dot(ratio)),), 0.04, Noise(0), nu=1.0)
+    density = Density.from_law(VonMisesFisherMixture([1.0], np.eye(d)[:1], [0.7 * kappa]), sphere)
+    end = advanced(law, density, 75, size=(24, 48) if d == 3 else (2, 64))
     length = np.linalg.norm(sphere.low_moments(end.coefficients)[0])
     assert abs(length - kappa / ratio) < 2e-3
 
@@ -171,3 +173,53 @@ def test_solve_takes_an_equation():
     assert abs(run.mass - 1).max() < 1e-12
     assert run.field_degree.values[-1] == 2
     assert run.moment_error.values.max() < 1e-6
+
+
+def test_free_energy_falls_at_the_rate_of_its_dissipation():
+    """dF/dt = -dissipation by central differences; F = E - nu S of a von Mises-Fisher law in closed form."""
+    for sphere in (Sphere(31), Circle(31)):
+        d, kappa = sphere.d, 2.0
+        size, axis = (24, 48) if d == 3 else (2, 64), np.eye(sphere.d)[0]
+        density = Density.from_law(VonMisesFisherMixture([1.0], axis[None], [kappa]), sphere, size)
+        law = Equation(d, (Zonal(MaierSaupe(2.5)), Zonal(Dot(0.7)), Pull(0.3 * axis)), 1e-3, Noise(0), nu=0.4)
+        run = solve(density, law, n_steps=2, field=FINE)
+        rate = (run.free_energy.values[2] - run.free_energy.values[0]) / 2e-3
+        assert abs(rate + run.dissipation.values[1]) < 2e-5 * run.dissipation.values[1]
+        assert run.dissipation.values[1] > 0.01
+        mean = density.mean[0]
+        normal = {3: math.log(kappa / (4 * math.pi * math.sinh(kappa))), 2: -math.log(2 * math.pi * iv(0, kappa))}[d]
+        assert abs(run.entropy.values[0] + normal + kappa * mean) < 1e-9
+        quadratic = np.sum(density.second_moment**2)
+        energy = -0.5 * (1.25 * quadratic + 0.7 * mean**2) - 0.3 * mean
+        assert abs(run.interaction_energy.values[0] - energy) < 1e-9
+        assert np.abs(run.free_energy - (run.interaction_energy - 0.4 * run.entropy)).max() < 1e-14
+
+
+def test_a_stationary_law_dissipates_nothing():
+    ratio = 4.5
+    kappa = brentq(lambda k: k - ratio * (1 / math.tanh(k) - 1 / k), 0.1, 50)
+    density = Density.from_law(VonMisesFisherMixture([1.0], [[0, 0, 1.0]], [kappa]), Sphere(31))
+    run = solve(density, Equation(3, (Zonal(Dot(ratio)),), 0.02, Noise(0), nu=1.0), n_steps=1, field=FINE)
+    assert run.dissipation.values[0] < 1e-12
+
+
+@pytest.mark.filterwarnings("ignore:layer 0 moves points", "ignore:the pointwise density", "ignore:mean and second")
+def test_a_free_energy_that_rises_is_told_once():
+    """A step far too long overshoots; with common noise nothing is said, and a run that begins again starts anew."""
+    density = Density.from_law(vmf(3), Sphere(15), (24, 48))
+
+    def run(dt, common=(), n_steps=6):
+        return solve(density, Equation(3, (Zonal(Dot(-8.0)),), dt, Noise(0), common, 0.05), n_steps=n_steps)
+
+    with pytest.warns(RuntimeWarning, match="free energy rises by") as caught:
+        run(0.7)
+    assert sum("free energy" in str(one.message) for one in caught) == 1
+    for quiet in ((0.02,), (0.02, (Kicks(2.0),))):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="the free energy")
+            found = run(*quiet)
+        assert (np.diff(found.free_energy) > 1e-6).any() == (len(quiet) == 2)
+    said = Said({"energy"}, 1.0)
+    assert said.copy().free_energy == 1.0
+    assert said.anew().free_energy == math.inf
+    assert said.anew().kinds == {"energy"}
