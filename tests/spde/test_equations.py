@@ -130,7 +130,7 @@ def test_a_long_run_ends_at_the_stationary_law(d):
     sphere = Sphere(23) if d == 3 else Circle(31)
     law = Equation(d, (Zonal(Dot(ratio)),), 0.04, Noise(0), nu=1.0)
     density = Density.from_law(VonMisesFisherMixture([1.0], np.eye(d)[:1], [0.7 * kappa]), sphere)
-    end = advanced(law, density, 75, size=(24, 48) if d == 3 else (2, 64))
+    end = advanced(law, density, 75 if d == 3 else 250, size=(24, 48) if d == 3 else (2, 64))
     length = np.linalg.norm(sphere.low_moments(end.coefficients)[0])
     assert abs(length - kappa / ratio) < 2e-3
 
