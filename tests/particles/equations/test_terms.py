@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from particles import Cloud, Noise, Softmax, Stream, tangent
+from particles import Cloud, Noise, Softmax, Stream, mean_token, second_moment, tangent
 from particles.equations import (
     Attention,
     Dot,
@@ -201,6 +201,15 @@ def test_corrections_in_closed_form_are_those_by_differences(term, d, vanishes):
     own = term.correction(d).push(d, 1.0).velocity(measure)(points)
     assert np.abs(tangent(points, own) - found).max() < 2e-8
     assert np.abs(found).max() > 0.05
+
+
+def test_the_correction_knows_that_the_measure_moves():
+    """s = m, the mean of mu: (1/2) nabla_v v = (1/2) P_x (m - Sigma m - <x, m> m), Sigma the second moment."""
+    found, measure, x = field(VectorFields((lambda x, mu: np.tile(mean_token(mu), (len(x), 1)),)).correction(4), 4)
+    mean = mean_token(measure)
+    want = tangent(x, mean - second_moment(measure) @ mean - (x @ mean)[:, None] * mean) / 2
+    assert np.abs(found - want).max() < 1e-8
+    assert np.abs(want).max() > 0.01
 
 
 def test_which_noise_commutes():
