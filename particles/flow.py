@@ -15,7 +15,7 @@ from particles.attention.base import DirectField, FieldFactory, field_of
 from particles.errors import called
 from particles.files.recorder import Recorder, record
 from particles.given import check_kernel
-from particles.layers.base import LayerLaw
+from particles.layers.base import LayerLaw, Telling
 from particles.layers.residual import PreNorm, start_points
 from particles.machine.buffers import reused
 from particles.machine.parallel import one_blas_thread
@@ -213,7 +213,9 @@ class TokenFlow(Flow[TokenState]):
     def record(self, state: TokenState) -> xr.Dataset:
         """Tokens and their moments; in a residual stream their directions, with the radius beside them."""
         if not isinstance(self.law, PreNorm):
-            return record(state.step, self.law, token_variables(Cloud(state.points, state.weights)))
+            cloud = Cloud(state.points, state.weights)
+            more = self.law.variables(cloud) if isinstance(self.law, Telling) else {}
+            return record(state.step, self.law, {**token_variables(cloud), **more})
         radius = np.sqrt(np.einsum("ij,ij->i", state.points, state.points))
         found = token_variables(Cloud(unit(state.points), state.weights))
         found["radius"] = (("token",), radius, "length of the tokens in the residual stream")

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     PRIVATE = 4
     BRIDGE = 5
     USER = 6  # laws of layers of one's own
+    COMMON = 7  # common noise of an equation of one's own
 
 
 @dataclass(frozen=True)

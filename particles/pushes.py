@@ -136,6 +136,36 @@ class FieldPush(Push):
         return self.field
 
 
+@dataclass(frozen=True, eq=False)
+class SumField:
+    """U(x) = sum_k U_k(x) of several fields."""
+
+    parts: tuple[Field, ...]
+
+    @property
+    def degree(self) -> int:
+        """Largest degree among the parts."""
+        return max(map(field_degree, self.parts), default=0)
+
+    def __call__(self, points: Array) -> Array:
+        """U at points (N, d)."""
+        total = np.zeros(points.shape)
+        for part in self.parts:
+            total += velocity_at(part, points)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class SumPush(Push):
+    """One move by the sum of the velocities of several pushes, whose own retractions play no part."""
+
+    parts: tuple[Push, ...]
+    retraction: Retraction = normalize
+
+    def velocity(self, measure: Cloud) -> Field:
+        return SumField(tuple(part.velocity(measure) for part in self.parts))
+
+
 MakeField = Callable[[Push, Cloud], Field]
 """How the velocity of a push is evaluated."""
 

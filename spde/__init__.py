@@ -1,6 +1,7 @@
 """What a transformer becomes for infinitely many tokens: densities on S^2 and S^1, and the equation they solve."""
 
 import spde.own  # noqa: F401
+from particles.layers import diffuses
 from spde.annealed import anneal, two_point
 from spde.carried import SHARED, auto_size
 from spde.density import FIRST_SIZE, Density, SeriesLaw
@@ -11,7 +12,7 @@ from spde.domain.sphere import Sphere
 from spde.field.choice import default_field, spectral_field
 from spde.field.circle import CircleField
 from spde.field.sphere import SpectralField
-from spde.flow import DensityFlow, diffuses
+from spde.flow import DensityFlow
 from spde.solve import solve
 from spde.state import DensityState
 

@@ -26,19 +26,19 @@ from particles import (
     Push,
     Riders,
     SolverError,
-    WithPrivateNoise,
     check_kernel,
     check_tolerance,
     tangent_move,
 )
 from particles.attention import field_of
 from particles.files import DIGITS
-from particles.layers import parted
+from particles.layers import diffuses, parted
 from spde.carried import auto_size
 from spde.density import FIRST_SIZE, Density
 from spde.diffusion import first_nodes, smoothed
 from spde.domain.base import Domain
 from spde.domain.choose import SPHERES
+from spde.energies import energies
 from spde.field.choice import default_field
 from spde.files.records import record_of, static_of
 from spde.given import passive_points
@@ -46,7 +46,7 @@ from spde.resolution import Resolution
 from spde.second import SecondNodes
 from spde.state import DensityState, NodesTooFew, density_state
 from spde.watch import WatchedField, must_be_finite, stopping, watched
-from spde.words import of_a_layer, of_a_record
+from spde.words import of_a_layer, of_a_record, of_free_energy
 
 MOMENT_TOL = 1e-6
 
@@ -129,18 +129,19 @@ class DensityFlow(Flow[DensityState]):
         density = why.finer(start.begun)
         size = auto_size(density.sphere, density.level or 0)
         flow = replace(self, carried=size, refine=density.may_refine(self._diffuses))
-        return flow, replace(flow.start(density, start.passive), said=why.state.said)
+        return flow, replace(flow.start(density, start.passive), said=why.state.said.anew())
 
     def step(self, state: DensityState) -> DensityState:
         """The density behind one more layer; SolverError where it is lost and on_unresolved = "stop"."""
-        begun = state
-        if self.remap_every and state.moving is None:
-            values = self.sphere.synthesis(state.coefficients).ravel()
-            begun = replace(state, moving=Cloud(self.sphere.points, self.sphere.weights * values))
+        moved = replace(state, field_degree=0)
         with stopping(state, self.law.dt):
-            pushes, diffusion = parted(self.law.layer(state.step))
-            pushed = self._pushed(begun, pushes, diffusion)
-        moved = self._remapped(pushed, diffusion)
+            for pushes, diffusion in parted(self.law.layer(state.step)):
+                if pushes or diffusion is None:
+                    moved = self._pushed(self._on_grid(moved), pushes)
+                if diffusion is not None:
+                    moved = replace(moved, passive=diffusion.scatter(moved.passive))
+                moved = self._remapped(moved, diffusion)
+        moved = replace(moved, step=state.step + 1)
         if self.on_unresolved == "stop" and self.remap_every and Resolution.of(self.density(moved), moved).lost:
             raise SolverError(
                 "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
@@ -148,8 +149,15 @@ class DensityFlow(Flow[DensityState]):
             )  # fmt: skip
         return moved
 
-    def _pushed(self, state: DensityState, pushes: Layer, diffusion: Diffusion | None) -> DensityState:
-        """After the pushes of a layer, and its private step; FloatingPointError where a number is none."""
+    def _on_grid(self, state: DensityState) -> DensityState:
+        """With the grid nodes of a remap that is behind, where they are wanted."""
+        if not self.remap_every or state.moving is not None:
+            return state
+        values = self.sphere.synthesis(state.coefficients).ravel()
+        return replace(state, moving=Cloud(self.sphere.points, self.sphere.weights * values))
+
+    def _pushed(self, state: DensityState, pushes: Layer) -> DensityState:
+        """After pushes of a layer; FloatingPointError where a number is none."""
         nodes, second, moving, along = state.nodes, state.second, state.moving, state.characteristics
         riders: Riders = (state.passive,)
         riders += () if second is None else (second.riders,)
@@ -162,18 +170,15 @@ class DensityFlow(Flow[DensityState]):
                 nodes, riders = push.move(nodes, riders, make)
             else:
                 nodes, riders, along = tangent_move(push, nodes, riders, make, along)
-        if diffusion is not None:
-            riders = (diffusion.scatter(riders[0]), *riders[1:])
         must_be_finite((nodes.points, *riders, *(() if along is None else (along.frame,))))
         said = state.said.copy()
         of_a_layer(said, fields, 0 if along is None else along.folded_since(state.characteristics), state.step)
         return replace(
             state,
-            step=state.step + 1,
             nodes=nodes,
             passive=riders[0],
             moving=None if moving is None else Cloud(np.asfortranarray(riders[-1]), moving.weights),
-            field_degree=max((field.degree for field in fields), default=0),
+            field_degree=max([state.field_degree, *(field.degree for field in fields)]),
             characteristics=along,
             field_error=state.field_error.after(field.defect for field in fields),
             second=None if second is None else second.after(riders[1], pushes, plain, state.step),
@@ -194,14 +199,18 @@ class DensityFlow(Flow[DensityState]):
         return make, plain
 
     def _remapped(self, state: DensityState, diffusion: Diffusion | None) -> DensityState:
-        """A state after a layer, its coefficients those of the moved grid nodes where it is time; then the heat."""
-        if state.moving is None or state.step % self.remap_every:
+        """In a layer: coefficients are those of the moved grid nodes where it is time; then the heat."""
+        if not self.remap_every or (state.step + 1) % self.remap_every:
             return state
-        coefficients = self.sphere.adjoint_at(state.moving.weights, state.moving.points)
+        if state.moving is not None:
+            coefficients = self.sphere.adjoint_at(state.moving.weights, state.moving.points)
+            state = replace(state, coefficients=coefficients, moving=None)
         if diffusion is None:
-            return replace(state, coefficients=coefficients, moving=None)
-        warmed, nodes, second = smoothed(self.sphere, coefficients, diffusion.strength, self.carried, state.second)
-        return replace(state, coefficients=warmed, nodes=nodes, moving=None, second=second)
+            return state
+        warmed, nodes, second = smoothed(
+            self.sphere, state.coefficients, diffusion.strength, self.carried, state.second
+        )
+        return replace(state, coefficients=warmed, nodes=nodes, second=second)
 
     def density(self, state: DensityState) -> Density:
         """The density of a state; between two remaps (or without any) projected from the moved nodes."""
@@ -225,7 +234,10 @@ class DensityFlow(Flow[DensityState]):
             chosen=state.level is not None and not self._diffuses,
             local=bool(self.remap_every) and self.on_unresolved == "warn",
         )
-        record = record_of(state, density, self.law, found, bool(self.remap_every))
+        more = energies(self.law, density, self.field)
+        if "free_energy" in more and not getattr(self.law, "common", ()):
+            of_free_energy(state.said, float(more["free_energy"][1]), depth_time)
+        record = record_of(state, density, self.law, found, bool(self.remap_every), more)
         if self.save_passive:
             record["passive"] = (("depth_time", "passive_point", "component"), state.passive[None])
         return record
@@ -244,8 +256,3 @@ class DensityFlow(Flow[DensityState]):
 
     def restore(self, arrays: dict[str, Array]) -> DensityState:
         return density_state(arrays)
-
-
-def diffuses(law: LayerLaw) -> bool:
-    """Whether layers have private noise, so that nodes stay on grids."""
-    return isinstance(law, WithPrivateNoise) and law.nu > 0

@@ -11,10 +11,11 @@ from particles import (
     called,
     schedule,
 )
+from particles.layers import diffuses
 from spde.carried import auto_size
 from spde.density import FIRST_SIZE, Density
 from spde.field.choice import default_field
-from spde.flow import MOMENT_TOL, DensityFlow, diffuses
+from spde.flow import MOMENT_TOL, DensityFlow
 
 
 @called("the kernel is the law's: solve(density, law, n_steps=...), law = Homogenized(heads, Softmax(beta), ...)")

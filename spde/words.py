@@ -6,6 +6,7 @@ from spde.resolution import DEFECT_LIMIT, LOCAL_LIMIT, NEGATIVE_LIMIT, NEGATIVE_
 from spde.said import Said
 from spde.watch import DEFECT_HINT, FIELD_HINT, WatchedField
 
+RISE = 1e-7  # of the free energy, over its size, from which on a rise is told
 GIVEN = 10  # error of the moments, in moment_tol, from which on nodes that were given are called too few
 
 
@@ -55,6 +56,17 @@ def of_a_record(
     if local:
         for kind, text in _at_a_point(found, at):
             said.warn(kind, text + _moments(found, known))
+
+
+def of_free_energy(said: Said, now: float, depth_time: float) -> None:
+    """Look at the free energy of a record of a run without common noise: it falls along every solution."""
+    before, said.free_energy = said.free_energy, now
+    if now > before + RISE * max(1.0, abs(now)):
+        said.warn(
+            "energy",
+            f"the free energy rises by {now - before:.1e} up to depth time {depth_time:g}, which no solution without "
+            "common noise does; lower dt, or raise lmax",
+        )
 
 
 def _moments(found: Resolution, known: float) -> str:

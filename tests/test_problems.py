@@ -62,8 +62,11 @@ from particles import (
     translate,
 )
 from particles.attention.table import KERNELS as NAMED
+from particles.equations import Attention, Equation, Kicks
+from particles.equations.steps import EquationPush
 from particles.layers.base import refine_within
 from particles.layers.drift import BallisticPush, ModifiedPush
+from particles.pushes import SumPush
 from spde import Circle, Density, DensityFlow, Sphere
 from validation import PairFlow
 
@@ -180,6 +183,12 @@ def smooth(heads, kernel, noise, retraction):
     return SmoothTransformer(same, kernel, SIZE, 2, noise, retraction)
 
 
+def equation(heads, kernel, noise, retraction):
+    """Attention by two given heads in the drift, and kicks."""
+    drawn = heads.sample(np.random.default_rng(1), 2)
+    return Equation(heads.d, (Attention(kernel, drawn.value, drawn.query, drawn.key),), SIZE, noise, (Kicks(0.3),))
+
+
 LAWS = {
     **{f"transformer, {name}": LawRow(with_entries(entries)) for name, entries in ENTRIES.items()},
     "recorded": LawRow(lambda *a: record(transformer(*a), 2 * STEPS)),
@@ -205,6 +214,10 @@ LAWS = {
     "stream": LawRow(lambda *a: PreNorm(homogenized(*a)), flat=False, gain=1.0, paths=True),
     "stream, RMS": LawRow(lambda *a: PreNorm(transformer(*a), 1.5), flat=False, gain=1.5),
     "one's own": LawRow(own, None),
+    "equation": LawRow(equation, None, flat=False, paths=True),
+    "equation, private noise": LawRow(
+        lambda *a: replace(equation(*a), nu=0.1), None, places=True, flat=False, paths=True
+    ),
 }  # fmt: skip
 
 
@@ -297,7 +310,8 @@ STATES = {
     "pair": StateRow(pair, densities=True),
 }
 DERIVATIVES = ("softmax", "linear", "l2")
-WITHOUT_TANGENT = ("ballistic", "modified", "one's own")
+WITHOUT_TANGENT = ("ballistic", "modified", "one's own", "equation")
+PRIVATE = ("private noise", "equation, private noise")
 
 
 def takes(state, law, kernel="softmax"):
@@ -309,7 +323,7 @@ def takes(state, law, kernel="softmax"):
         return False
     if row.followed and (law in WITHOUT_TANGENT or kernel not in DERIVATIVES):
         return False
-    return row.private or law != "private noise"
+    return row.private or law not in PRIVATE
 
 
 def begun(state, law, kernel="softmax", heads=None):
@@ -384,6 +398,11 @@ def _(push: AttentionPush, turn):
 @turned.register(BallisticPush | ModifiedPush)
 def _(push, turn):
     return replace(push, mean=turned(push.mean, turn))
+
+
+@turned.register
+def _(push: EquationPush, turn):
+    return replace(push, push=SumPush(tuple(turned(part, turn) for part in push.push.parts)))
 
 
 @turned.register
@@ -525,6 +544,12 @@ def _(push):
 
 
 @increments.register
+def _(push: EquationPush):
+    [attention, kick] = push.push.parts
+    return np.append(attention.mixing, kick.field.vector)
+
+
+@increments.register
 def _(push: ResidualPush):
     return increments(push.push)
 
@@ -549,6 +574,8 @@ def test_a_coarse_path_is_the_sum_of_the_fine_one(law):
     fine = refine_within(layers, 4)
     assert fine.dt == layers.dt / 4
     for step in (0, 2):
+        if law == "equation, private noise":  # halves of a step: the numbers of each stay in it
+            continue
         parts = [[increments(push) for push in fine.layer(4 * step + k)] for k in range(4)]
         for place, push in enumerate(layers.layer(step)):
             whole = increments(push)
@@ -574,7 +601,7 @@ def test_a_coarse_path_is_the_sum_of_the_fine_one(law):
     [
         one for one in CROSSED
         if one[0] in ("density of tokens", "density of tokens on S^1", "density, nodes alone", "density on S^1")
-        and one[1] != "private noise"  # which makes nodes anew
+        and one[1] not in PRIVATE  # which makes nodes anew
     ],
 )  # fmt: skip
 def test_a_density_moves_like_its_tokens_and_its_coefficients_follow(state, law, kernel):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from particles.arrays import Array, cast
 from particles.errors import made
 from particles.measure import Cloud, Measure
-from particles.pushes import Field, Push
+from particles.pushes import Field, Push, SumField, SumPush
 from particles.retraction import Retraction, normalize
 
 BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the second-level cache
@@ -62,6 +62,15 @@ class FieldFactory(Protocol):
 
     def __call__(self, push: "AttentionPush", measure: Measure, n_targets: int) -> Field:
         """Return U of `push` and `measure`; `n_targets` says at how many points it will be wanted."""
+        ...
+
+
+@runtime_checkable
+class WiderFactory(FieldFactory, Protocol):
+    """A factory that knows faster ways for pushes without attention, too."""
+
+    def faster(self, push: Push, measure: Measure, n_targets: int) -> Field | None:
+        """U of a push without attention; None where the push's own way is the one."""
         ...
 
 
@@ -176,13 +185,19 @@ class AttentionPush(Push):
 
 
 def field_of(factory: FieldFactory, push: Push, measure: Cloud, n_targets: int) -> Field:
-    """The velocity of a push, for the time loops: made by the factory for attention, else the push's own."""
+    """The velocity of a push, for the time loops: made by the factory where it knows how, else the push's own.
+
+    It is made by the factory for attention, for sums part by part, and for what a `WiderFactory` knows.
+    """
+    if isinstance(push, SumPush):
+        return SumField(tuple(field_of(factory, part, measure, n_targets) for part in push.parts))
     if isinstance(push, AttentionPush):
         if not callable(factory):
             got = type(factory).__name__
             raise TypeError(f"field must make a velocity field, as DirectField does, got {got}; a kernel is the law's")
         return factory(push, measure, n_targets)
-    field = push.velocity(measure)
+    faster = factory.faster(push, measure, n_targets) if isinstance(factory, WiderFactory) else None
+    field = push.velocity(measure) if faster is None else faster
     if not callable(field):
         got = type(field).__name__
         raise TypeError(f"{type(push).__name__}.velocity(measure) must give a function of points, got {got}")

@@ -1,9 +1,9 @@
 """Laws of layers."""
 
-from particles.layers.base import Layer, LayerLaw, Layers, coarsen_within, refine_within
+from particles.layers.base import Layer, LayerLaw, Layers, Telling, coarsen_within, refine_within
 from particles.layers.drift import Ballistic, Modified
 from particles.layers.homogenized import Homogenized
-from particles.layers.private import WithPrivateNoise, parted
+from particles.layers.private import WithPrivateNoise, diffuses, parted
 from particles.layers.recorded import RecordedLayers, record
 from particles.layers.residual import PreNorm, check_radius
 from particles.layers.schemes import SCHEMES
@@ -12,6 +12,6 @@ from particles.layers.transformer import RandomTransformer
 
 __all__ = [
     "SCHEMES", "Ballistic", "Homogenized", "Layer", "LayerLaw", "Layers", "Modified", "PreNorm", "RandomTransformer",
-    "RecordedLayers", "SmoothHeads", "SmoothTransformer", "WithPrivateNoise", "check_radius", "coarsen_within",
-    "parted", "record", "refine_within",
+    "RecordedLayers", "SmoothHeads", "SmoothTransformer", "Telling", "WithPrivateNoise", "check_radius",
+    "coarsen_within", "diffuses", "parted", "record", "refine_within",
 ]  # fmt: skip

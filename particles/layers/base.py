@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from particles.arrays import check_count, check_positive
+from particles.arrays import Array, check_count, check_positive
 from particles.attention.base import Kernel
 from particles.errors import ArgumentError
 from particles.heads import FixedHeads, HeadLaw
+from particles.measure import Cloud
 from particles.pushes import Move
 
 Layer = tuple[Move, ...]
@@ -38,6 +39,15 @@ class LayerLaw(Protocol):
 
     def layer(self, step: int) -> Layer:
         """The layer number `step`, counted from 0."""
+        ...
+
+
+@runtime_checkable
+class Telling(LayerLaw, Protocol):
+    """A law with something to say of a measure that goes through it."""
+
+    def variables(self, measure: Cloud) -> dict[str, tuple[tuple[str, ...], Array, str]]:
+        """What a record says of a measure beside its moments: name -> (dimensions, values, long_name)."""
         ...
 
 

@@ -57,14 +57,25 @@ class Diffusion:
         return moved_together(measure, riders, self.scatter)
 
 
-def parted(layer: Layer) -> tuple[Layer, Diffusion | None]:
-    """The pushes of a layer and the private step behind them; ValueError where it is not the last."""
-    last = layer[-1] if layer else None
-    diffusion = last if isinstance(last, Diffusion) else None
-    pushes = tuple(layer if diffusion is None else layer[:-1])
-    if any(isinstance(push, Diffusion) for push in pushes):
-        raise ValueError("the private step must be the last push of a layer that moves a density")
-    return pushes, diffusion
+def parted(layer: Layer) -> list[tuple[Layer, Diffusion | None]]:
+    """The pushes of a layer up to a private step, and that step, one after the other; None behind the last pushes."""
+    found: list[tuple[Layer, Diffusion | None]] = []
+    first = 0
+    for place, push in enumerate(layer):
+        if isinstance(push, Diffusion):
+            found.append((tuple(layer[first:place]), push))
+            first = place + 1
+    return found if found and first == len(layer) else [*found, (tuple(layer[first:]), None)]
+
+
+def diffuses(law: LayerLaw) -> bool:
+    """Whether layers have private noise, of the law itself or of one within."""
+    found: object = law
+    while found is not None:
+        if getattr(found, "nu", 0.0) > 0:
+            return True
+        found = getattr(found, "law", None)
+    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +112,8 @@ class WithPrivateNoise(Around):
         check_not_negative(self.nu, "nu")
         if isinstance(self.law, WithPrivateNoise):
             raise ValueError("the layers have private noise already; add the strengths instead")
+        if self.nu > 0 and diffuses(self.law):
+            raise ValueError("the layers have private noise of their own already; add the strength there instead")
         check_count(self.replica, "replica", least=0)
 
     def refine(self, factor: int) -> "WithPrivateNoise":

@@ -1,18 +1,22 @@
 """Which field a push gets: series where there are some, or what `cost` finds faster for its heads and its measure."""
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from particles import L2, Array, AttentionPush, DirectField, Field, FieldFactory, Measure, mean_token
+from particles import L2, Array, AttentionPush, DirectField, Field, FieldFactory, Measure, Push, mean_token
 from particles.attention import Spectral
+from particles.equations import ZonalPush
 from particles.machine import CHUNK
 from spde.domain.base import Domain
 from spde.field.circle import CircleField
+from spde.field.convolution import ConvolutionField
 from spde.field.cost import direct_time, series_time
 from spde.field.sphere import SpectralField
 
 SPECTRAL: dict[int, type[CircleField] | type[SpectralField]] = {2: CircleField, 3: SpectralField}  # by dimension
+FEW_PAIRS = 1 << 15  # of source and target: a convolution of so few is summed directly before it is transformed
 
 
 @runtime_checkable
@@ -24,21 +28,34 @@ class GridField(Protocol):
         ...
 
 
-def default_field(push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-    """`SpectralField` or `CircleField` for softmax and L2 attention in d = 3 or 2, `DirectField` else."""
-    return spectral_field(1e-6)(push, measure, n_targets)
+@dataclass(frozen=True)
+class SeriesFactory:
+    """`SpectralField` or `CircleField` for softmax and L2 attention in d = 3 or 2, series of convolutions there too.
+
+    `DirectField` for other attention, and in other d.  Attributes: tol, the tolerance of the series.
+    """
+
+    tol: float = 1e-6
+
+    def __call__(self, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+        kind = SPECTRAL.get(push.mixing.shape[-1])
+        if kind is not None and isinstance(push.kernel, Spectral):
+            return kind(push, measure, n_targets, self.tol)
+        return DirectField(push, measure, n_targets)
+
+    def faster(self, push: Push, measure: Measure, n_targets: int) -> Field | None:
+        """The series of a convolution, where there is one; None for other pushes."""
+        if not isinstance(push, ZonalPush) or push.d not in SPECTRAL:
+            return None
+        return ConvolutionField.of(push, measure, self.tol)
+
+
+default_field = SeriesFactory()
 
 
 def spectral_field(tol: float) -> FieldFactory:
     """`default_field` with another tolerance than 1e-6."""
-
-    def factory(push: AttentionPush, measure: Measure, n_targets: int) -> Field:
-        kind = SPECTRAL.get(push.mixing.shape[-1])
-        if kind is not None and isinstance(push.kernel, Spectral):
-            return kind(push, measure, n_targets, tol)
-        return DirectField(push, measure, n_targets)
-
-    return factory
+    return SeriesFactory(tol)
 
 
 def strengths(push: AttentionPush) -> Array:
@@ -53,23 +70,31 @@ def strengths(push: AttentionPush) -> Array:
     return found
 
 
-def auto_field(tol: float) -> FieldFactory:
-    """Factory of the field that the cost model finds faster, push by push.
+@dataclass(frozen=True)
+class AutoFactory(SeriesFactory):
+    """The field that the cost model finds faster, push by push.
 
     It goes by the heads, the number of points and the mean token alone, so that a resumed run chooses the same.
     """
-    series = spectral_field(tol)
 
-    def factory(push: AttentionPush, measure: Measure, n_targets: int) -> Field:
+    def __call__(self, push: AttentionPush, measure: Measure, n_targets: int) -> Field:
         d, n = push.mixing.shape[-1], len(measure.points)
         if d not in SPECTRAL or not isinstance(push.kernel, Spectral):
             return DirectField(push, measure, n_targets)
         if n > CHUNK:
-            return series(push, measure, n_targets)
+            return super().__call__(push, measure, n_targets)
         strength, mean = strengths(push), mean_token(measure)
-        expected = series_time(strength, n, n_targets, float(mean @ mean), d, tol)
+        expected = series_time(strength, n, n_targets, float(mean @ mean), d, self.tol)
         if direct_time(len(strength), n, n_targets) <= expected:
             return DirectField(push, measure, n_targets)
-        return series(push, measure, n_targets)
+        return super().__call__(push, measure, n_targets)
 
-    return factory
+    def faster(self, push: Push, measure: Measure, n_targets: int) -> Field | None:
+        if len(measure.points) * n_targets <= FEW_PAIRS:
+            return None
+        return super().faster(push, measure, n_targets)
+
+
+def auto_field(tol: float) -> FieldFactory:
+    """Factory of the field that the cost model finds faster."""
+    return AutoFactory(tol)

@@ -10,11 +10,16 @@ from spde.domain.base import Domain
 from spde.resolution import Resolution
 from spde.state import DensityState
 
+Variables = dict[str, tuple[tuple[str, ...], Array, str]]
+
 
 def record_of(
-    state: DensityState, density: Density, law: LayerLaw, found: Resolution, remapped: bool
+    state: DensityState, density: Density, law: LayerLaw, found: Resolution, remapped: bool, more: Variables
 ) -> xr.Dataset:
-    """Variables of a density file at the depth of a state, whose density is given; `remapped` says that it ever is."""
+    """Variables of a density file at the depth of a state, whose density is given; `remapped` says that it ever is.
+
+    more : what else is said of it.
+    """
     sphere, along = density.sphere, state.characteristics
     order = by_degree(sphere)
     pair = np.stack([density.coefficients.real[order], density.coefficients.imag[order]], axis=1)
@@ -43,6 +48,7 @@ def record_of(
             "field_error": (none, state.field_error.total, "error of the low moments by the field, an estimate"),
             "unresolved": (none, np.int8(found.lost), "1 where the pointwise density is lost"),
             **({} if along is None else along.variables(state.nodes, state.step * law.dt)),
+            **more,
         },
     )  # fmt: skip
     result["density"].attrs["cell_measures"] = "area: area"

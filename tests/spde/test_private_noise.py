@@ -9,6 +9,7 @@ from particles import (
     DirectField,
     GaussianHeads,
     Homogenized,
+    Layers,
     Noise,
     Softmax,
     SolverError,
@@ -168,11 +169,15 @@ def test_what_a_density_refuses():
             DensityFlow(Sphere(7), law, remap_every=remap_every)
     DensityFlow(Sphere(7), private(common(), 0.0), remap_every=0)
 
-    class Behind:
-        dt, d, noise_scale = 0.05, 3, None
 
-        def layer(self, step):
-            return tuple(reversed(law.layer(step)))
-
-    with pytest.raises(ValueError, match="private step must be the last push"):
-        solve(Density.from_law(START, Sphere(7)), Behind(), n_steps=1)
+def test_a_private_step_may_stand_anywhere_in_a_layer():
+    """In front of the pushes it is the heat kernel before them."""
+    law, nu, start = common(), 0.13, Density.from_law(START, Sphere(15))
+    behind = Layers(lambda step: tuple(reversed(private(law, nu).layer(step))), 3, law.dt)
+    flow = DensityFlow(start.sphere, behind)
+    end = flow.advance(flow.start(start), 1)
+    warm = Density.from_coefficients(heat(start.sphere, start.coefficients, nu * law.dt), start.sphere, (24, 48))
+    flow = DensityFlow(start.sphere, law)
+    want = flow.advance(flow.start(warm), 1)
+    assert np.abs(end.coefficients - want.coefficients).max() < 1e-12
+    assert np.abs(end.coefficients - start.coefficients).max() > 1e-3

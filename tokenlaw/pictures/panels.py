@@ -193,6 +193,15 @@ def entropy(dataset: xr.Dataset) -> Panel | None:
     )  # fmt: skip
 
 
+def energy(dataset: xr.Dataset) -> Panel | None:
+    names = (("free_energy", BLUE), ("interaction_energy", GREEN), ("attention_energy", ORANGE))
+    curves = [of_variable(dataset, name, colour) for name, colour in names if name in dataset]
+    return over_depth(
+        dataset, "energy", "Energy", "energy (1)", curves=curves, empty="no finite value recorded",
+        caption="Without common noise the free energy of an equation falls, and that of attention grows.",
+    ) if curves else None  # fmt: skip
+
+
 def exponents(dataset: xr.Dataset) -> Panel | None:
     if "lyapunov" not in dataset:
         return None
@@ -281,6 +290,6 @@ def pairs(dataset: xr.Dataset) -> Panel | None:
 
 PANELS: dict[str, Callable[[xr.Dataset], Panel | None]] = {
     "overlap": overlap, "distances": distances, "certificates": certificates, "extremes": extremes,
-    "entropy": entropy, "exponents": exponents, "nodes": node_densities, "spectrum": spectrum, "radius": radius,
-    "pairs": pairs,
+    "entropy": entropy, "energy": energy, "exponents": exponents, "nodes": node_densities, "spectrum": spectrum,
+    "radius": radius, "pairs": pairs,
 }  # fmt: skip

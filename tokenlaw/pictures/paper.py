@@ -143,8 +143,9 @@ def _rows(dataset: xr.Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the panels below the state, in two rows."""
     if "density" in dataset:
         first = ("overlap", "distances") if "tokens" in dataset else ("overlap", "certificates", "extremes")
-        return first, ("entropy", "exponents", "nodes")
-    return ("overlap", "spectrum", "pairs") if "tokens" in dataset else ("overlap", "distances", "certificates"), ()
+        return first, ("entropy", "energy", "exponents", "nodes")
+    first = ("overlap", "spectrum", "pairs") if "tokens" in dataset else ("overlap", "distances", "certificates")
+    return first, ("energy",)
 
 
 @own_style(STYLE)
