@@ -59,6 +59,10 @@ CASES = {
     "short steps": (
         attention(d=8, heads=2, head_dim=6, placement="post", residual_scale=0.3), Simplex(6, 0.0),
     ),
+    "short steps, layer": (
+        attention(d=6, heads=2, head_dim=6, placement="post", norm="layer", residual_scale=0.3), Simplex(4, 0.0),
+    ),
+    "few words": (attention(d=24, heads=2, layers=1), Embedded(6, words=1.0, positions=0.6, repeat=0.7)),
     "whole values": (attention(whole_values=True, kv_heads=2), Simplex(12, 0.4)),
     "whole values, causal": (
         with_mlp(d=20, whole_values=True, init="xavier", causal=True, norm="layer", placement="peri"), Independent(24),
