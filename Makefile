@@ -71,7 +71,7 @@ networks: $(TEST_DONE) ## real networks: their tests, and the exact chain agains
 	@test -x $(VENV)/networks/bin/python || $(PY) -m venv $(VENV)/networks
 	$(VENV)/networks/bin/python -m pip --quiet --disable-pip-version-check install '$(TORCH)' --editable '.[networks,test]'
 	OMP_NUM_THREADS=1 $(VENV)/networks/bin/python -m pytest -q tests/tokenlaw/observe $(PYTEST_ARGS)
-	$(VENV)/networks/bin/python -m tests.networks_library $(NETWORKS_ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/networks/bin/python -m tests.networks_library $(NETWORKS_ARGS)
 
 lowest: $(TEST_DONE) ## run the tests with the lowest versions that pyproject.toml allows, in .venv/lowest
 	$(PY) tests/lowest.py >$(VENV)/lowest.txt

@@ -113,8 +113,10 @@ def _text(path: Path) -> str:
 
 
 def _array(path: Path) -> npt.NDArray[Any]:
+    """Numbers of a .npy file; objects, which would be unpickled, are refused."""
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
+        with open(path, "rb") as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or 'no array'})") from None
     except (ValueError, EOFError):
