@@ -67,12 +67,12 @@ def answer(
     quick = None
     if not as_numbers:
         yield [headline(request)]
-        if chosen.method == "chain" and (quick := _quick(request, seed)) is not None:
+        if (quick := _quick(request, seed)) is not None:
             yield [_at_once(quick)]
     found = _found(request, chosen, seed, screen, asked=given.get("method") is not None)
     if out is not None:
-        paper.save(forecasts.course(found, request.title, quick), out, dpi=150)
-    yield [as_json(found)] if as_numbers else as_text(found, request, quick)
+        paper.save(forecasts.course(found, request.title, quick if found.method == "chain" else None), out, dpi=150)
+    yield [as_json(found)] if as_numbers else as_text(found, request, quick if found.method == "chain" else None)
 
 
 def _refuse(kind: str | None, out: Path | None, as_numbers: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from docs.measure_forecast import PUBLISHED, embeddings, preset_beside
+from docs.measure_presets import beside, scores, small
 from particles import ACTIVATIONS
 from particles.networks import (
     MLP,
@@ -27,12 +28,6 @@ from tokenlaw.answers.forecast.request import endless, request_of
 from tokenlaw.answers.predict import answer
 
 SMALL = {"d_model": 64, "heads": 4, "layers": 5, "context": 24}
-
-
-def z(one, two):
-    """z-scores of the difference of two means over networks, by layer."""
-    error = np.hypot(one.std(axis=0) / len(one) ** 0.5, two.std(axis=0) / len(two) ** 0.5)
-    return (one.mean(axis=0) - two.mean(axis=0)) / np.maximum(error, 1e-9)
 
 
 # --- presets
@@ -155,9 +150,9 @@ def test_networks_on_the_sphere_agree_with_plain_ones_and_with_the_mean(model, t
     rngs = [np.random.default_rng([5, k]) for k in range(networks)]
     exact = np.array([m.overlaps(tokens(m.d, m.context, overlap or 0.0, rng), rng) for rng in rngs])
     found = request.network.chain(request.start.law, networks)
-    assert np.abs(z(exact, found["overlap"].values)).max() < 4
+    assert np.abs(scores(exact, found["overlap"].values)).max() < 4
     wide = endless(request.network).chain(request.start.law, networks)
-    assert np.abs(z(exact, wide["overlap"].values)).max() < 4
+    assert np.abs(scores(exact, wide["overlap"].values)).max() < 4
     told = mean.averaged(request, 0)
     assert np.abs(told.overlap.mean - exact.mean(axis=0)).max() < 0.02
     assert np.abs(told.radius - found["radius"].values.mean(axis=0)).max() < 0.02 * told.radius[-1]
@@ -309,3 +304,11 @@ def test_an_answer_comes_in_parts_of_which_the_first_is_at_once():
     assert parts[1][0].startswith("at once, one overlap for all pairs: ")
     (numbers,) = answer(None, given, as_numbers=True)
     assert json.loads(numbers[0])["method"] == "chain"
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("gpt2-medium", "gpt2-large", "gpt2-xl")])
+def test_presets_agree_with_dense_networks(name):
+    """Of small size, with as much in their matrices; at full width docs/measure_presets.py."""
+    overlap, gradient = beside(name, small(name), 60, 60)
+    assert np.abs(scores(*overlap)).max() < 4
+    assert np.abs(scores(*gradient)).max() < 4

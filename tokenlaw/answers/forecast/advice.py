@@ -28,7 +28,7 @@ from tokenlaw.answers.forecast.request import Beginning, Request
 
 MOST = 5  # pieces of advice: those that change the overlap most
 NETWORKS, FEWEST, TOKENS = 12, 3, 32  # networks, at most and at least; tokens, at least
-SECONDS, SHARE = 3.0, 0.25  # for all advice: this long, or this share of the forecast's own time
+SECONDS, SHARE = 3.0, 0.2  # for all advice: this long, or this share of the forecast's own time
 REALIZATIONS = 100
 
 Change = tuple[str, Request]
@@ -52,7 +52,7 @@ class Outcome:
         course = f"overlap {self.overlap[-1]:.3g} after {layers} layers"
         course = f"collapse at layer {above[0]}" if above.size else course
         gradient = "" if math.isnan(self.gradient) else f", gradient {self.gradient:.3g} at the start"
-        return f"{course}, exponent {self.exponent + 0.0:+.3g} per layer{gradient}"
+        return f"{course}, exponent {self.exponent + 0.0:+.2g} per layer{gradient}"
 
 
 def changes(request: Request) -> Iterator[Change]:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 ATTENTION = ("stable_rank", "score_std", "entropy", "effective_keys")
 GRID = 9  # overlaps at which the drift is asked for
-EXPONENT, RESTING = 0.1, 0.3  # layers gone through for these, over those of the chain itself
+EXPONENT, RESTING = 0.25, 0.3  # layers gone through for these, over those of the chain itself
 FEWEST, MOST = 16, 400  # networks of which a whole layer is applied
 KNOWN = 0.05  # standard error of a resting overlap that is told
 Tell = Callable[[int], None]
+Layers = tuple[float, float, bool, str, float | None]
 
 
 def nobody(_: int) -> None:
@@ -85,21 +86,22 @@ def seen_in(data: "xr.Dataset", mean: "xr.Dataset", causal: bool) -> Seen:
 # --- whole layers at given overlaps
 
 
-def of_layers(plan: Plan, request: Request, data: "xr.Dataset", seed: int) -> tuple[float, bool, str, float | None]:
-    """Exponent, whether layers move tokens, course and resting overlap, as in `Found`.
+def of_layers(plan: Plan, request: Request, data: "xr.Dataset", seed: int) -> Layers:
+    """Exponent and its standard error, whether layers move tokens, course and resting overlap, as in `Found`.
 
     Where tokens that are close part, what rises comes to rest: where a layer at equal overlaps changes their mean no
     more.  Behind a mask overlaps are not equal, and a resting overlap that has been passed is none.
     """
     if not request.moves:
-        return 0.0, False, "constant", None
+        return 0.0, 0.0, False, "constant", None
     n, radius = request.start.tokens, float(data["radius"][:, -1].mean())
     layers = plan.networks * plan.network.layers  # that the chain has gone through
-    exponent = float(after(plan, n, INDISTINGUISHABLE, radius, seed, share(EXPONENT * layers)).mean())
+    rate = after(plan, n, INDISTINGUISHABLE, radius, seed, share(EXPONENT * layers))
+    exponent, error = float(rate.mean()), float(rate.std(ddof=1) / len(rate) ** 0.5)
     overlap = 1 - data["gap"].values.mean(axis=0)
     if overlap.max() > INDISTINGUISHABLE or exponent < 0:
         rises = overlap.max() > INDISTINGUISHABLE or overlap[-1] > overlap[-2]
-        return exponent, True, "collapsing" if rises else "spreading", None
+        return exponent, error, True, "collapsing" if rises else "spreading", None
 
     def rates(at: float, number: int) -> Array:
         return np.asarray(-np.expm1(after(plan, n, at, radius, seed + number, share(RESTING * layers / GRID))))
@@ -107,7 +109,7 @@ def of_layers(plan: Plan, request: Request, data: "xr.Dataset", seed: int) -> tu
     rest, known = resting(rates, max(0.0, float(overlap[0])))
     passed = plan.network.attention.causal and rest is not None and rest < overlap[-1]
     arrested = rest is not None or overlap[-1] > overlap[0]
-    return exponent, True, "arrested" if arrested else "spreading", None if passed or not known else rest
+    return exponent, error, True, "arrested" if arrested else "spreading", None if passed or not known else rest
 
 
 def share(count: float) -> int:

@@ -12,10 +12,12 @@ from functools import cache
 import numpy as np
 import scipy
 
+from particles import Activation
 from particles.networks import Network
 
 OVERHEAD = 1.5e-3  # seconds of a layer, whatever its size
-SOFTMAX, ACTIVATION, KERNEL, PAIRS = 2.5, 1.5, 14.0, 7.0  # exponentials of double precision that take as long
+SOFTMAX, KERNEL, PAIRS = 5.0, 130.0, 20.0  # exponentials that take as long as an element of these
+GRADIENTS = 2.5  # passes of a layer for each forward one, with gradients, beside what is done to hidden units
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,14 @@ class Work:
     Attributes
     ----------
     products : additions and multiplications in matrix products.   factors : in triangular factors.
-    normals : random numbers drawn.   elements : exponentials taken, or what takes as long.
+    normals : random numbers drawn.   units : activations.   elements : exponentials taken, or what takes as long.
     pairs : the same, always in double precision.   layers : passes through a layer.
     """
 
     products: float = 0.0
     factors: float = 0.0
     normals: float = 0.0
+    units: float = 0.0
     elements: float = 0.0
     pairs: float = 0.0
     layers: float = 0.0
@@ -45,7 +48,7 @@ class Work:
     @property
     def numbers(self) -> tuple[float, ...]:
         """In the order of the attributes."""
-        return (self.products, self.factors, self.normals, self.elements, self.pairs, self.layers)
+        return (self.products, self.factors, self.normals, self.units, self.elements, self.pairs, self.layers)
 
 
 def of_layer(network: Network, n: int) -> Work:
@@ -60,7 +63,7 @@ def of_layer(network: Network, n: int) -> Work:
         inner = Work(products=2 * m * n * n, factors=n**3 / 3, pairs=KERNEL * n * n)
         return found + inner + of_output(n, n, d)
     width, matrices = int(mlp.width), 1 + mlp.gated
-    inner = Work(normals=matrices * width * m, products=matrices * width * m * n, elements=ACTIVATION * width * n)
+    inner = Work(normals=matrices * width * m, products=matrices * width * m * n, units=width * n)
     return found + inner + of_output(width, n, d)
 
 
@@ -86,9 +89,16 @@ def of_output(rows: int, n: int, d: int) -> Work:
     return Work(products=products, factors=factors, normals=m * rank + beyond * rank / 2)
 
 
+def of_way_back(network: Network, n: int) -> Work:
+    """Of what gradients need beside passes of the layer: axes of the hidden units, and what comes back to them."""
+    a, m = network.attention, min(n, network.d)
+    units = a.heads * (m if a.whole_values else a.head_dim) + (0 if network.mlp is None else int(network.mlp.width))
+    return Work(products=50.0 * units * m * n, normals=8.0 * units * m)
+
+
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of an operation, by the kinds of `Work`, in double precision; and of the products in single precision."""
+    """Seconds of an operation, by the kinds of `Work`, in double precision; of a product in single precision too."""
 
     product: float
     factor: float
@@ -96,13 +106,14 @@ class Speed:
     exponential: float
     single: float
 
-    def seconds(self, work: Work, single: bool = False) -> float:
-        """Of some work; `single`: blocks compute in single precision."""
-        share = self.single / self.product if single else 1.0
-        return (
-            work.products * self.product * (0.4 + 0.6 * share) + work.factors * self.factor + work.normals * self.normal
-            + work.elements * self.exponential * (0.5 if single else 1.0) + work.pairs * self.exponential
-            + work.layers * OVERHEAD
+    def seconds(self, work: Work, activation: float, single: bool = False) -> float:
+        """Of some work; `activation`: of one of these; `single`: blocks compute in single precision."""
+        product = 0.4 * self.product + 0.6 * (self.single if single else self.product)
+        fast = 0.7 if single else 1.0
+        return float(
+            work.products * product + work.factors * self.factor + work.normals * self.normal * fast
+            + work.units * activation * fast + work.elements * self.exponential * fast
+            + work.pairs * self.exponential + work.layers * OVERHEAD
         )  # fmt: skip
 
 
@@ -123,22 +134,28 @@ def speed() -> Speed:
     )  # fmt: skip
 
 
+@cache
+def of_unit(activation: Activation) -> float:
+    """Seconds of one activation."""
+    inputs = np.random.default_rng(0).standard_normal((64, 256))
+    return float(_least(lambda: activation.function(inputs)) / inputs.size)
+
+
 def _least(work: Callable[[], object], tries: int = 3) -> float:
     found = []
     for _ in range(tries):
         begun = time.perf_counter()
         work()
         found.append(time.perf_counter() - begun)
-    return min(found)
+    return float(min(found))
 
-
-GRADIENTS = 4.5  # passes of a layer for each forward one, with gradients
 
 
 def seconds(network: Network, n: int, gradients: bool = False, single: bool = False) -> float:
     """Of one network of n tokens, on one core of this machine."""
-    work = of_layer(network, n) * (network.layers * (GRADIENTS if gradients else 1.0))
-    return speed().seconds(work, single)
+    layer = of_layer(network, n)
+    work = (layer * GRADIENTS + of_way_back(network, n) if gradients else layer) * network.layers
+    return speed().seconds(work, 0.0 if network.mlp is None else of_unit(network.mlp.activation), single)
 
 
 def memory(network: Network, n: int) -> float:

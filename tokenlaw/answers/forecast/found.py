@@ -54,7 +54,8 @@ class Found:
     Attributes
     ----------
     method : "chain" or "mean".   networks : how many.   overlap, radius : by layer from 0 on.
-    exponent : rate of E log(1 - overlap) in a layer at INDISTINGUISHABLE.   moves : whether any layer moves a token.
+    exponent, error : rate of E log(1 - overlap) in a layer at INDISTINGUISHABLE, its standard error.
+    moves : whether any layer moves a token.
     course : where the overlap goes if it does not collapse: "collapsing", "arrested" or "spreading".
     resting_overlap : where it comes to rest, or None.
     seen : what only the chain sees.   advice, not_included, notes : in words.
@@ -65,6 +66,7 @@ class Found:
     overlap: Curve
     radius: Array
     exponent: float
+    error: float
     moves: bool
     course: str
     resting_overlap: float | None

@@ -78,7 +78,7 @@ def averaged(request: Request, seed: int, realizations: int = REALIZATIONS, samp
     rising = found.drift(found.mean[-1:])[0] > 0
     course = "arrested" if rest is not None else "collapsing" if rising else "spreading"
     return Found(
-        "mean", realizations, Curve(found.mean, low, high), scale * found.radius, found.exponent(), request.moves,
+        "mean", realizations, Curve(found.mean, low, high), scale * found.radius, found.exponent(), 0.0, request.moves,
         course, rest,
         not_included=missing(request), notes=start.notes,
     )  # fmt: skip

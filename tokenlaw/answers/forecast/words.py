@@ -122,7 +122,8 @@ def of_exponent(found: Found) -> str:
     """The rate at which close tokens meet."""
     exponent = found.exponent + 0.0  # not -0
     close = "stay as close as they are" if exponent == 0 else "stay close" if exponent < 0 else "part"
-    return f"exponent of log(1 - overlap) at 0.99: {exponent:+.3g} per layer (tokens that are close {close})"
+    error = f" ± {found.error:.1g}" if found.error else ""
+    return f"exponent of log(1 - overlap) at 0.99: {exponent:+.3g}{error} per layer (tokens that are close {close})"
 
 
 def of_seen(found: Found, seen: Seen, n: int) -> list[str]:
