@@ -72,9 +72,9 @@ def test_growth_rates_of_all_degrees(sphere, make):
     assert np.ptp(want) > 1
 
 
-@pytest.mark.parametrize("sphere", [Sphere(15), Circle(23)])
+@pytest.mark.parametrize("sphere", [Sphere(9), Circle(23)])
 def test_strang_has_order_two_with_private_noise(sphere):
-    d, size = sphere.d, (16, 32) if sphere.d == 3 else (2, 48)
+    d, size = sphere.d, (12, 24) if sphere.d == 3 else (2, 48)
     drift = (
         Zonal(MaierSaupe(2.0)),
         Zonal(Dot(1.0)),
