@@ -14,6 +14,7 @@ import scipy
 
 from particles.arrays import Array, check_count
 from particles.errors import ArgumentError
+from particles.machine.parallel import one_blas_thread
 from particles.flow import Progress
 from particles.networks.starts import Start
 from particles.networks.stream import Branch, Gradient
@@ -39,6 +40,7 @@ LAYERS: dict[str, tuple[str, str]] = {
 }
 
 
+@one_blas_thread()
 def run(
     branches: tuple[Branch, ...],
     layers: int,
@@ -57,7 +59,7 @@ def run(
     ----------
     branches : of a layer, one behind the other.   layers : their number.   start : law of the tokens.
     n_networks : independent ones, each with fresh tokens.
-    seed : of all random numbers, at least 0.   gradients : also the gradient of <X_L, P>, P of normal entries, X_L the
+    seed : of all random numbers, at least 0; the numbers do not depend on threads.   gradients : also the gradient of <X_L, P>, P of normal entries, X_L the
         stream behind the last block, before any norm of the output.
     dtype : np.float64, or np.float32 for blocks of layers whose mean 1 - cosine is above SINGLE, without gradients:
         half the time, and 1 - cosine to four digits.
