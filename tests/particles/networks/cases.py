@@ -88,7 +88,7 @@ def random_case(seed):
     def one_of(*values):
         return values[rng.integers(len(values))]
 
-    d, heads, head_dim = one_of((48, 4, 12), (48, 6, 8), (64, 4, 16), (56, 2, 20), (24, 3, 8), (14, 2, 6))
+    d, heads, head_dim = one_of((48, 4, 12), (48, 6, 8), (64, 4, 16), (56, 2, 20), (24, 3, 8), (14, 2, 8))
     position, placement = one_of("", "rope", "alibi"), one_of("pre", "pre", "post", "peri", "none")
     act = one_of("", *ACT)
     network = Dense(
