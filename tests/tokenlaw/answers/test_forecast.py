@@ -121,6 +121,9 @@ def test_changes_go_on_top_of_a_preset():
     assert network(mlp="none").mlp is None
     assert network(mlp="relu").mlp.width == 4 * 4096
     assert network(mlp_width=100).mlp == MLP(ACTIVATIONS["silu"], 100, True)
+    wide = network(mlp_width=math.inf)  # as heavy as its own width
+    assert wide.mlp.width == math.inf
+    assert wide.initialisation.down == pytest.approx(0.02 * (14_336 / wide.usual_width(True)) ** 0.5)
     assert network(norm="post").placement.after
     assert network(pre_norm=False).placement.after
     assert network(init="lecun").initialisation.deviation("query", 5, 100) == 0.1
@@ -197,15 +200,17 @@ def test_plans_take_the_most_exact_way_that_fits(monkeypatch):
     request = request_of(None, {**SMALL, "init_std": 0.1, "mlp": "gelu"})
     monkeypatch.setattr(cost, "seconds", lambda net, n, gradients, single: _price(net, gradients, single))
     found = {}
-    for budget in (1000, 50, 9, 1.6, 0.2):
+    for budget in (1000, 50, 9, 1.25, 0.2):
         monkeypatch.setattr(plan, "BUDGET", budget)
+        monkeypatch.setattr(plan, "SOON", budget / 2)
         one = plan.plan(request, None, None, False)
         found[budget] = (one.method, one.networks, one.single, one.network.mlp.width == math.inf)
     assert found == {
-        1000: ("chain", plan.MOST, False, False), 50: ("chain", 50, False, False), 9: ("chain", 90, True, True),
-        1.6: ("chain", 16, True, True), 0.2: ("mean", plan.LEAST, True, False),
+        1000: ("chain", plan.MOST, False, False), 50: ("chain", 25, False, False), 9: ("chain", 16, True, False),
+        1.25: ("chain", 12, True, True), 0.2: ("mean", plan.LEAST, True, False),
     }  # fmt: skip
     monkeypatch.setattr(plan, "BUDGET", 20)
+    monkeypatch.setattr(plan, "SOON", 10)
     assert plan.plan(request, None, 8, False).single is False  # asked for: as exactly as eight networks allow
     assert plan.plan(request, None, 30, False).single is True
     assert plan.plan(request, None, 100, True).method == "chain"

@@ -13,7 +13,8 @@ from tokenlaw.answers.forecast import cost, mean
 from tokenlaw.answers.forecast.request import Request, endless
 
 BUDGET = 17.0  # seconds for networks; the rest of half a minute is for exponents, advice and the start
-MOST, ENOUGH, LEAST = 200, 24, 4  # networks: at most, without a coarser way, and for a chain at all
+SOON = 7.0  # seconds in which as many networks as fit are drawn without being asked for
+MOST, ENOUGH, LEAST = 200, 16, 4  # networks: at most, without a coarser way, and for a chain at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,8 @@ def plan(request: Request, method: str | None, count: int | None, gradients: boo
     fits = [math.floor(BUDGET / way.seconds) for way in ways]
     enough = ENOUGH if count is None else count
     way, fit = next(((way, fit) for way, fit in zip(ways, fits, strict=True) if fit >= enough), (ways[-1], fits[-1]))
-    networks = max(LEAST, min(MOST, fit)) if count is None else count
+    soon = math.floor(SOON / way.seconds)
+    networks = max(LEAST, min(MOST, max(soon, min(fit, ENOUGH)))) if count is None else count
     fitted = replace(way, networks=networks, seconds=networks * way.seconds, notes=_notes(request, way))
     within = fit >= (LEAST if count is None else count) and _memory(way.network, request) < available()
     if method is None and not within and not gradients and mean.possible(request):

@@ -79,14 +79,13 @@ class Preset:
     window: int | None = None
 
     def settings(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Its options with changes on top; a changed dimension changes the width of the MLP with it."""
+        """Its options with changes on top; a changed dimension changes the width of the MLP with it, `own_width`."""
         found = {**self.options, **changes}
-        d = self.options["d_model"]
-        if found["d_model"] != d:
-            found["mlp_width"] = max(1, round(self.options["mlp_width"] * found["d_model"] / d))
+        share = found["d_model"] / self.options["d_model"]
+        found["mlp_width"] = found["own_width"] = max(1, round(self.options["mlp_width"] * share))
         replaced = {
             "d_model": ("head_dim",), "heads": ("head_dim",), "init": ("init_std",), "init_std": ("init",),
-            "pre_norm": ("norm",), "mlp": ("mlp_width",),
+            "pre_norm": ("norm",), "mlp": ("mlp_width", "own_width"),
         }  # fmt: skip
         gone = {other for name in changes for other in replaced.get(name, ())}
         return {name: value for name, value in (found | dict(changes)).items() if name in changes or name not in gone}

@@ -156,7 +156,8 @@ def network_of(settings: Mapping[str, Any]) -> Network:
         settings.get("layer_scale", 1.0), bool(settings.get("depth_scaled")), Normal(),
     )  # fmt: skip
     if deployed(settings):
-        return replace(network, initialisation=stated(settings))
+        network = replace(network, initialisation=stated(settings))
+        return endless(network) if settings.get("mlp_width") == math.inf else network
     beta = settings.get("beta", head_dim**-0.5) * math.sqrt(head_dim)
     attention = replace(attention, whole_values=True, score_scale=beta * attention.score_scale)
     scales = on_the_sphere(network, settings)
@@ -175,7 +176,8 @@ def mlp_of(settings: Mapping[str, Any]) -> MLP | None:
     if activation is None:
         return None
     d = settings["d_model"]
-    return MLP(activation, settings.get("mlp_width", max(1, round(8 * d / 3)) if gated else 4 * d), gated)
+    width = settings.get("mlp_width", max(1, round(8 * d / 3)) if gated else 4 * d)
+    return MLP(activation, settings.get("own_width", width) if width == math.inf else width, gated)
 
 
 def stated(settings: Mapping[str, Any]) -> Initialisation:
