@@ -60,7 +60,7 @@ def run(
     branches : of a layer, one behind the other.   layers : their number.   start : law of the tokens.
     n_networks : independent ones, each with fresh tokens.
     seed : of all random numbers, at least 0; the numbers do not depend on threads.
-    gradients : also the gradient of <X_L, P>, P of normal entries, X_L the stream behind the last block, before any norm
+    gradients : also that of <X_L, P>, P of normal entries, X_L the stream behind the last block, before any norm
         of the output.
     dtype : np.float64, or np.float32 for blocks of layers whose mean 1 - cosine is above SINGLE, without gradients:
         half the time, and 1 - cosine to four digits.
