@@ -77,7 +77,10 @@ def shortened(text: str) -> str:
 def value_at(configuration: Any, path: str) -> Any:
     """The value of a key of a configuration; None where it has none or there is no such key."""
     for key in path.split("."):
-        configuration = getattr(configuration, key, None)
+        name, *places = key.replace("]", "").split("[")
+        configuration = getattr(configuration, name, None)
+        for place in places:
+            configuration = None if configuration is None else configuration[int(place)]
     return configuration
 
 
