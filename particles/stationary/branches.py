@@ -21,6 +21,7 @@ FIRST = 1e-4  # m_l of the first point of a branch
 LONGEST, SHORTEST = 0.2, 1e-7  # steps in x
 TURN = 0.3  # angle between tangents above which a step is taken again, shorter
 MOST_POINTS = 5000
+SAME = 1e-13  # of log nu: at the end of a sheet
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,9 @@ class Branch:
         if nu < self.least:
             raise ArgumentError("nu", nu, f"be at least {self.least:g}, to which the branch has been followed")
         target, places = -np.log(nu), np.array(self._places(sheet))
+        for place in places[[0, -1]]:
+            if abs(self.points[place, -1] - target) < SAME:
+                return self._state(self.points[place])
         above = self.points[places, -1] >= target
         crossing = np.flatnonzero(above[:-1] != above[1:])
         if not len(crossing):
