@@ -13,8 +13,9 @@ from tokenlaw.pictures.drawing import own_style
 from tokenlaw.pictures.panel_plots import single
 from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series
 
+ROUNDING = 1e-10  # of a growth rate: two wells may exchange mass at a rate that no number holds
 BRANCHES = (
-    ("order_parameter", "order parameter (1)"), ("free_energy", "free energy less that of the uniform law (1)"),
+    ("order_parameter", "order parameter (1)"), ("free_energy", "free energy above uniform (1)"),
     ("stability", "largest growth rate (1)"),
 )  # fmt: skip
 
@@ -74,7 +75,7 @@ def branches_figure(dataset: xr.Dataset) -> Canvas:
                 continue
             colour = COLOURS[row % len(COLOURS)]
             for stable, style in ((True, "-"), (False, "--")):
-                ax.plot(x, _only(values[row], (growth[row] <= 0) == stable), style, color=colour, marker=".")
+                ax.plot(x, _only(values[row], (growth[row] <= ROUNDING) == stable), style, color=colour, marker=".")
             ax.plot([], [], color=colour, label=str(branch))
         ax.set_ylabel(label)
         ax.axhline(0.0, color=GREY, linewidth=0.6)

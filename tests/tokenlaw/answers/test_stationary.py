@@ -42,6 +42,8 @@ def test_file_answer_and_picture_of_the_nematic_transition(tmp_path, capsys):
         assert free[1, 1] < free[0, 1]
         assert free[1, 2] > free[0, 2]
     assert run(["plot", str(out), "--out", str(tmp_path / "again.pdf")]) == 0
+    assert run(["info", str(out)]) == 0
+    assert "  between" in capsys.readouterr().out
     capsys.readouterr()
     assert run(["stationary", NEMATIC, "--out", str(out)]) == 0
     told = capsys.readouterr().out
