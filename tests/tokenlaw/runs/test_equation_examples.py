@@ -36,8 +36,8 @@ def test_kuramoto_tokens_stay_near_their_density(tmp_path):
 @pytest.mark.parametrize("strength", [4.0, 2.0])
 def test_rods_have_the_order_of_the_integral_equation(strength, tmp_path):
     """c = (K/(4 nu)) (3 p - 1), p(c) = <x_3^2>; below the transition they end without order."""
-    settings = {} if strength == 4.0 else {"layers__drift": f'[{{kind="zonal",kernel="maier_saupe",strength={strength}}}]'}
-    found = run("nematic", tmp_path, layers__t_end=8.0, output__save_every=8.0, **settings)
+    drift = f'[{{kind="zonal", kernel="maier_saupe", strength={strength}}}]'
+    found = run("nematic", tmp_path, layers__drift=drift, layers__t_end=8.0, output__save_every=8.0)
     p = float(np.linalg.eigvalsh(found.second_moment.values[-1]).max())
     t, weights = np.polynomial.legendre.leggauss(60)
 
