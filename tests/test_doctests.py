@@ -43,7 +43,7 @@ def test_pages(page):
 
 def test_there_are_modules_pages_and_scripts():
     assert len(MODULES) >= 15
-    assert [page.name for page in PAGES] == ["extending.md"]
+    assert [page.name for page in PAGES] == ["equations.md", "extending.md"]
     assert len(SCRIPTS) >= 8
 
 

@@ -128,6 +128,10 @@ def describe(dataset: xr.Dataset, path: Path) -> list[str | Table]:
         from tokenlaw.answers import converge_files
 
         lines += converge_files.lines(dataset)
+    elif dataset.attrs.get("command") == "stationary" and "transition" in dataset:
+        from tokenlaw.answers import stationary
+
+        lines += stationary.lines(dataset)
     for name in sorted(map(str, dataset.attrs)):
         if name.endswith("_version") or name in ("seed", "member", "command", "beta"):
             lines.append(f"{name.replace('_', ' ')}: {dataset.attrs[name]}")

@@ -198,7 +198,7 @@ def harmonics_of_degree(degree: int, d: int) -> int:
 
 
 @lru_cache(maxsize=8)
-def _quadrature(n: int, d: int) -> tuple[Array, Array]:
+def quadrature(n: int, d: int) -> tuple[Array, Array]:
     """Nodes t and weights, of sum |S^(d-1)|, for |S^(d-2)| int f(t) (1 - t^2)^((d-3)/2) dt."""
     if d == 2:
         return np.cos(np.pi * (np.arange(n) + 0.5) / n), np.full(n, 2 * np.pi / n)
@@ -217,7 +217,7 @@ def multipliers(interaction: Interaction, d: int, tol: float) -> Array | None:
     """
     area, n = sphere_area(d), 64
     while n <= FINEST:
-        t, weights = _quadrature(n, d)
+        t, weights = quadrature(n, d)
         values = interaction.value(t)
         largest = float(np.abs(values).max(initial=0.0))
         if not largest < math.inf:

@@ -15,6 +15,7 @@ from tokenlaw.answers.observables import NESTED, OBSERVABLES
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
 from tokenlaw.runs.build import Experiment, build
+from tokenlaw.runs.functions import Functions, functions_of
 from tokenlaw.tables import finite
 from validation.estimates import Order, order_of_distances, order_of_gaps, order_of_shifts, squares
 
@@ -99,6 +100,7 @@ def converge(
     *,
     members: int | None = None,
     overrides: Sequence[str] = (),
+    code: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Convergence:
     """Run a configuration at several values of one key and fit the order in which an observable converges.
@@ -108,7 +110,8 @@ def converge(
     path : configuration.   vary : "section.key=a,b,c", coarse to fine; no value is taken for exact.
     observable : one of OBSERVABLES, at the last depth.
     members : realizations of the noise; by default 8, or 1 where nothing is random.
-    overrides : assignments as of --set.   progress : called with each member when it is done.
+    overrides : assignments as of --set.   code : folder whose Python files may be run.
+    progress : called with each member when it is done.
     """
     if observable not in OBSERVABLES:
         raise ConfigError(f"--observable {observable}: must be one of {', '.join(OBSERVABLES)}")
@@ -117,11 +120,12 @@ def converge(
         _refuse_few(members, key, path, overrides)
     _refuse_order(vary, key, values)
     _refuse_nothing(vary, key, observable)
-    rows = [[_experiment(path, overrides, key, value, 0)] for value in values]
+    functions = functions_of(code)
+    rows = [[_experiment(path, overrides, key, value, 0, functions)] for value in values]
     c = rows[-1][0].configuration
     count = members or (1 if nothing_random(c, OBSERVABLES[observable].command) else MEMBERS)
     for value, row in zip(values, rows, strict=True):
-        row += [_experiment(path, overrides, key, value, member) for member in range(1, count)]
+        row += [_experiment(path, overrides, key, value, member, functions) for member in range(1, count)]
     together = on_one_path(rows, key, values)
     if together is None and observable == "nested_rms":
         raise ConfigError(f"--observable nested_rms: needs values that share their noise, which {key} changes")
@@ -147,8 +151,10 @@ def _assignment(key: str, value: float) -> str:
     return f"{key}={int(value) if value == int(value) and abs(value) < 1e15 else repr(value)}"
 
 
-def _experiment(path: Path, overrides: Sequence[str], key: str, value: float, member: int) -> Experiment:
-    return build(config.load(path, [*overrides, _assignment(key, value), f"noise.member={member}"]))
+def _experiment(
+    path: Path, overrides: Sequence[str], key: str, value: float, member: int, functions: Functions
+) -> Experiment:
+    return build(config.load(path, [*overrides, _assignment(key, value), f"noise.member={member}"]), functions)
 
 
 def _refuse_few(members: int, key: str, path: Path, overrides: Sequence[str]) -> None:

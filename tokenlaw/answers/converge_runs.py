@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from particles import Array, TokenState, WithPrivateNoise
-from particles.layers import coarsen_within
+from particles import Array, TokenState
+from particles.layers import coarsen_within, diffuses
 from particles.machine import one_blas_thread
 from tokenlaw.answers.observables import NESTED, Observable
 from tokenlaw.config.read import ConfigError, Configuration
@@ -19,7 +19,7 @@ from validation.distances import MAX_POINTS
 SAME_PATH = (
     "solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "layers.refine", "heads.sigma", "output.",
 )  # fmt: skip
-WITHOUT_NOISE = ("ballistic", "modified", "recorded")  # kinds of layers; their heads are drawn once
+WITHOUT_NOISE = ("ballistic", "modified", "recorded", "equation")  # kinds of layers; their heads are drawn once
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,7 @@ def pathwise(c: Configuration) -> bool:
     """Whether the layers have no noise, so that every value of every key meets the same path."""
     layers = c.layers
     noisy = getattr(layers, "mlp", None) is not None or getattr(layers, "private_noise", 0.0) > 0
+    noisy = noisy or bool(getattr(layers, "common_noise", ()))
     return layers.kind in WITHOUT_NOISE and not noisy
 
 
@@ -48,7 +49,7 @@ def nothing_random(c: Configuration, command: str) -> bool:
     drawn = command == "compare" or (
         command == "simulate" and not (c.initial.kind == "tokens" or c.simulate.sampling == "quadrature")
     )
-    given = c.layers.kind == "recorded" or (c.heads is not None and c.heads.kind == "fixed")
+    given = c.layers.kind in ("recorded", "equation") or (c.heads is not None and c.heads.kind == "fixed")
     return pathwise(c) and given and not drawn
 
 
@@ -92,7 +93,7 @@ def at_the_end(row: Sequence[Experiment], observable: Observable, key: str) -> l
 
 def _moves_freely(row: Sequence[Experiment]) -> bool:
     """Whether points ride on the density whatever rides beside them; private steps go by their places."""
-    return not any(isinstance(one.law, WithPrivateNoise) for one in row)
+    return not any(diffuses(one.law) for one in row)
 
 
 def _beside_one_density(row: Sequence[Experiment], variable: str) -> list[Last]:

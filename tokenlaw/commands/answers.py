@@ -8,7 +8,7 @@ import typer
 
 from tokenlaw.answers.observables import OBSERVABLES
 from tokenlaw.commands import terminal
-from tokenlaw.commands.options import Config, Json, OwnSeed, Quiet, Seed, Set, overrides
+from tokenlaw.commands.options import AllowPython, Config, Json, OwnSeed, Quiet, Seed, Set, code_beside, overrides
 
 
 def validate(
@@ -49,6 +49,7 @@ def converge(
     seed: Seed = None,
     quiet: Quiet = False,
     set_: Set = None,
+    allow_python: AllowPython = False,
 ) -> None:
     """How an observable converges in one key: slope with its interval, error left, sampling floor."""
     with terminal.heavy("dask"):
@@ -62,7 +63,8 @@ def converge(
         terminal.check_outputs({"--out": written[0], "--out, picture": written[1]}, read)
     key, tell = vary.partition("=")[0].strip(), terminal.notes(quiet or json)
     result = study.converge(
-        config, vary, observable, members=members, overrides=changes, progress=lambda text: tell(f"{key}: {text} done")
+        config, vary, observable, members=members, overrides=changes, code=code_beside(config, allow_python),
+        progress=lambda text: tell(f"{key}: {text} done"),
     )
     if written is not None:
         files.write(result, *written)

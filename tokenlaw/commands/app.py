@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tokenlaw.commands import answers, configs, ensembles, networks, pictures, predict, runs
+from tokenlaw.commands import answers, configs, ensembles, networks, pictures, predict, runs, stationary
 from tokenlaw.commands.terminal import (
     Interrupted,
     interrupt,
@@ -55,6 +55,7 @@ app.command(cls=predict.Grouped)(predict.predict)
 for _command in (
     ensembles.ensemble, pictures.report, answers.converge, runs.solve, runs.simulate, runs.compare,
     pictures.plot, pictures.info, answers.validate, networks.observe, configs.config, answers.theory,
+    stationary.stationary,
 ):  # fmt: skip
     app.command()(_command)
 

@@ -25,6 +25,7 @@ def config(
         configuration = load(file)
         with terminal.heavy("dask"):
             from tokenlaw.runs.build import build
+            from tokenlaw.runs.functions import Unread
 
-            text = dumps(build(configuration).configuration)
+            text = dumps(build(configuration, Unread()).configuration)
     typer.echo(text.rstrip("\n"))

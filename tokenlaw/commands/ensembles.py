@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tokenlaw.commands import terminal
-from tokenlaw.commands.options import Config, Folder, Quiet, Seed, Set, overrides
+from tokenlaw.commands.options import AllowPython, Config, Folder, Quiet, Seed, Set, code_beside, overrides
 
 
 class Run(StrEnum):
@@ -38,6 +38,7 @@ def ensemble(
     seed: Seed = None,
     quiet: Quiet = False,
     set_: Set = None,
+    allow_python: AllowPython = False,
 ) -> None:
     """Many runs of a configuration: members and grids of values, a file each, on many processes."""
     if workers is not None and scheduler is not None:
@@ -48,7 +49,8 @@ def ensemble(
             from tokenlaw.ensemble import run as ensembles
 
         sweeps, changes, elsewhere = sweep or (), overrides(set_, seed), scheduler is not None
-        planned, notes = runs.plan(config, str(run), members, sweeps, changes, elsewhere=elsewhere)
+        code = code_beside(config, allow_python)
+        planned, notes = runs.plan(config, str(run), members, sweeps, changes, elsewhere=elsewhere, code=code)
         index, waiting = ensembles.prepare(out, str(run), sweeps, planned, resume=resume)
         tell = _once_of_a_kind(terminal.notes(quiet))
         for note in notes:

@@ -1,5 +1,6 @@
 """Arguments and options that several commands take."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no notes and no prog
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override one configuration key (repeatable)")
 ]
+AllowPython = Annotated[
+    bool, typer.Option("--allow-python", help="run the Python files beside CONFIG that it names functions of")
+]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+def code_beside(config: Path, allowed: bool) -> str | None:
+    """The folder whose Python files a command may run; None where it may run none."""
+    return os.path.dirname(os.path.abspath(config)) if allowed else None
 
 
 def overrides(set_: list[str] | None, seed: str | None) -> list[str]:

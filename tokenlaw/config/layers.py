@@ -197,7 +197,3 @@ class RecordedLayers(Section):
 
 
 Heads = Annotated[RandomHeads | FixedHeads | SmoothHeads, Field(discriminator="kind")]
-Layers = Annotated[
-    HomogenizedLayers | TransformerLayers | BallisticLayers | ModifiedLayers | RecordedLayers,
-    Field(discriminator="kind"),
-]

@@ -227,12 +227,21 @@ def _key_lines(key: str, field: FieldInfo, path: str, *, active: bool) -> list[s
     about = f"{field.description}; {allowed(field, path)}"
     if derived is not None:
         return [f"# {about}; default {derived}", f"# {key} ="]
-    if field.is_required():
-        return [f"# required: {about}", f"# {key} ="]
+    needed = extra.get("required", "") if isinstance(extra, dict) else ""
+    if field.is_required() or needed:
+        return [f"# {needed or 'required'}: {about}", f"# {key} ="]
     if field.default is None:
         lines = [f"# {about}", f"# {key} ="]
         for model in models_of(field.annotation):
             for inner, part in model.model_fields.items():
                 lines += _key_lines(f"{key}.{inner}", part, f"{path}.{inner}", active=False)
         return lines
-    return [f"# {about}", f"{'' if active else '# '}{key} = {write_value(field.default)}"]
+    lines = [f"# {about}", f"{'' if active else '# '}{key} = {write_value(field.default)}"]
+    for model in models_of(field.annotation):
+        for kind in kinds_of(model):  # of a table in a list of them
+            lines.append(f"# [[{path}]] kind = {write_value(kind)}: {_summary(model)}")
+            lines += [
+                f"#     {inner}: {part.description}; {allowed(part, path)}"
+                for inner, part in model.model_fields.items() if inner != "kind"
+            ]  # fmt: skip
+    return lines

@@ -18,6 +18,11 @@ LAYERS_OF: Final[Mapping[str, frozenset[str]]] = {
 """Kinds of layers that heads of some kinds are restricted to."""
 USUAL_HEADS: Final = "gaussian"
 """Kind of the heads where it is left out."""
+WITHOUT_HEADS: Final[Mapping[str, str]] = {
+    "recorded": "whose file holds the heads",
+    "equation": "which is made of terms",
+}
+"""Kinds of layers without [heads], and why."""
 ROUND: Final = (2, 3)
 """Dimensions in which there are densities, quadratures and spectral fields."""
 
@@ -31,9 +36,11 @@ def fill_in(data: object) -> object:
     if not isinstance(data, Mapping):
         return data
     model, heads, layers = data.get("model"), data.get("heads"), data.get("layers")
-    if isinstance(model, Mapping) and model.get("space") == "euclidean" and isinstance(layers, Mapping):
+    kind = layers.get("kind") if isinstance(layers, Mapping) else None
+    euclidean = isinstance(model, Mapping) and model.get("space") == "euclidean"
+    if euclidean and isinstance(layers, Mapping) and kind != "equation":
         data = {**data, "layers": {"retraction": "translate", **layers}}
-    if heads is None and not (isinstance(layers, Mapping) and layers.get("kind") == "recorded"):
+    if heads is None and kind not in WITHOUT_HEADS:
         heads = {}
     return {**data, "heads": {"kind": USUAL_HEADS, **heads}} if isinstance(heads, Mapping) else data
 
@@ -46,9 +53,9 @@ def refuse(c: Sections, path: str, text: str) -> NoReturn:
 def check_heads(c: Sections) -> None:
     """Heads are there exactly when layers are drawn, of a kind that fits, and something moves."""
     kind, heads = c.layers.kind, c.heads
-    if kind == "recorded":
+    if kind in WITHOUT_HEADS:
         if heads is not None:
-            text = 'heads: not used with layers.kind = "recorded", whose file holds the heads; remove the section'
+            text = f'heads: not used with layers.kind = "{kind}", {WITHOUT_HEADS[kind]}; remove the section'
             raise PydanticCustomError("configuration", "refused", {"text": text})
         return
     assert heads is not None  # filled in
@@ -75,6 +82,15 @@ def _check_fixed(c: Sections) -> None:
             refuse(c, f"heads.{name}", "missing; fixed heads need value, query and key, or a file")
 
 
+def check_attention(c: Sections) -> None:
+    """An equation of one's own has no attention; everything else has its temperature."""
+    if c.layers.kind == "equation":
+        if c.model.causal:
+            refuse(c, "model.causal", 'must be false with layers.kind = "equation", which has no attention')
+    elif c.model.beta is None:
+        refuse(c, "model.beta", "missing; must be a finite number at least 0")
+
+
 def check_steps(c: Sections) -> None:
     """Steps fit the horizon, records fit a file."""
     layers = c.layers
@@ -96,19 +112,20 @@ def check_space(c: Sections) -> None:
     """On the sphere tokens are brought back to it, in R^d they are not."""
     if c.model.space == "sphere":
         reason = 'must be another one with model.space = "sphere"'
-        if c.layers.retraction == "translate":
+        if getattr(c.layers, "retraction", "") == "translate":
             refuse(c, "layers.retraction", reason)
         if c.initial.kind == "gaussian":
             refuse(c, "initial.kind", reason)
         return
     reason, mlp = 'with model.space = "euclidean"', getattr(c.layers, "mlp", None)
-    if c.layers.kind == "modified":
-        refuse(c, "layers.kind", f"must be another kind {reason}; the corrector is that of the sphere")
+    if c.layers.kind in ("modified", "equation"):
+        what = "corrector" if c.layers.kind == "modified" else "equation"
+        refuse(c, "layers.kind", f"must be another kind {reason}; the {what} is that of the sphere")
     if getattr(c.layers, "norm", "post") != "post":
         refuse(c, "layers.norm", f'must be "post" {reason}; residual streams have model.space = "sphere"')
     if getattr(c.layers, "private_noise", 0.0):
         refuse(c, "layers.private_noise", f"must be 0 {reason}; it is a noise on the sphere")
-    if c.layers.retraction != "translate":
+    if getattr(c.layers, "retraction", "") != "translate":
         refuse(c, "layers.retraction", f"must be translate {reason}")
     if mlp is not None and not mlp.width:
         refuse(c, "layers.mlp.width", f"must be at least 1 {reason}; the limit field is that of the sphere")
@@ -124,6 +141,8 @@ def check_simulate(c: Sections) -> None:
             refuse(c, f"simulate.{key}", f"must be another method unless model.d is 2 or 3, and model.d is {d}")
     given = f'"{c.model.attention}"' + (" with model.causal" if c.model.causal else "")
     for key, special in (("field", "torch"), ("precision", "single")):
+        if getattr(simulate, key) == special and c.layers.kind == "equation":
+            refuse(c, f"simulate.{key}", 'belongs to attention, which layers.kind = "equation" has none of')
         if getattr(simulate, key) == special and given != '"softmax"':
             refuse(c, f"simulate.{key}", f'needs model.attention = "softmax", not {given}')
     if simulate.precision == "single" and simulate.field == "spectral":
@@ -133,7 +152,7 @@ def check_simulate(c: Sections) -> None:
 def check_stream(c: Sections) -> None:
     """A residual stream has no retraction, and its scheme is that of its blocks."""
     norm = getattr(c.layers, "norm", "post")
-    if norm == "post":
+    if norm == "post" or c.layers.kind == "equation":
         return
     if getattr(c.layers, "private_noise", 0.0):
         refuse(c, "layers.norm", 'must be "post" with layers.private_noise, a noise on the sphere')
@@ -144,6 +163,7 @@ def check_stream(c: Sections) -> None:
 
 
 CHECKS: Final[tuple[Callable[[Sections], None], ...]] = (
+    check_attention,
     check_heads,
     check_steps,
     check_space,

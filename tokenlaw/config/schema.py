@@ -9,7 +9,16 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, Strict, field_validator
 
-from tokenlaw.config.layers import SQUARE, Heads, Layers
+from tokenlaw.config.equations import EquationLayers
+from tokenlaw.config.layers import (
+    SQUARE,
+    BallisticLayers,
+    Heads,
+    HomogenizedLayers,
+    ModifiedLayers,
+    RecordedLayers,
+    TransformerLayers,
+)
 from tokenlaw.config.types import (
     MAX_COUNT,
     ROUNDING,
@@ -17,7 +26,6 @@ from tokenlaw.config.types import (
     CountOrZero,
     File,
     Matrix,
-    NonNegative,
     Positive,
     Section,
     Seed,
@@ -37,6 +45,7 @@ Radius = Annotated[
         default=1.0, gt=0, description="length of the tokens at depth 0 in a residual stream (layers.norm pre or rms)"
     ),
 ]  # fmt: skip
+UNHEADED: Final = 'layers.kind = "equation"'
 OF_TOKENS: Final = "law of the tokens at depth 0"
 
 
@@ -46,7 +55,10 @@ class Model(Section):
     d: Annotated[int, Field(ge=2, le=65536)] = Field(
         description="dimension; tokens live on the sphere S^(d-1) or in R^d, densities need d = 2 or 3"
     )
-    beta: NonNegative = Field(description="inverse temperature of the attention")
+    beta: float | None = Field(
+        default=None, ge=0, description="inverse temperature of the attention",
+        json_schema_extra={"required": f'required unless {UNHEADED}'},
+    )  # fmt: skip
     attention: str = choice("particles.attention.table:KERNELS", "softmax", "attention kernel")
     causal: bool = Field(default=False, description="whether a token attends only to the tokens before it")
     space: Literal["sphere", "euclidean"] = Field(default="sphere", description="space of the tokens")
@@ -216,6 +228,10 @@ Initial = Annotated[
     VonMisesFisher | Uniform | Conformal | Simplex | GaussianInitial | TokensFile | DensityFile,
     Field(discriminator="kind"),
 ]
+Layers = Annotated[
+    HomogenizedLayers | TransformerLayers | BallisticLayers | ModifiedLayers | RecordedLayers | EquationLayers,
+    Field(discriminator="kind"),
+]
 
 
 class Sections(Section):
@@ -223,7 +239,7 @@ class Sections(Section):
 
     model: Model = Field(description="what attends to what, and where the tokens live")
     heads: Heads | None = Field(
-        default=None, description="law of one head; left out: gaussian, with recorded layers none"
+        default=None, description="law of one head; left out: gaussian, with recorded layers and equations none"
     )
     layers: Layers = Field(description="law of the layers")
     initial: Initial = Field(description=OF_TOKENS)

@@ -33,6 +33,8 @@ def telling(c: Configuration, section: str) -> Iterator[None]:
         raise
     except ArgumentError as error:
         path = KEYS.get(error.name, f"{section}.{error.name}")
+        if error.value is None and hasattr(value_at(c, section), error.name):
+            raise ConfigError(f"{path}: must {error.allowed}") from None
         if value_at(c, path) is None:
             raise ConfigError(f"{section}: {one_line(str(error))}") from None
         got = f", got {error.value}" if isinstance(error.value, tuple) else ""  # a shape

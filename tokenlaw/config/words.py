@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel, ValidationError
@@ -85,37 +85,44 @@ def all_keys() -> Iterator[tuple[str, str]]:
         yield from ((key, f"{section}.{key}") for model in models for key in model.model_fields)
 
 
-def _place(location: Location) -> tuple[str, FieldInfo | None, type[BaseModel]]:
-    """Key path as a user writes it, the field there, and the model around it."""
+class Place(NamedTuple):
+    """Key path as a user writes it, the field there, the model around it, and the models that may stand there."""
+
+    path: str
+    field: FieldInfo | None
+    model: type[BaseModel]
+    inside: tuple[type[BaseModel], ...]
+
+
+def _place(location: Location) -> Place:
+    """Where an error is."""
     section, *rest = location
     models = _SECTIONS.get(str(section), ())
     path, field = shortened(write_key(str(section))), Configuration.model_fields.get(str(section))
     model: type[BaseModel] = Configuration
-    if len(models) > 1 and rest:  # the tag that chose a model is no part of the path
-        tag, *rest = rest
-        models = tuple(one for one in models if tag in kinds_of(one))
-    inside: type[BaseModel] | None = models[0] if len(models) == 1 else None
     for step in rest:
         if isinstance(step, int):
             path += f"[{step}]"
-            continue
-        path += f".{shortened(write_key(step))}"
-        model = inside or model
-        field = model.model_fields.get(step)
-        inside = next(iter(models_of(field.annotation)), None) if field else None
-    return path, field, model
+        elif len(models) > 1:  # the tag that chose a model is no part of the path
+            models = tuple(one for one in models if step in kinds_of(one))
+        else:
+            path += f".{shortened(write_key(step))}"
+            model = models[0] if models else model
+            field = model.model_fields.get(step)
+            models = models_of(field.annotation) if field else ()
+    return Place(path, field, model, models)
 
 
 def _unknown_key(location: Location, value: object) -> str:
     """Message for a key that is not there: of another kind, misspelt, or of another section."""
-    (path, _, model), key = _place(location), str(location[-1])
-    siblings = _SECTIONS.get(str(location[0]), ()) if len(location) == 3 else ()
+    (path, _, model, _), key = _place(location), str(location[-1])
+    here, known = path.rpartition(".")[0], list(model.model_fields)
+    siblings = _place(location[:-2]).inside if len(location) > 2 else ()
     kinds = [kind for other in siblings if key in other.model_fields for kind in kinds_of(other)]
     if kinds and model in siblings:
         quoted = " or ".join(map(show, kinds))
-        return f"{path} = {show(value)}: belongs to {location[0]}.kind = {quoted}, not to {show(location[1])}"
+        return f"{path} = {show(value)}: belongs to {here}.kind = {quoted}, not to {show(location[-2])}"
     word = "section" if len(location) == 1 and isinstance(value, Mapping) else "key"
-    here, known = path.rpartition(".")[0], list(model.model_fields)
     elsewhere = dict(reversed(list(all_keys())))  # the first section that has a key wins
     for near in difflib.get_close_matches(key, known, n=1):
         return f"{path}: unknown {word}; did you mean {f'{here}.{near}' if here else near}?"
@@ -131,15 +138,15 @@ def _message(error: Mapping[str, Any]) -> str:
         return str(error["ctx"]["text"])
     if kind == "extra_forbidden":
         return _unknown_key(location, value)
-    path, field, _ = _place(location)
+    path, field, _, models = _place(location)
     if kind.startswith("union_tag"):
-        path, kinds = f"{path}.kind", [one for model in _SECTIONS[location[0]] for one in kinds_of(model)]
+        path, kinds = f"{path}.kind", [one for model in models for one in kinds_of(model)]
         known = isinstance(value, Mapping) and "kind" in value
         kind, value = ("", value["kind"]) if known else ("missing", None)
         phrase = f"one of {', '.join(kinds)}"
     elif kind == "value_error":
         return f"{path} = {show(value)}: {error['ctx']['error']}"
-    elif kind == "model_type" and isinstance(location[-1], int):
+    elif kind in ("model_type", "model_attributes_type") and isinstance(location[-1], int):
         phrase = "a table"
     elif field is None or isinstance(location[-1], int):
         phrase = error["msg"].removeprefix("Input should be ").replace("tuple", "list")

@@ -1,11 +1,8 @@
 """Members of an ensemble: which runs there are, which of them are complete, and one run in a worker process."""
 
-import itertools
 import os
-import re
 import threading
 import time
-import tomllib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,17 +16,17 @@ from particles.files import BROKEN, reading, versions
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
 from tokenlaw.config.toml import show, write_value
+from tokenlaw.ensemble.sweeps import folder, grid
 from tokenlaw.runs import locks, resume
 from tokenlaw.runs import run as runs
-from tokenlaw.runs.build import build
+from tokenlaw.runs.build import Experiment, build
+from tokenlaw.runs.functions import functions_of
 
 MOST: Final = 100_000  # runs of one ensemble
-PLAIN: Final = re.compile(r"[\w.+-]{1,40}")  # values that may stand in the name of a folder
 HANDOVER: Final = 60.0  # seconds for a worker that closes to write what it has; Dask kills it before
 VERSION: Final = versions()["tokenlaw_version"]
 ATTEMPTS_COUNTED: Final = 100  # at most
 DIED: Final = "its worker process died"
-NOT_SWEPT: Final = ("noise.member", "layers.t_end", "layers.depth")
 _one_at_a_time = threading.Lock()  # warnings are caught for all threads of a process
 
 
@@ -42,6 +39,7 @@ class Member:
     file : name of its file in the folder of the ensemble.   number : noise.member.
     point : swept keys and their values.   configuration : whole, as TOML text.
     inputs : SHA-256 of the input files, as `tokenlaw.runs.resume.input_sums` names them.   need : about, bytes.
+    code : folder whose Python files it may run.
     """
 
     file: str
@@ -50,6 +48,7 @@ class Member:
     configuration: str
     inputs: Mapping[str, str]
     need: float = 0.0
+    code: str | None = None
 
 
 class Task(NamedTuple):
@@ -59,6 +58,7 @@ class Task(NamedTuple):
     ----------
     command : solve, simulate or compare.   configuration : TOML text.   path : file to write.   number : the member.
     tries : attempts that are left, this one included.   inputs : what the member's input files must be, if anything.
+    code : folder whose Python files it may run.
     """
 
     command: str
@@ -67,6 +67,7 @@ class Task(NamedTuple):
     number: int
     tries: int = 1
     inputs: Mapping[str, str] | None = None
+    code: str | None = None
 
 
 class Outcome(NamedTuple):
@@ -88,41 +89,6 @@ class Stopped(Exception):
     """The worker is asked to end, or nobody waits for the run any more; what it has reached is on disk."""
 
 
-def sweep(text: str) -> tuple[str, list[Any]]:
-    """Key and values of "key=v1,v2": TOML, or bare words where that is no TOML."""
-    key, sign, rest = text.partition("=")
-    key = key.strip()
-    try:
-        values = tomllib.loads(f"values = [{rest}]")["values"]
-    except ValueError:
-        values = [word.strip() for word in rest.split(",")]
-    if not sign or "." not in key or not values or "" in values:
-        raise ConfigError(f"--sweep {show(text)}: must be section.key=v1,v2,... as in model.beta=1,2,4")
-    if len({write_value(value) for value in values}) < len(values):
-        raise ConfigError(f"--sweep {show(text)}: must be different values")
-    if key in NOT_SWEPT:
-        instead = "is counted by --members" if key == "noise.member" else "may grow with --resume; set it for all"
-        raise ConfigError(f"--sweep {show(text)}: {key} cannot be swept; it {instead}")
-    return key, values
-
-
-def grid(sweeps: Sequence[str]) -> list[dict[str, Any]]:
-    """Points of the grid, the last key running fastest; one empty point where nothing is swept."""
-    axes = [sweep(text) for text in sweeps]
-    keys = [key for key, _ in axes]
-    if len(set(keys)) < len(keys):
-        raise ConfigError(f"--sweep: a key is given twice, got {', '.join(keys)}")
-    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(found for _, found in axes))]
-
-
-def folder(point: Mapping[str, Any], number: int) -> str:
-    """Folder of a point: its keys and values, or its number where a value cannot stand in a name."""
-    words = [f"{key}={value if isinstance(value, str) else write_value(value)}" for key, value in point.items()]
-    if all(PLAIN.fullmatch(word.partition("=")[2]) for word in words) and len(name := ",".join(words)) <= 200:
-        return name
-    return f"point-{number:04d}"
-
-
 def plan(
     path: Path,
     command: str,
@@ -131,6 +97,7 @@ def plan(
     overrides: Sequence[str] = (),
     *,
     elsewhere: bool = False,
+    code: str | None = None,
 ) -> tuple[list[Member], tuple[str, ...]]:
     """All runs of an ensemble, checked, with what is to be said about them once.
 
@@ -141,7 +108,7 @@ def plan(
     ------
     ConfigError : in one line; at a point of a grid with its swept values.
     """
-    points = grid(sweeps)
+    points, functions = grid(sweeps), functions_of(code)
     if len(points) * members > MOST:
         raise ConfigError(f"--members {members}: makes {len(points) * members} runs; must be at most {MOST}")
     found: list[Member] = []
@@ -150,7 +117,7 @@ def plan(
         assigned = [*overrides, *(f"{key}={write_value(value)}" for key, value in point.items())]
         try:
             first = config.load(path, assigned)
-            experiment = build(first)
+            experiment = build(first, functions)
             if not elsewhere:
                 runs.refuse_run(command, experiment)
             job = runs.JOBS[command](experiment)
@@ -164,7 +131,8 @@ def plan(
         for member in range(first.noise.member, first.noise.member + members):
             c = config.load(path, [*assigned, f"noise.member={member}"])
             c = c.model_copy(update={"heads": experiment.configuration.heads})  # with the numbers of its defaults
-            found.append(Member(f"{where}member-{member:05d}.nc", member, point, config.dumps(c), inputs, need))
+            file = f"{where}member-{member:05d}.nc"
+            found.append(Member(file, member, point, config.dumps(c), inputs, need, code))
     return found, tuple(notes)
 
 
@@ -177,12 +145,16 @@ def complete(path: Path, member: Member) -> bool:
             last = int(file.variables["step"][-1])
     except BROKEN:
         return False
-    return last == build(config.load_text(member.configuration)).plan.n_steps
+    return last == _built(member).plan.n_steps
 
 
 def check_resume(command: str, path: Path, member: Member) -> None:
     """ConfigError where the run cannot go on from its file."""
-    resume.check_resume(command, build(config.load_text(member.configuration)), path)
+    resume.check_resume(command, _built(member), path)
+
+
+def _built(member: Member | Task) -> Experiment:
+    return build(config.load_text(member.configuration), functions_of(member.code))
 
 
 def ledger(path: Path) -> Path:
@@ -265,7 +237,7 @@ def run_member(task: Task) -> Outcome:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", RuntimeWarning)
         try:
-            experiment = build(config.load_text(task.configuration))
+            experiment = _built(task)
             if task.inputs is not None and (changed := resume.changed_inputs(task.inputs, experiment)):
                 raise ConfigError(f"the contents of {changed} have changed since the ensemble began")
             runs.execute(task.command, experiment, path, resume=True, progress=_obey(), realization=task.number)

@@ -164,7 +164,7 @@ def _gather(
         tries = ATTEMPTS - index.entries[member.file].attempts
         path = (index.folder / member.file).resolve()
         make_folder(path.parent)
-        task = Task(index.command, member.configuration, str(path), member.number, tries, member.inputs)
+        task = Task(index.command, member.configuration, str(path), member.number, tries, member.inputs, member.code)
         sent = dumps((run_counted, task, work, VERSION))
         future: Future[Outcome] = client.submit(eval, DO, {"sent": sent}, pure=False)
         future.add_done_callback(ends.put)

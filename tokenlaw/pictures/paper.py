@@ -121,9 +121,11 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> No
 
 
 def _of_a_study(dataset: xr.Dataset) -> Figure | None:
-    """The picture of a map of collapse depths, or of a study of convergence."""
+    """The picture of a map of collapse depths, of branches of stationary laws, or of a study of convergence."""
     from tokenlaw.pictures import forecasts, studies
 
+    if studies.of_branches(dataset):
+        return studies.branches_figure(dataset)
     if "collapse_depth" in dataset and dataset["collapse_depth"].ndim == 2:
         return forecasts.map_of(dataset)
     return studies.order_figure(dataset) if of_convergence(dataset) else None

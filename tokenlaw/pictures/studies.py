@@ -1,4 +1,4 @@
-"""Figures of studies: curves with error bars, theory dashed; gaps over values."""
+"""Figures of studies: curves with error bars, theory dashed; gaps over values; branches of stationary laws."""
 
 from itertools import cycle
 
@@ -6,11 +6,18 @@ import numpy as np
 import xarray as xr
 
 import validation
+from particles import Array
 from tokenlaw.answers.observables import GAPS
 from tokenlaw.pictures.drawing import Figure as Canvas
 from tokenlaw.pictures.drawing import own_style
 from tokenlaw.pictures.panel_plots import single
 from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series
+
+ROUNDING = 1e-10  # of a growth rate: two wells may exchange mass at a rate that no number holds
+BRANCHES = (
+    ("order_parameter", "order parameter (1)"), ("free_energy", "free energy above uniform (1)"),
+    ("stability", "largest growth rate (1)"),
+)  # fmt: skip
 
 
 @own_style()
@@ -43,3 +50,42 @@ def order_figure(dataset: xr.Dataset) -> Canvas:
         series.append(validation.Series(f"error, {c:.3g} value^{p:.3g}", x, c * x**p, dashed=True))
         title += f": slope {p:.3f}, 95 percent interval [{low:.3f}, {high:.3f}]"
     return draw(validation.Figure(f"{key} (1)", f"{observable} (1)", tuple(series), x_log=True, y_log=True), title)
+
+
+def of_branches(dataset: xr.Dataset) -> bool:
+    """Whether a dataset holds branches of stationary laws."""
+    return dataset.attrs.get("command") == "stationary" and all(
+        name in dataset.variables and dataset[name].dims == ("branch", "parameter") and dataset[name].size
+        for name, _ in BRANCHES
+    )
+
+
+@own_style()
+def branches_figure(dataset: xr.Dataset) -> Canvas:
+    """Three panels above each other."""
+    figure = Canvas(figsize=(7.5, 8.5), layout="constrained")
+    axes = figure.subplots(len(BRANCHES), 1, sharex=True)
+    x, growth = dataset["parameter"].values, dataset["stability"].values
+    for ax, (name, label) in zip(axes, BRANCHES, strict=True):
+        values = dataset[name].values
+        if name == "free_energy":
+            values = values - values[:1]
+        for row, branch in enumerate(dataset["branch"].values):
+            if not np.isfinite(values[row]).any():
+                continue
+            colour = COLOURS[row % len(COLOURS)]
+            for stable, style in ((True, "-"), (False, "--")):
+                ax.plot(x, _only(values[row], (growth[row] <= ROUNDING) == stable), style, color=colour, marker=".")
+            ax.plot([], [], color=colour, label=str(branch))
+        ax.set_ylabel(label)
+        ax.axhline(0.0, color=GREY, linewidth=0.6)
+    axes[0].legend()
+    axes[0].set_title(f"{dataset.attrs.get('title', 'stationary laws')}: stable solid, unstable dashed")
+    axes[-1].set_xlabel(f"{dataset.attrs.get('key', 'value')} (1)")
+    return figure
+
+
+def _only(values: Array, shown: Array) -> Array:
+    """Values where shown, NaN else."""
+    found: Array = np.where(shown, values, np.nan)
+    return found

@@ -1,62 +1,48 @@
 """From a configuration to the objects that run: the only place where strings choose."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from particles import (
-    ACTIVATIONS,
-    RETRACTIONS,
     AnyTokens,
-    Ballistic,
-    Causal,
     DirectField,
     Empirical,
     EuclideanTokens,
     FieldFactory,
-    FixedHeads,
-    Homogenized,
-    IndependentEntries,
     InitialDensity,
     InitialLaw,
-    Kernel,
     LayerLaw,
     Linear,
-    MLPBlock,
-    Modified,
     Noise,
     PreNorm,
-    RandomTransformer,
     RecordedLayers,
-    Retraction,
     Simplex,
-    SmoothHeads,
-    SmoothTransformer,
     Stream,
     Tokens,
     WithMLP,
     WithPrivateNoise,
     check_tolerance,
     direct_field,
-    read_checkpoint,
     torch_field,
 )
 from particles.attention import KERNELS, Spectral
-from particles.files import is_model, naming, noted, read_layers
-from particles.layers import SCHEMES, check_radius, refine_within
+from particles.files import noted
+from particles.layers import check_radius
 from particles.layers.mlp import check_joint
 from spde import FIRST_SIZE, Density, DensityFlow, Domain, SeriesLaw, auto_size, diffuses, spectral_field, unit_sphere
 from spde.domain import check_degree
 from spde.field import SPECTRAL, auto_field
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError, Configuration
-from tokenlaw.config.told import chosen, telling
-from tokenlaw.config.toml import keyed, show
+from tokenlaw.config.told import telling
+from tokenlaw.config.toml import keyed
+from tokenlaw.runs.functions import REFUSED, Functions
+from tokenlaw.runs.laws import around, kernel_of, law_of
 from tokenlaw.runs.memory import layer_terms, refuse_too_large
-from tokenlaw.runs.parts import completed, heads_of, initial_of, quadrature_tokens, told
+from tokenlaw.runs.parts import completed, heads_of, initial_of, quadrature_tokens
 
 PRECISIONS = {"double": np.float64, "single": np.float32}
 WITH_DENSITY = Spectral | Linear
@@ -115,7 +101,7 @@ class Experiment:
         c, instead = self.configuration, "tokenlaw simulate takes it"
         solve, kind, names = c.solve, c.layers.kind, " or ".join(DENSITY_NAMES)
         stages = kind == "ballistic" and getattr(c.layers, "scheme", "euler") != "euler"
-        tokens_diffuse = isinstance(self.law, WithPrivateNoise) and isinstance(self.initial, Empirical)
+        tokens_diffuse = diffuses(self.law) and isinstance(self.initial, Empirical)
         for wrong, path, text in (
             (c.model.space != "sphere", "model.space", f"densities live on the sphere; {instead}"),
             (c.model.causal, "model.causal", f"must be false for densities, whose points have no order; {instead}"),
@@ -124,7 +110,7 @@ class Experiment:
                 f'must be "post" for densities: directions alone do not say how they move on; {instead}',
             ),
             (
-                not isinstance(_kernel(c), WITH_DENSITY),
+                kind != "equation" and not isinstance(kernel_of(c), WITH_DENSITY),
                 "model.attention", f"must be {names} for densities; {instead}",
             ),
             (tokens_diffuse, "initial.kind", "must have a density with layers.private_noise"),
@@ -188,11 +174,11 @@ class Experiment:
         kind, precision = c.simulate.field, PRECISIONS[c.simulate.precision]
         if kind == "auto":
             on_sphere = c.model.d in SPECTRAL and c.model.space == "sphere" and precision == np.float64
-            if on_sphere and isinstance(_kernel(c), Spectral):
+            if on_sphere and (c.layers.kind == "equation" or isinstance(kernel_of(c), Spectral)):
                 return auto_field(c.solve.field_tol)
             kind = "direct"
         if kind == "spectral":
-            if not isinstance(_kernel(c), Spectral):
+            if c.layers.kind != "equation" and not isinstance(kernel_of(c), Spectral):
                 got = f"causal {c.model.attention}" if c.model.causal else c.model.attention
                 raise ConfigError(f'simulate.field = "spectral": needs softmax or l2 attention, got {got}; use "auto"')
             return spectral_field(c.solve.field_tol)
@@ -204,14 +190,17 @@ class Experiment:
         return DirectField if precision == np.float64 else direct_field(precision)
 
 
-def build(c: Configuration) -> Experiment:
-    """Make the objects of a configuration; ConfigError (one line) where they do not fit together."""
+def build(c: Configuration, functions: Functions = REFUSED) -> Experiment:
+    """Make the objects of a configuration; ConfigError (one line) where they do not fit together.
+
+    `functions`: what becomes of the Python functions that it names.
+    """
     refuse_too_large([*layer_terms(c)])
     with noted() as of_layers:
         heads = heads_of(c)
-        recorded = _law(c, heads)
+        recorded = law_of(c, heads, functions)
     c = completed(c, heads)
-    law = _around(c, recorded)
+    law = around(c, recorded)
     if law.d != c.model.d:
         raise ConfigError(f"model.d = {c.model.d}: the layers have d = {law.d}")
     if isinstance(recorded, RecordedLayers):
@@ -226,71 +215,6 @@ def build(c: Configuration) -> Experiment:
         check_tolerance(c.solve.moment_tol, "moment_tol")
     with telling(c, "initial"):
         check_radius(getattr(c.initial, "radius", 1.0), law)
-    inputs = {"layers" if c.layers.kind == "recorded" else "heads": of_layers, "initial": of_initial}
+    of_heads = "layers" if c.layers.kind == "recorded" else "heads"
+    inputs = {of_heads: of_layers, "functions": functions.sums, "initial": of_initial}
     return Experiment(c, law, initial, plan, inputs)
-
-
-def _kernel(c: Configuration) -> Kernel:
-    kernel: Any = chosen(KERNELS, c, "model.attention")(c.model.beta)
-    with telling(c, "model.causal = true"):
-        return Causal(kernel) if c.model.causal else kernel
-
-
-def _law(c: Configuration, heads: IndependentEntries | FixedHeads | None) -> LayerLaw:
-    """The layers of attention alone."""
-    layers, kernel, noise = c.layers, _kernel(c), Noise(c.noise.seed, c.noise.member)
-    retraction = chosen(RETRACTIONS, c, "layers.retraction")
-    if layers.kind == "recorded":
-        return _recorded(c, Path(layers.file), retraction)
-    drawn: Any = heads  # the kinds of heads that a law takes were checked with the configuration
-    with telling(c, "layers"):
-        if layers.kind == "transformer":
-            kind = SmoothTransformer if isinstance(heads, SmoothHeads) else RandomTransformer
-            return kind(drawn, kernel, layers.eta, layers.heads, noise, retraction)
-        if layers.kind == "homogenized":
-            eps, fixed = layers.noise_scale, layers.nodes_fixed
-            return Homogenized(drawn, kernel, layers.dt, layers.nodes, noise, eps, fixed, retraction)
-        scheme = chosen(SCHEMES, c, "layers.scheme")
-        if layers.kind == "ballistic":
-            return Ballistic(drawn, kernel, layers.dt, layers.nodes, noise, scheme, retraction)
-        eps = layers.noise_scale
-        return Modified(drawn, kernel, layers.dt, layers.eta, eps, layers.nodes, noise, scheme, retraction)
-
-
-def _recorded(c: Configuration, path: Path, retraction: Retraction) -> RecordedLayers:
-    """Layers from a file, with the kernel of the configuration, of the file's beta."""
-    law = told("layers.file", _read_layers, path, retraction)
-    if law.beta not in (c.model.beta, float(np.float32(c.model.beta))):  # an attribute may be single
-        raise ConfigError(f"model.beta = {c.model.beta:g}: must equal the layers file's beta = {law.beta:g}")
-    if isinstance(law.kernel, Causal):  # of a decoder, which knows its positions and its window
-        wanted = {"model.causal": (c.model.causal, True), "layers.norm": (getattr(c.layers, "norm", "post"), "rms"),
-                  "model.attention": (c.model.attention, "softmax")}  # fmt: skip
-        for key, (value, right) in wanted.items():
-            if value != right:
-                raise ConfigError(f"{key} = {show(value)}: must be {show(right)} for the decoder in {path}")
-        return law
-    return replace(law, kernel=_kernel(c))
-
-
-def _read_layers(path: Path, retraction: Retraction) -> RecordedLayers:
-    if is_model(path):
-        with naming(path, ImportError):
-            return read_checkpoint(path).recorded(retraction)
-    return read_layers(path, retraction)
-
-
-def _around(c: Configuration, law: LayerLaw) -> LayerLaw:
-    """The law with what stands around its attention: an MLP block, private noise, a residual stream, shorter steps."""
-    layers, noise = c.layers, Noise(c.noise.seed, c.noise.member)
-    retraction = chosen(RETRACTIONS, c, "layers.retraction")
-    mlp, nu = getattr(layers, "mlp", None), getattr(layers, "private_noise", 0.0)
-    norm, refine = getattr(layers, "norm", "post"), getattr(layers, "refine", 1)
-    with telling(c, "layers"):
-        if mlp is not None:
-            activation = chosen(ACTIVATIONS, c, "layers.mlp.activation")
-            law = WithMLP(law, MLPBlock(activation, mlp.width, mlp.sigma_r, mlp.sigma_w), noise, retraction)
-        if nu:
-            law = WithPrivateNoise(law, nu, noise, c.simulate.replica, retraction)
-        if norm != "post":
-            law = PreNorm(law, 1.0 if norm == "pre" else law.d**0.5)
-        return law if refine == 1 else refine_within(law, refine)

@@ -46,7 +46,7 @@ class Term:
 def _head(c: Configuration) -> tuple[int, float]:
     """Number of heads of a layer that is drawn, and numbers that its matrices hold, once each, per head."""
     heads, layers, d = c.heads, c.layers, c.model.d
-    if heads is None or heads.kind == "fixed" or layers.kind == "recorded":
+    if heads is None or heads.kind == "fixed" or layers.kind == "recorded" or layers.kind == "equation":
         return 0, 0.0
     head_dim = heads.head_dim or d
     rows = head_dim + (d if heads.mean_a is not None else 0)

@@ -131,7 +131,8 @@ def input_sums(experiment: Experiment) -> dict[str, str]:
     """SHA-256 of every input file, by attribute name.
 
     The file that a section names is on record as SECTION_file_sha256.  Where others were read with it (config.json,
-    index and parts of a checkpoint), all of them stand in SECTION_files_sha256, a line each as sha256sum writes it.
+    index and parts of a checkpoint), all of them stand in SECTION_files_sha256, a line each as sha256sum writes it; the
+    Python files of an equation in layers_functions_sha256.
     """
     sums, lists = {}, {}
     for section in ("layers", "heads", "initial"):
@@ -142,20 +143,27 @@ def input_sums(experiment: Experiment) -> dict[str, str]:
         if Path(path) in read:
             sums[f"{section}_file_sha256"] = read[Path(path)]
         if {*read} != {Path(path)}:
-            lists[f"{section}_files_sha256"] = "\n".join(f"{known}  {name.name}" for name, known in read.items())
+            lists[f"{section}_files_sha256"] = _lines(read)
+    if functions := experiment.inputs.get("functions"):
+        lists["layers_functions_sha256"] = _lines(functions)
     return sums | lists
+
+
+def _lines(read: Mapping[Path, str]) -> str:
+    return "\n".join(f"{known}  {path.name}" for path, known in read.items())
 
 
 def changed_inputs(before: Mapping[str, Any], experiment: Experiment) -> str:
     """The inputs that are other files than `input_sums` once said, by name and key; empty where all are the same."""
     now = input_sums(experiment)
     names = [f"{section}_{kind}_sha256" for kind in ("files", "file") for section in ("layers", "heads", "initial")]
+    names.append("layers_functions_sha256")
     for name in names:
         then, today = str(before.get(name, "")), now.get(name, "")
         if then == today:
             continue
         key = name.removesuffix("_sha256").replace("_files", "_file").replace("_", ".")
-        if not name.endswith("_files_sha256"):
+        if name.endswith("_file_sha256"):
             return key
         differ = {line.partition("  ")[2] for line in {*then.splitlines()} ^ {*today.splitlines()}}
         return f"{', '.join(sorted(differ))} of {key}"

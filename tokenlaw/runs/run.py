@@ -43,7 +43,8 @@ def simulate_job(experiment: Experiment, density: Density | None = None, refine:
     """Tokens through the layers; there is no density."""
     tokens, notes = experiment.tokens()
     field, c = experiment.token_field(), experiment.configuration
-    if hasattr(c.layers, "dt") and c.model.space == "sphere":  # a flow in steps; a transformer's step is its own
+    steps = hasattr(c.layers, "dt") and c.layers.kind != "equation"  # a transformer's step is its own
+    if steps and c.model.space == "sphere":
         field = telling_long_steps(field)
     flow = TokenFlow(experiment.law, field)
     return Job(flow, flow.start(tokens, getattr(c.initial, "radius", 1.0)), notes)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from particles import ACTIVATIONS, RETRACTIONS, ArgumentError
 from particles.attention import KERNELS
+from particles.equations import INTERPRETATIONS
 from particles.files.closure import CLOSED
 from particles.heads import ENTRIES, GaussianHeads, usual_deviation
 from particles.layers import SCHEMES
@@ -32,6 +33,7 @@ from tokenlaw.config.toml import write_value
 from tokenlaw.config.types import kinds_of, models_of
 from tokenlaw.config.words import all_keys, names_in
 from tokenlaw.runs.build import build
+from tokenlaw.runs.equations import INTERACTIONS
 
 VARY = ("--vary", "layers.dt=0.2,0.1,0.05", "--observable", "mean_token")
 BASE = """
@@ -57,6 +59,7 @@ MEAN = "heads.mean_v=[[1,0,0],[0,1,0],[0,0,1]]"
 TRANSFORMER = 'layers={kind="transformer", eta=0.1, heads=8, depth=20}'
 ONE_HEAD = 'layers={kind="transformer", eta=0.1, heads=1, depth=20}'
 BALLISTIC = 'layers={kind="ballistic", dt=0.1, t_end=1.0}'
+EQUATION = 'layers={kind="equation", dt=0.1, t_end=1.0}'
 MODIFIED = 'layers={kind="modified", dt=0.1, t_end=1.0, eta=0.1}'
 FIXED = 'heads={kind="fixed", value=[[1,0,0],[0,1,0],[0,0,1]], query=[[1,0,0]], key=[[0,1,0]]}'
 
@@ -116,8 +119,9 @@ EXACT = {
     "heads={value=[[1]]}": 'heads.value = [[1]]: belongs to heads.kind = "fixed", not to "gaussian"',
     "heads=1": "heads = 1: must be a section [heads]",
     "layers.kind=brownian":
-    'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded',
-    "layers.kind=[1]": "layers.kind = [1]: must be one of homogenized, transformer, ballistic, modified, recorded",
+    'layers.kind = "brownian": must be one of homogenized, transformer, ballistic, modified, recorded, equation',
+    "layers.kind=[1]":
+    "layers.kind = [1]: must be one of homogenized, transformer, ballistic, modified, recorded, equation",
     "layers={kind='homogenized', dt=0.1}": "layers.t_end: missing; must be a finite number at least 0",
     "layers.eta=0.1": 'layers.eta = 0.1: belongs to layers.kind = "transformer" or "modified", not to "homogenized"',
     "layers.file=x.nc": 'layers.file = "x.nc": belongs to layers.kind = "recorded", not to "homogenized"',
@@ -274,7 +278,7 @@ def test_the_same_keys_are_accepted_where_they_fit(tmp_path):
 
 def test_missing_sections_and_several_errors():
     assert refusal(text="") == "model: missing; must be a section [model] (and 2 more)"
-    assert refusal("model={d=3, bta=1}") == "model.bta: unknown key; did you mean model.beta? (and 1 more)"
+    assert refusal("model={d=3, bta=1}") == "model.bta: unknown key; did you mean model.beta?"
     assert refusal("output.distances=1", "noise.seed=-1", "simulate.tokens=0").endswith(" (and 2 more)")
 
 
@@ -683,14 +687,19 @@ def test_names_of_choices_stand_in_one_table_each(capsys):
         for key, field in model.model_fields.items()
         if "table" in (field.json_schema_extra or {})
     }
-    assert tables.keys() == {"model.attention", "layers.retraction", "layers.scheme"}
-    objects = {"model.attention": KERNELS, "layers.retraction": RETRACTIONS, "layers.scheme": SCHEMES}
+    objects = {
+        "model.attention": KERNELS, "layers.retraction": RETRACTIONS, "layers.scheme": SCHEMES,
+        "layers.interpretation": INTERPRETATIONS,
+    }  # fmt: skip
+    assert tables.keys() == objects.keys()
     assert {path: tuple(table) for path, table in objects.items()} == tables  # which were read without importing them
+    assert names_in("tokenlaw.runs.equations:INTERACTIONS") == tuple(INTERACTIONS)
     assert names_in("particles.layers.mlp.kernels:ACTIVATIONS") == tuple(ACTIVATIONS)
     for table in (RETRACTIONS, ACTIVATIONS):
         assert [one.name for one in table.values()] == list(table)
     for path, names in tables.items():
-        model, space = (BASE, []) if path != "layers.scheme" else (BASE, [BALLISTIC, MEAN])
+        space = {"layers.scheme": [BALLISTIC, MEAN], "layers.interpretation": [EQUATION]}.get(path, [])
+        model = BASE.replace('[heads]\nkind = "gaussian"\n', "") if EQUATION in space else BASE
         assert refusal(*space, f"{path}=other", text=model) == f'{path} = "other": must be one of {", ".join(names)}'
     assert list(kinds_of(RandomHeads)) == list(ENTRIES)
     for name, key, table in (("mlp-kernel", "activation", ACTIVATIONS), ("gaussian-closure", "attention", CLOSED)):

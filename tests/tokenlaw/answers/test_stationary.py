@@ -1,0 +1,93 @@
+"""`tokenlaw stationary`: file, answer and picture of branches against the onset and the transition in closed form."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from particles.equations import Dot, Exponential
+from tokenlaw.answers.stationary import NAMES, stationary
+from tokenlaw.commands.app import run
+from tokenlaw.pictures.studies import branches_figure
+
+NEMATIC = str(Path(__file__).parents[3] / "examples" / "equation_nematic.toml")
+COLD = "layers.private_noise=0.2,0.28,0.295,0.31"
+
+
+def test_file_answer_and_picture_of_the_nematic_transition(tmp_path, capsys):
+    out = tmp_path / "branches.nc"
+    assert run(["stationary", NEMATIC, "--vary", COLD, "--out", str(out), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer["branches"]) == ["uniform"]
+    assert answer["value"] == answer["nu"] == 0.31
+    assert out.with_suffix(".png").stat().st_size > 10_000
+    with xr.open_dataset(out) as found:
+        assert list(found["branch"].values) == list(NAMES)
+        assert found["stability"].dims == ("branch", "parameter")
+        assert found.attrs["command"] == "stationary"
+        assert np.abs(found["onset"] - 4 / 15).max() < 1e-12  # K = 4
+        assert np.abs(found["transition"] - 4 / 13.62437697613713).max() < 1e-10  # tests/particles/stationary
+        there = np.isfinite(found["order_parameter"].values)
+        assert there.tolist() == [[True] * 4, [True] * 3 + [False], [False, True, True, False], [True] + [False] * 3]
+        stable = found["stability"].values < 0
+        assert stable[0].tolist() == [False, True, True, True]
+        assert stable[1, :3].all()
+        assert not stable[2:].any()
+        assert np.abs(found["coefficients"][:, :, 0].values[there] - (4 * np.pi) ** -0.5).max() < 1e-12
+        order = found["coefficients"][1, :3, 2] / (5 / (4 * np.pi)) ** 0.5
+        assert np.abs(order - found["order_parameter"][1, :3]).max() < 1e-12
+        free = found["free_energy"].values
+        assert free[1, 1] < free[0, 1]
+        assert free[1, 2] > free[0, 2]
+    assert run(["plot", str(out), "--out", str(tmp_path / "again.pdf")]) == 0
+    assert run(["info", str(out)]) == 0
+    assert "  between" in capsys.readouterr().out
+    capsys.readouterr()
+    assert run(["stationary", NEMATIC, "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "first-order transition at nu = 0.293591407" in told
+    strengths = "layers.drift[0].strength=2,4"
+    assert run(["stationary", NEMATIC, "--vary", strengths, "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["branches"]["ordered"]["stability"] < 0
+    with xr.open_dataset(out) as found:
+        assert np.abs(found["onset"] - found["parameter"] / 15).max() < 1e-12
+
+
+def test_one_interaction_for_each_value():
+    betas = [0.5, 1.0, 2.0]
+    found = stationary([Exponential(beta) for beta in betas], [0.2, 0.2, 0.2], 3, betas)
+    assert (found["stability"].sel(branch="ordered") < 0).all()
+    assert np.isnan(found["stability"].sel(branch="opposite")).all()
+    assert (np.diff(found["onset"]) > 0).all()
+    repelled = stationary([Dot(-1.0)], [0.2], 2, [-1.0])
+    assert np.isfinite(repelled["stability"].values).sum() == 1
+    drawn = branches_figure(found)
+    assert len(drawn.axes) == 3
+    dashes = {line.get_linestyle() for line in drawn.axes[0].lines}
+    assert {"-", "--"} <= dashes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vary", "private_noise=1"], "must be section.key"),
+        (["--vary", "model.d=2,3", "--set", 'initial={kind = "uniform"}'], "dimensions have branches of their own"),
+        (["--vary", "layers.interpretation=ito"], "with numbers"),
+        (["--set", "layers.private_noise=0"], "layers.private_noise: must be positive for stationary laws"),
+        (
+            ["--set", 'layers={kind = "homogenized", dt = 0.1, t_end = 1.0}', "--set", "model.beta=1"],
+            "stationary laws are those of kind",
+        ),
+        (["--vary", "layers.drift[1].strength=1,2"], "unknown key"),
+        (["--set", "layers.drift=[]"], "must be one term"),
+        (["--set", 'layers.common_noise=[{kind="rotations", strength=1.0}]'], "must be left out"),
+    ],
+)
+def test_what_is_refused(tmp_path, capsys, arguments, message):
+    assert run(["stationary", NEMATIC, "--out", str(tmp_path / "f.nc"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,392 @@
+"""layers.kind = "equation": every term from the configuration, resuming, refusals, functions by leave only."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from particles import Noise, Tokens, VonMisesFisherMixture, simulate
+from particles.equations import (
+    Dot,
+    Equation,
+    Exponential,
+    Function,
+    Gradient,
+    Isotropic,
+    Kicks,
+    Legendre,
+    MaierSaupe,
+    OfOverlap,
+    Pull,
+    Rotation,
+    Rotations,
+    VectorFields,
+    Zonal,
+    stratonovich,
+)
+from tests.tokenlaw.calls import assert_same, call
+from tokenlaw.config.read import ConfigError, dumps, load, load_text
+from tokenlaw.runs.build import build
+from tokenlaw.runs.functions import Unread, functions_of
+
+BASE = """
+[model]
+d = 3
+[layers]
+kind = "equation"
+dt = 0.02
+t_end = 0.12
+{more}
+[initial]
+kind = "von_mises_fisher"
+components = [{{mean = [0.0, 0.0, 1.0], kappa = 1.0}}]
+[solve]
+lmax = 12
+[simulate]
+tokens = 6
+[noise]
+seed = 7
+[output]
+save_every = 0.1
+distances = 100
+"""
+DOT = 'drift = [{kind = "zonal", kernel = "dot", strength = 2.0}]'
+NOISY = DOT + '\nprivate_noise = 0.1\ncommon_noise = [{kind = "kicks", strength = 0.3}]\n'
+WIND = """
+import pathlib
+import numpy as np
+
+with open(pathlib.Path(__file__).with_name("ran"), "a") as ran:
+    ran.write("ran ")
+
+
+def wind(points, measure):
+    return np.cross(measure.weights @ measure.points, points)
+
+
+def w(t):
+    return np.sin(2 * t)
+
+
+def flat(points, measure):
+    return points[:, 0]
+
+
+def broken(points, measure):
+    return 1 / 0
+
+
+def endless(points, measure):
+    return points * np.inf
+
+
+number = 3
+"""
+PYTHON = """drift = [{kind = "zonal", kernel = "python", function = "own:w"}, {kind = "python", function = "own:wind"}]
+common_noise = [{kind = "python", function = "own:wind"}]
+interpretation = "stratonovich"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.toml").write_text(BASE.format(more=NOISY))
+    Path("f.toml").write_text(BASE.format(more=PYTHON))
+    Path("own.py").write_text(WIND)
+
+
+def law(more, d=3, functions=None):
+    text = BASE.format(more=more).replace("d = 3", f"d = {d}")
+    if d == 2:
+        text = text.replace("[0.0, 0.0, 1.0]", "[0.0, 1.0]")
+    c = load_text(text)
+    assert load_text(dumps(c)) == c
+    return build(c, functions_of(functions)).law
+
+
+def the_same(one, two):
+    """One step of both moves tokens alike, to the bit."""
+    cloud = VonMisesFisherMixture([1.0], [[1.0] + [0.0] * (one.d - 1)], [1.0])
+    start = Tokens(cloud.sample(np.random.default_rng(0), 9))
+    first, second = (simulate(start, law, n_steps=2, save_every=1).tokens.values for law in (one, two))
+    return np.array_equal(first, second) and np.abs(first[2] - first[0]).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("table", "term"),
+    [
+        ('kind = "zonal", kernel = "dot", strength = 2.0', Zonal(Dot(2.0))),
+        ('kind = "zonal", kernel = "maier_saupe", strength = 3.0', Zonal(MaierSaupe(3.0))),
+        ('kind = "zonal", kernel = "exponential", beta = 2.0', Zonal(Exponential(2.0))),
+        ('kind = "zonal", kernel = "exponential", beta = 2.0, strength = -1.0', Zonal(Exponential(2.0, -1.0))),
+        ('kind = "zonal", kernel = "legendre", coefficients = [0, 1, 0.5]', Zonal(Legendre((0, 1, 0.5)))),
+        ('kind = "zonal", kernel = "python", function = "own:w"', Zonal(OfOverlap(lambda t: np.sin(2 * t)))),
+        ('kind = "gradient", axis = [0, 0, 2.0]', Pull([0, 0, 2.0])),
+        ('kind = "gradient", coefficients = [0, 1, [0.5, 2]]', Gradient([0, 1, 0.5 + 2j])),
+        ('kind = "rotation", axis = [0, 1, 2.0]', Rotation.about([0, 1, 2.0])),
+        ('kind = "python", function = "own:wind"',
+         Function(lambda points, measure: np.cross(measure.weights @ measure.points, points))),
+    ],
+)  # fmt: skip
+def test_drifts(table, term, tmp_path):
+    assert the_same(law(f"drift = [{{{table}}}]", functions=tmp_path), Equation(3, (term,), 0.02, Noise(7)))
+
+
+@pytest.mark.parametrize(
+    ("table", "term"),
+    [
+        ('kind = "kicks", strength = 0.3', Kicks(0.3)),
+        ('kind = "rotations", strength = 0.3', Rotations(0.3)),
+        ('kind = "isotropic", gradient = [0, 0.5], curl = [1.0]', Isotropic((0, 0.5), (1.0,))),
+        ('kind = "python", function = "own:wind"',
+         VectorFields((lambda points, measure: np.cross(measure.weights @ measure.points, points),))),
+    ],
+)  # fmt: skip
+def test_common_noise(table, term, tmp_path):
+    found = law(f'interpretation = "stratonovich"\ncommon_noise = [{{{table}}}]', functions=tmp_path)
+    assert the_same(found, Equation(3, (), 0.02, Noise(7), (term,), interpretation=stratonovich))
+
+
+def test_on_the_circle_a_rotation_has_one_number():
+    wanted = Equation(2, (Rotation(np.array([[0.0, -2.0], [2.0, 0.0]])),), 0.02, Noise(7), nu=0.1)
+    assert the_same(law('private_noise = 0.1\ndrift = [{kind = "rotation", axis = [2.0]}]', d=2), wanted)
+
+
+def test_tables_of_their_own_are_the_same_configuration():
+    tables = '[[layers.drift]]\nkind = "zonal"\nkernel = "dot"\nstrength = 2.0\n'
+    assert load_text(BASE.format(more=tables)) == load_text(BASE.format(more=DOT))
+
+
+@pytest.mark.parametrize("command", ["solve", "simulate", "compare"])
+def test_17_and_23_steps_are_40(command):
+    assert call(command, "c.toml", "--out", "two.nc", "-q", layers__t_end=0.34) == 0
+    assert call(command, "c.toml", "--out", "two.nc", "-q", "--resume", layers__t_end=0.8) == 0
+    assert call(command, "c.toml", "--out", "one.nc", "-q", layers__t_end=0.8) == 0
+    assert_same("one.nc", "two.nc")
+    with xr.open_dataset("one.nc") as run:
+        assert np.abs(run.mean_overlap.values[-1] - run.mean_overlap.values[0]) > 1e-3
+
+
+def test_converge_sees_the_order_of_strang(capsys):
+    Path("c.toml").write_text(BASE.format(more=DOT + "\nprivate_noise = 0.3\n").replace("lmax = 12", "lmax = 24"))
+    words = ("--vary", "layers.refine=1,2,4,8", "--observable", "coefficients", "--members", 2, "--json")
+    assert call("converge", "c.toml", *words, layers__dt=0.4, layers__t_end=1.6, output__save_every=1.6) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert abs(found["slope"]["value"] + 2) < 0.15
+
+
+def refused(more, **changes):
+    text = BASE.format(more=more)
+    for old, new in changes.values():
+        assert old in text
+        text = text.replace(old, new)
+    with pytest.raises(ConfigError) as error:
+        build(load_text(text), functions_of(Path.cwd()))
+    return str(error.value)
+
+
+NEED = "must be ito or stratonovich: this common noise differs in the two"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            'drift = [{kind = "zona"}]',
+            'layers.drift[0].kind = "zona": must be one of zonal, gradient, rotation, python',
+        ),
+        ("drift = [{}]", "layers.drift[0].kind: missing; must be one of zonal, gradient, rotation, python"),
+        ("drift = [3]", "layers.drift[0] = 3: must be a table"),
+        ("drift = 3", "layers.drift = 3: must be a list of tables, each with a kind"),
+        (
+            'drift = [{kind = "zonal", kernel = "cubic"}]',
+            'layers.drift[0].kernel = "cubic": must be one of dot, maier_saupe, exponential, legendre, python',
+        ),
+        (
+            'drift = [{kind = "zonal", kernel = "dot", strenght = 1.0}]',
+            "layers.drift[0].strenght: unknown key; did you mean layers.drift[0].strength?",
+        ),
+        (
+            'drift = [{kind = "zonal", kernel = "dot", axis = [1.0]}]',
+            'layers.drift[0].axis = [1.0]: belongs to layers.drift[0].kind = "gradient" or "rotation", not to "zonal"',
+        ),
+        ('drift = [{kind = "zonal", kernel = "dot"}]', 'layers.drift[0].strength: missing with kernel = "dot"'),
+        (
+            'drift = [{kind = "zonal", kernel = "dot", strength = 1.0, beta = 2.0}]',
+            'layers.drift[0].beta = 2.0: not used with kernel = "dot"',
+        ),
+        (
+            DOT[:-1] + ', {kind = "zonal", kernel = "exponential", beta = -2.0}]',
+            "layers.drift[1].beta = -2.0: must be positive and finite",
+        ),
+        ('drift = [{kind = "gradient"}]', "layers.drift[0]: must have either axis or coefficients"),
+        (
+            'drift = [{kind = "gradient", coefficients = [[0, 1]]}]',
+            "layers.drift[0].coefficients = [[0.0, 1.0]]: must be real in order 0: the function is real",
+        ),
+        (
+            'drift = [{kind = "gradient", coefficients = [[0, 1, 2]]}]',
+            "layers.drift[0].coefficients = [[0, 1, 2]]: must be a list of numbers or of pairs [real, imaginary]",
+        ),
+        (
+            'drift = [{kind = "rotation", axis = [1.0]}]',
+            "layers.drift[0].axis = [1.0]: must be a list of three numbers",
+        ),
+        (
+            'common_noise = [{kind = "kicks", strength = -0.1}]',
+            "layers.common_noise[0].strength = -0.1: must be a finite number at least 0",
+        ),
+        (
+            'common_noise = [{kind = "isotropic", curl = [-1.0]}]',
+            "layers.common_noise[0].curl = [-1.0]: must have no power below 0",
+        ),
+        (
+            'common_noise = [{kind = "isotropic"}]',
+            "layers.common_noise[0].gradient = []: must have some power, or curl, got ()",
+        ),
+        ('common_noise = [{kind = "python", function = "own:wind"}]', f"layers.interpretation: {NEED}"),
+        ('interpretation = "itto"', 'layers.interpretation = "itto": must be one of ito, stratonovich'),
+        ("refine = 3", "layers.refine = 3: must be a power of two (1, 2, 4, ...)"),
+        (
+            'drift = [{kind = "python", function = "own.wind"}]',
+            'layers.drift[0].function = "own.wind": must be "module:name", a Python file beside the configuration',
+        ),
+        (
+            'drift = [{kind = "python", function = "../own:wind"}]',
+            'layers.drift[0].function = "../own:wind": must be "module:name", a Python file beside the configuration',
+        ),
+    ],
+)  # fmt: skip
+def test_refusals_name_the_key(more, message):
+    assert refused(more) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[initial]", '[heads]\nkind = "gaussian"\n[initial]'),
+         'heads: not used with layers.kind = "equation", which is made of terms; remove the section'),
+        (("d = 3", 'd = 3\nspace = "euclidean"'),
+         'layers.kind = "equation": must be another kind with model.space = "euclidean"; the equation is that of the '
+         "sphere"),
+        (("d = 3", "d = 3\ncausal = true"),
+         'model.causal = true: must be false with layers.kind = "equation", which has no attention'),
+        (("tokens = 6", 'tokens = 6\nfield = "torch"'),
+         'simulate.field = "torch": belongs to attention, which layers.kind = "equation" has none of'),
+        (('kind = "equation"', 'kind = "homogenized"'), "layers.drift = "),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_with_an_equation(change, message):
+    assert refused(DOT, change=change).startswith(message)
+
+
+def test_other_layers_need_a_temperature():
+    with pytest.raises(ConfigError, match=r"model\.beta: missing; must be a finite number at least 0"):
+        load_text(BASE.format(more="").replace("equation", "homogenized"))
+
+
+# --- functions of the configuration's folder
+
+WITH = {
+    "solve": ("--out", "f.nc"),
+    "simulate": ("--out", "f.nc"),
+    "compare": ("--out", "f.nc"),
+    "ensemble": ("--members", 2, "--out", "many", "--workers", 1),
+    "converge": ("--vary", "layers.dt=0.04,0.02,0.01", "--observable", "mean_overlap"),
+}
+
+
+@pytest.mark.parametrize("command", WITH)
+def test_without_the_flag_nothing_runs(command, capsys):
+    before = sorted(Path().iterdir())
+    assert call(command, "f.toml", *WITH[command]) == 2
+    told = capsys.readouterr().err
+    assert told.endswith(
+        'layers.drift[0].function = "own:w": runs the Python file own.py; must be allowed by --allow-python\n'
+    )
+    assert told.count("\n") == 1
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["solve", "simulate", "compare", "converge"])
+def test_with_the_flag_the_function_runs(command):
+    assert call(command, "f.toml", *WITH[command], "--allow-python") == 0
+    assert Path("ran").read_text() == "ran "  # once
+    assert not Path("__pycache__").exists()
+    if command != "converge":
+        with xr.open_dataset("f.nc") as run:
+            sha = hashlib.sha256(Path("own.py").read_bytes()).hexdigest()
+            assert run.attrs["layers_functions_sha256"] == f"{sha}  own.py"
+
+
+def test_members_of_an_ensemble_run_it():
+    assert call("ensemble", "f.toml", *WITH["ensemble"], "--allow-python", "-q") == 0
+    assert call("simulate", "f.toml", "--out", "f.nc", "--allow-python", "-q") == 0
+    with xr.open_dataset("many/member-00000.nc") as run:
+        assert "layers_functions_sha256" in run.attrs
+
+
+def test_what_reads_runs_nothing(capsys):
+    """info, plot and report of a file, config of a configuration, and a run that would go on without leave."""
+    assert call("simulate", "f.toml", "--out", "f.nc", "--allow-python", "-q") == 0
+    Path("ran").unlink()
+    for words in (("info", "f.nc"), ("plot", "f.nc", "--out", "f.png"), ("report", "f.nc", "--out", "f.html"),
+                  ("config", "f.toml")):  # fmt: skip
+        assert call(*words) == 0
+    assert 'function = "own:wind"' in capsys.readouterr().out
+    assert call("simulate", "f.toml", "--out", "f.nc", "--resume", layers__t_end=0.2) == 2
+    assert "--allow-python" in capsys.readouterr().err
+    assert not Path("ran").exists()
+
+
+def test_a_changed_file_is_not_gone_on_with(capsys):
+    words = ("simulate", "f.toml", "--out", "f.nc", "--allow-python")
+    assert call(*words) == 0
+    assert call(*words, "--resume", layers__t_end=0.2) == 0
+    Path("own.py").write_text(WIND + "# changed\n")
+    capsys.readouterr()
+    assert call(*words, "--resume", layers__t_end=0.4) == 2
+    told = capsys.readouterr().err
+    assert told == "error: --resume f.nc: the contents of own.py of layers.functions have changed since the run began\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("own:absent", "must name a function, .*own.py has none of this name"),
+        ("own:number", "must name a function, .*own.py has none of this name"),
+        ("other:f", r"cannot read .*other.py \(No such file or directory\)"),
+        ("wrong:f", "running .*wrong.py failed: SyntaxError: .*"),
+        ("ends:f", "running .*ends.py failed: SystemExit: 0"),
+    ],
+)
+def test_files_that_do_not_serve(name, words):
+    Path("wrong.py").write_text("def f(:\n")
+    Path("ends.py").write_text("raise SystemExit(0)\n")
+    found = refused(f'drift = [{{kind = "python", function = "{name}"}}]')
+    prefix = f'layers.drift[0].function = "{name}": '
+    assert found.startswith(prefix)
+    assert re.fullmatch(words, found.removeprefix(prefix))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("flat", "a function of points (N, d) and measure must give shape (2, 3), got (2,)"),
+        ("broken", "own:broken: ZeroDivisionError: division by zero"),
+        ("endless", "the function must give finite numbers"),
+    ],
+)
+def test_functions_are_tried_before_any_work(name, message):
+    assert refused(f'drift = [{{kind = "python", function = "own:{name}"}}]') == f"layers.drift[0]: {message}"
+
+
+def test_unread_functions_stand_for_nothing():
+    c = load("f.toml")
+    assert build(c, Unread()).inputs["functions"] == {}
+    assert not Path("ran").exists()
