@@ -7,6 +7,7 @@ from typing import Any, Final
 
 SHOWN_LENGTH: Final = 60
 DEEPEST: Final = 20  # levels of a key; no section has as many
+_PLACE: Final = re.compile(r"(\w+)\[(\d{1,6})\]", re.ASCII)  # of a table in a list
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
@@ -121,7 +122,8 @@ def read(path: str) -> str:
 def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Copy of a document with "key.path=value" assignments applied in order.
 
-    The value is read as TOML, and as a bare string where it is no TOML. Lists are set as a whole.
+    The value is read as TOML, and as a bare string where it is no TOML. Lists are set as a whole, but a key of a table
+    in a list is reached by the place of the table, as in layers.drift[0].strength.
     """
     result = dict(document)
     for assignment in assignments:
@@ -133,6 +135,12 @@ def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[st
             raise ConfigError(f"--set {show(assignment)}: nested too deeply")
         table = result
         for depth, key in enumerate(keys[:-1], 1):
+            if (found := _PLACE.fullmatch(key)) and isinstance(rows := table.get(found[1]), list):
+                place = int(found[2])
+                if place < len(rows) and isinstance(rows[place], Mapping):
+                    rows = table[found[1]] = list(rows)
+                    rows[place] = table = dict(rows[place])
+                    continue
             below = table.get(key, {})
             if not isinstance(below, Mapping):
                 kind = "a list, which can only be set as a whole" if isinstance(below, list) else "not a section"

@@ -290,6 +290,19 @@ def test_other_layers_need_a_temperature():
         load_text(BASE.format(more="").replace("equation", "homogenized"))
 
 
+def test_a_term_is_reached_by_its_place(capsys):
+    text = BASE.format(more=NOISY)
+    c = load_text(text, ["layers.drift[0].strength=3.5", "layers.common_noise[0].strength=0.1"])
+    assert (c.layers.drift[0].strength, c.layers.common_noise[0].strength) == (3.5, 0.1)
+    assert load_text(text).layers.drift[0].strength == 2.0
+    for key in ("layers.drift[1].strength", "layers.dt[0].strength", "layers.drift.strength"):
+        with pytest.raises(ConfigError):
+            load_text(text, [f"{key}=1.0"])
+    words = ("--vary", "layers.drift[0].strength=1,2,3", "--observable", "mean_overlap", "--members", 2, "--json")
+    assert call("converge", "c.toml", *words) == 0
+    assert json.loads(capsys.readouterr().out)["coupled"]
+
+
 # --- functions of the configuration's folder
 
 WITH = {
