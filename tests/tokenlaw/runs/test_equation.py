@@ -285,6 +285,15 @@ def test_what_does_not_go_with_an_equation(change, message):
     assert refused(DOT, change=change).startswith(message)
 
 
+def test_what_a_density_cannot_do(capsys):
+    assert call("solve", "c.toml", "--out", "f.nc", solve__characteristics="true") == 2
+    assert capsys.readouterr().err == (
+        'error: solve.characteristics = true: must be false with layers.kind = "equation"\n'
+    )
+    assert call("simulate", "c.toml", "--out", "f.nc", "--record-layers", "l.nc") == 2
+    assert "only single attention pushes can be recorded" in capsys.readouterr().err
+
+
 def test_other_layers_need_a_temperature():
     with pytest.raises(ConfigError, match=r"model\.beta: missing; must be a finite number at least 0"):
         load_text(BASE.format(more="").replace("equation", "homogenized"))
