@@ -17,7 +17,8 @@ from validation import PairFlow, PairState
 from validation.distances import MAX_POINTS
 
 SAME_PATH = (
-    "solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "layers.refine", "heads.sigma", "output.",
+    "solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "layers.refine", "layers.drift",
+    "heads.sigma", "output.",
 )  # fmt: skip
 WITHOUT_NOISE = ("ballistic", "modified", "recorded", "equation")  # kinds of layers; their heads are drawn once
 

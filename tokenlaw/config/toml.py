@@ -7,7 +7,11 @@ from typing import Any, Final
 
 SHOWN_LENGTH: Final = 60
 DEEPEST: Final = 20  # levels of a key; no section has as many
+<<<<<<< HEAD
 _PLACE: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]+)\[(?P<place>[0-9]{1,4})\]")
+=======
+_PLACE: Final = re.compile(r"(\w+)\[(\d{1,6})\]", re.ASCII)  # of a table in a list
+>>>>>>> 27760edb88ed8294656aed04c09a96d464b9472c
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
@@ -122,8 +126,13 @@ def read(path: str) -> str:
 def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Copy of a document with "key.path=value" assignments applied in order.
 
+<<<<<<< HEAD
     The value is read as TOML, and as a bare string where it is no TOML. Lists are set as a whole, but for tables in
     them: `layers.drift[0].strength=2`.
+=======
+    The value is read as TOML, and as a bare string where it is no TOML. Lists are set as a whole, but a key of a table
+    in a list is reached by the place of the table, as in layers.drift[0].strength.
+>>>>>>> 27760edb88ed8294656aed04c09a96d464b9472c
     """
     result = dict(document)
     for assignment in assignments:
@@ -135,9 +144,18 @@ def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[st
             raise ConfigError(f"--set {show(assignment)}: nested too deeply")
         table = result
         for depth, key in enumerate(keys[:-1], 1):
+<<<<<<< HEAD
             if (found := _table_of_list(table, key)) is not None:
                 table = found
                 continue
+=======
+            if (found := _PLACE.fullmatch(key)) and isinstance(rows := table.get(found[1]), list):
+                place = int(found[2])
+                if place < len(rows) and isinstance(rows[place], Mapping):
+                    rows = table[found[1]] = list(rows)
+                    rows[place] = table = dict(rows[place])
+                    continue
+>>>>>>> 27760edb88ed8294656aed04c09a96d464b9472c
             below = table.get(key, {})
             if not isinstance(below, Mapping):
                 kind = "a list, which can only be set as a whole" if isinstance(below, list) else "not a section"

@@ -43,6 +43,8 @@ def grid(sweeps: Sequence[str]) -> list[dict[str, Any]]:
 def folder(point: Mapping[str, Any], number: int) -> str:
     """Folder of a point: its keys and values, or its number where a value cannot stand in a name."""
     words = [f"{key}={value if isinstance(value, str) else write_value(value)}" for key, value in point.items()]
-    if all(PLAIN.fullmatch(word.partition("=")[2]) for word in words) and len(name := ",".join(words)) <= 200:
+    plain = all(PLAIN.fullmatch(word.partition("=")[2]) for word in words)
+    plain = plain and not any("[" in key for key in point)  # which patterns of file names read as a choice
+    if plain and len(name := ",".join(words)) <= 200:
         return name
     return f"point-{number:04d}"

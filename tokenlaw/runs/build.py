@@ -119,8 +119,8 @@ class Experiment:
                 "solve.characteristics", "needs an initial density; tokens have none",
             ),
             (
-                solve.characteristics and kind == "modified",
-                "solve.characteristics", 'must be false with layers.kind = "modified"',
+                solve.characteristics and kind in ("modified", "equation"),
+                "solve.characteristics", f'must be false with layers.kind = "{kind}"',
             ),
             (
                 solve.characteristics and stages,

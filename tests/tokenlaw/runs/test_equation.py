@@ -285,9 +285,31 @@ def test_what_does_not_go_with_an_equation(change, message):
     assert refused(DOT, change=change).startswith(message)
 
 
+def test_what_a_density_cannot_do(capsys):
+    assert call("solve", "c.toml", "--out", "f.nc", solve__characteristics="true") == 2
+    assert capsys.readouterr().err == (
+        'error: solve.characteristics = true: must be false with layers.kind = "equation"\n'
+    )
+    assert call("simulate", "c.toml", "--out", "f.nc", "--record-layers", "l.nc") == 2
+    assert "only single attention pushes can be recorded" in capsys.readouterr().err
+
+
 def test_other_layers_need_a_temperature():
     with pytest.raises(ConfigError, match=r"model\.beta: missing; must be a finite number at least 0"):
         load_text(BASE.format(more="").replace("equation", "homogenized"))
+
+
+def test_a_term_is_reached_by_its_place(capsys):
+    text = BASE.format(more=NOISY)
+    c = load_text(text, ["layers.drift[0].strength=3.5", "layers.common_noise[0].strength=0.1"])
+    assert (c.layers.drift[0].strength, c.layers.common_noise[0].strength) == (3.5, 0.1)
+    assert load_text(text).layers.drift[0].strength == 2.0
+    for key in ("layers.drift[1].strength", "layers.dt[0].strength", "layers.drift.strength"):
+        with pytest.raises(ConfigError):
+            load_text(text, [f"{key}=1.0"])
+    words = ("--vary", "layers.drift[0].strength=1,2,3", "--observable", "mean_overlap", "--members", 2, "--json")
+    assert call("converge", "c.toml", *words) == 0
+    assert json.loads(capsys.readouterr().out)["coupled"]
 
 
 # --- functions of the configuration's folder
