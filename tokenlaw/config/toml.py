@@ -7,11 +7,7 @@ from typing import Any, Final
 
 SHOWN_LENGTH: Final = 60
 DEEPEST: Final = 20  # levels of a key; no section has as many
-<<<<<<< HEAD
-_PLACE: Final = re.compile(r"(?P<name>[A-Za-z0-9_-]+)\[(?P<place>[0-9]{1,4})\]")
-=======
 _PLACE: Final = re.compile(r"(\w+)\[(\d{1,6})\]", re.ASCII)  # of a table in a list
->>>>>>> 27760edb88ed8294656aed04c09a96d464b9472c
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 
@@ -126,13 +122,8 @@ def read(path: str) -> str:
 def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Copy of a document with "key.path=value" assignments applied in order.
 
-<<<<<<< HEAD
-    The value is read as TOML, and as a bare string where it is no TOML. Lists are set as a whole, but for tables in
-    them: `layers.drift[0].strength=2`.
-=======
     The value is read as TOML, and as a bare string where it is no TOML. Lists are set as a whole, but a key of a table
     in a list is reached by the place of the table, as in layers.drift[0].strength.
->>>>>>> 27760edb88ed8294656aed04c09a96d464b9472c
     """
     result = dict(document)
     for assignment in assignments:
@@ -144,18 +135,12 @@ def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[st
             raise ConfigError(f"--set {show(assignment)}: nested too deeply")
         table = result
         for depth, key in enumerate(keys[:-1], 1):
-<<<<<<< HEAD
-            if (found := _table_of_list(table, key)) is not None:
-                table = found
-                continue
-=======
             if (found := _PLACE.fullmatch(key)) and isinstance(rows := table.get(found[1]), list):
                 place = int(found[2])
                 if place < len(rows) and isinstance(rows[place], Mapping):
                     rows = table[found[1]] = list(rows)
                     rows[place] = table = dict(rows[place])
                     continue
->>>>>>> 27760edb88ed8294656aed04c09a96d464b9472c
             below = table.get(key, {})
             if not isinstance(below, Mapping):
                 kind = "a list, which can only be set as a whole" if isinstance(below, list) else "not a section"
@@ -164,20 +149,6 @@ def override(document: Mapping[str, Any], assignments: Sequence[str]) -> dict[st
             table[key] = table = dict(below)  # from left to right: into the table above
         table[keys[-1]] = _override_value(text.strip(), ".".join(keys))
     return result
-
-
-def _table_of_list(table: dict[str, Any], key: str) -> dict[str, Any] | None:
-    """The table that "name[k]" means, copied into its copied list; None where there is none."""
-    place = _PLACE.fullmatch(key)
-    entries = table.get(place["name"]) if place else None
-    if not place or not isinstance(entries, list) or int(place["place"]) >= len(entries):
-        return None
-    entry = entries[int(place["place"])]
-    if not isinstance(entry, Mapping):
-        return None
-    copied = dict(entry)
-    table[place["name"]] = [copied if one is entry else one for one in entries]
-    return copied
 
 
 def _override_value(text: str, path: str) -> object:
