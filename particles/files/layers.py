@@ -68,15 +68,20 @@ def read_layers(path: Path, retraction: Retraction = normalize) -> RecordedLayer
     raise ValueError(f"{path}: needs query_key, or query and key, beside mixing; has {names_of(dataset)}")
 
 
-def read_tokens(path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens) -> AnyTokens:
+def read_tokens(
+    path: Path, make: Callable[[Array, Array], AnyTokens] = Tokens, stream: bool = False
+) -> AnyTokens:
     """Read tokens(token, component) and optional weight(token), axes by name; of the file of a run, the last record.
 
     `make` is what holds them: `Tokens` on the sphere, or `EuclideanTokens`.
+    stream : times their radius(token), where there is one, as in files of residual streams and of real networks.
     """
     with open_input(path) as file:
         dataset = last_record(without_realization(file), "tokens", path)
         points = arranged(dataset, "tokens", path, TOKEN_AXES)
         weights = arranged(dataset, "weight", path, TOKEN_AXES[:1]) if "weight" in dataset else np.zeros(0)
+        if stream and "radius" in dataset:
+            points = points * arranged(dataset, "radius", path, TOKEN_AXES[:1])[:, None]
     with naming(path):
         return make(points, weights)
 

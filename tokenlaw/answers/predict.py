@@ -100,7 +100,8 @@ def _mapped(
             save(found, part, {str(name): {"_FillValue": None} for name in found.coords})
     else:
         paper.save(forecasts.map_of(found), out, dpi=150)
-    return [f"{out}: {', '.join(map(str, found.data_vars))} over {kind}, method {found.attrs['method']}"]
+    told = f"{out}: {', '.join(map(str, found.data_vars))} over {kind}, method {found.attrs['method']}"
+    return [told, *([f"not in this forecast: {beside}"] if (beside := found.attrs["not_included"]) else [])]
 
 
 def _quick(request: "Request", seed: int) -> "Found | None":
@@ -111,7 +112,8 @@ def _quick(request: "Request", seed: int) -> "Found | None":
 
 
 def _at_once(quick: "Found") -> str:
-    return f"at once, one overlap for all pairs: {quick.overlap.mean[-1]:.3f} after {quick.layers} layers"
+    beside = f", without {', '.join(quick.not_included)}" if quick.not_included else ""
+    return f"at once, one overlap for all pairs{beside}: {quick.overlap.mean[-1]:.3f} after {quick.layers} layers"
 
 
 def _found(request: "Request", chosen: "Plan", seed: int, screen: Screen, asked: bool) -> "Found":

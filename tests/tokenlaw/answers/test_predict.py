@@ -144,6 +144,35 @@ def test_the_start_is_the_given_one(capsys):
     assert np.allclose(found[4:], 0.1, atol=1e-12)
 
 
+def test_directions_with_a_radius_are_the_stream(tmp_path, capsys):
+    """Files of residual streams and of real networks hold directions, and lengths beside them."""
+    points = 3 * np.random.default_rng(1).standard_normal((8, 64)) + 1
+    radius = np.linalg.norm(points, axis=1)
+    axes = ("token", "component")
+    xr.Dataset({"tokens": (axes, points)}).to_netcdf(tmp_path / "stream.nc")
+    apart = xr.Dataset({"tokens": (axes, points / radius[:, None]), "radius": ("token", radius)})
+    apart.to_netcdf(tmp_path / "apart.nc")
+    words = ("--heads", "4", "--layers", "2", "--init-std", "0.1", "--networks", "4")
+    found = [answered(capsys, "--tokens", tmp_path / name, *words) for name in ("stream.nc", "apart.nc")]
+    assert found[0]["radius"][0] == pytest.approx(np.sqrt(np.mean(points**2)))
+    assert found[1]["overlap"]["mean"] == pytest.approx(found[0]["overlap"]["mean"], abs=1e-9)
+    assert found[1]["radius"] == pytest.approx(found[0]["radius"], abs=1e-9)
+
+
+def test_a_map_by_the_mean_says_what_it_leaves_out(tmp_path, capsys):
+    words = (*FEW, "--causal", "--map", "beta=0.1,0.2;residual-scale=1,2")
+    assert call("predict", *words, "--out", tmp_path / "m.nc", "--method", "mean") == 0
+    assert "not in this forecast: causal mask" in capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "m.nc") as found:
+        assert found.attrs["not_included"] == "causal mask"
+
+
+def test_advice_tells_an_exponent_with_its_error_or_not_at_all(capsys):
+    told = answered(capsys, *DEPLOYED)["advice"]
+    assert told
+    assert all("exponent" not in one or " ± " in one for one in told)
+
+
 def test_tokens_of_a_file_are_the_start(tmp_path, capsys):
     rng = np.random.default_rng(0)
     points = rng.standard_normal((2, 8, 64)) + 0.5

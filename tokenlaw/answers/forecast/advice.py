@@ -36,11 +36,15 @@ Change = tuple[str, Request]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a network does: overlap by layer, exponent, gradient at the start (NaN where it was not asked for)."""
+    """What a network does: overlap by layer, exponent, gradient at the start (NaN where it was not asked for).
+
+    error : standard error of the exponent; one below two of them is not told.
+    """
 
     overlap: Array
     exponent: float
     gradient: float = math.nan
+    error: float = 0.0
 
     @property
     def gap(self) -> float:
@@ -52,7 +56,10 @@ class Outcome:
         course = f"overlap {self.overlap[-1]:.3g} after {layers} layers"
         course = f"collapse at layer {above[0]}" if above.size else course
         gradient = "" if math.isnan(self.gradient) else f", gradient {self.gradient:.3g} at the start"
-        return f"{course}, exponent {self.exponent + 0.0:+.2g} per layer{gradient}"
+        if self.error and not abs(self.exponent) > 2 * self.error:
+            return f"{course}{gradient}"
+        error = f" ± {self.error:.1g}" if self.error else ""
+        return f"{course}, exponent {self.exponent + 0.0:+.2g}{error} per layer{gradient}"
 
 
 def changes(request: Request) -> Iterator[Change]:
@@ -133,9 +140,10 @@ def by_chain(request: Request, plan: Plan, seed: int) -> list[str]:
         short = replace(plan, network=one.network, networks=fewer)
         data = chain.drawn(one.network, law, fewer, seed, gradients=plan.gradients, dtype=plan.dtype)
         radius = float(data["radius"][:, -1].mean())
-        exponent = chain.after(short, n, INDISTINGUISHABLE, radius, seed, max(chain.FEWEST, fewer)).mean()
+        rates = chain.after(short, n, INDISTINGUISHABLE, radius, seed, max(chain.FEWEST, fewer))
+        error = float(rates.std(ddof=1)) / len(rates) ** 0.5
         gradient = float(data["gradient"][:, 0].mean()) if plan.gradients else math.nan
-        return Outcome(data["overlap"].values.mean(axis=0), float(exponent), gradient)
+        return Outcome(data["overlap"].values.mean(axis=0), float(rates.mean()), gradient, error)
 
     base = outcome(replace(request, network=plan.network))
     told = _most(base, [(words, outcome(one)) for words, one in wanted])

@@ -99,7 +99,7 @@ def of_layers(plan: Plan, request: Request, data: "xr.Dataset", seed: int) -> La
     rate = after(plan, n, INDISTINGUISHABLE, radius, seed, share(EXPONENT * layers))
     exponent, error = float(rate.mean()), float(rate.std(ddof=1) / len(rate) ** 0.5)
     overlap = 1 - data["gap"].values.mean(axis=0)
-    if overlap.max() > INDISTINGUISHABLE or exponent < 0:
+    if overlap.max() > INDISTINGUISHABLE or exponent < 2 * error:  # whether close tokens part must be known
         rises = overlap.max() > INDISTINGUISHABLE or overlap[-1] > overlap[-2]
         return exponent, error, True, "collapsing" if rises else "spreading", None
 

@@ -129,8 +129,10 @@ def drawn_map(text: str, preset: str | None, given: Options, seed: int, screen: 
         for name in found[0]
     }  # fmt: skip
     coordinates = {one.name: (one.name, list(one.values), {"long_name": one.label, "units": "1"}) for one in (x, y)}
+    beside = sorted({what for one in asked for what in mean.missing(one)}) if not by_chain else []
     attributes = {"Conventions": "CF-1.11", "title": "forecasts of random transformers over two options",
-                  "method": "chain" if by_chain else "mean", "deepest": deepest, "seed": str(seed)}  # fmt: skip
+                  "method": "chain" if by_chain else "mean", "deepest": deepest, "seed": str(seed),
+                  "not_included": ", ".join(beside)}  # fmt: skip
     return xr.Dataset(variables, coordinates, attributes)
 
 

@@ -47,7 +47,10 @@ class Plan:
 
 
 def plan(request: Request, method: str | None, count: int | None, gradients: bool) -> Plan:
-    """The first way, from the most exact, in which enough networks fit; else the fastest, or the mean."""
+    """The first way, from the most exact, in which enough networks fit; else the fastest, or the mean.
+
+    Whoever gives the number of networks, or asks for gradients, asks for the chain.
+    """
     if method == "mean":
         mean.architecture(request)  # its rules
         return Plan("mean", request.network)
@@ -56,10 +59,10 @@ def plan(request: Request, method: str | None, count: int | None, gradients: boo
     enough = ENOUGH if count is None else count
     way, fit = next(((way, fit) for way, fit in zip(ways, fits, strict=True) if fit >= enough), (ways[-1], fits[-1]))
     soon = math.floor(SOON / way.seconds)
-    networks = max(LEAST, min(MOST, max(soon, min(fit, ENOUGH)))) if count is None else count
+    networks = max(LEAST, min(MOST, fit, max(soon, ENOUGH))) if count is None else count
     fitted = replace(way, networks=networks, seconds=networks * way.seconds, notes=_notes(request, way))
     within = fit >= (LEAST if count is None else count) and _memory(way.network, request) < available()
-    if method is None and not within and not gradients and mean.possible(request):
+    if method is None and count is None and not within and not gradients and mean.possible(request):
         return replace(fitted, method="mean", network=request.network, notes=())
     if _memory(way.network, request) > available():
         need = size(_memory(way.network, request))

@@ -271,11 +271,11 @@ def waves(d: int, n: int) -> Array:
 
 
 def read(path: Path) -> Array:
-    """Tokens (n, d) of a file: the last record of one of tokens, or tokens(token, component)."""
+    """Tokens (n, d) of a file: the last record of one of tokens, or tokens(token, component); times their radius."""
     from particles import EuclideanTokens
     from particles.files import read_tokens
 
-    points = np.asarray(read_tokens(path, EuclideanTokens).points, dtype=np.float64)
+    points = np.asarray(read_tokens(path, EuclideanTokens, stream=True).points, dtype=np.float64)
     n, d = points.shape
     if n < 2 or d < 3:
         raise ValueError(f"--tokens {path}: must hold at least two tokens in three dimensions, got {n} in {d}")
