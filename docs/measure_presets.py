@@ -15,10 +15,10 @@ from tests.particles.networks import dense, starts
 from tokenlaw.answers.forecast.request import request_of
 
 FULL = {  # name: changes, dense networks, networks of the chain
-    "gpt2": ({"context": 64}, 24, 100),
-    "bert-base": ({"context": 64}, 24, 100),
-    "llama-7b": ({"context": 64, "layers": 3}, 8, 40),
-    "gemma-2b": ({"context": 64, "layers": 3}, 8, 40),
+    "gpt2": ({"context": 64}, 96, 200),
+    "bert-base": ({"context": 64}, 96, 200),
+    "llama-7b": ({"context": 64, "layers": 3}, 12, 60),
+    "gemma-2b": ({"context": 64, "layers": 3}, 12, 60),
 }
 SMALL = {"d_model": 64, "heads": 4, "layers": 3, "context": 16}
 

@@ -9,7 +9,7 @@ import validation
 from particles import Array
 from tokenlaw.answers.observables import GAPS
 from tokenlaw.pictures.drawing import Figure as Canvas
-from tokenlaw.pictures.drawing import own_style
+from tokenlaw.pictures.drawing import new_figure, own_style
 from tokenlaw.pictures.panel_plots import single
 from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series
 
@@ -63,7 +63,7 @@ def of_branches(dataset: xr.Dataset) -> bool:
 @own_style()
 def branches_figure(dataset: xr.Dataset) -> Canvas:
     """Three panels above each other."""
-    figure = Canvas(figsize=(7.5, 8.5), layout="constrained")
+    figure = new_figure(7.5, 8.5, layout="constrained")
     axes = figure.subplots(len(BRANCHES), 1, sharex=True)
     x, growth = dataset["parameter"].values, dataset["stability"].values
     for ax, (name, label) in zip(axes, BRANCHES, strict=True):

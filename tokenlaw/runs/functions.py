@@ -52,7 +52,7 @@ class OfFolder(Functions):
     """Functions of the Python files of a folder, each run once; what is hashed is what is run."""
 
     folder: Path
-    _run: dict[Path, tuple[str, types.ModuleType]] = field(default_factory=dict)
+    _run: dict[Path, tuple[str, types.ModuleType]] = field(default_factory=dict, init=False)
 
     @property
     def sums(self) -> dict[Path, str]:

@@ -290,8 +290,8 @@ def test_advice_of_a_long_chain_is_of_fewer_tokens(monkeypatch):
     request = request_of(None, {**SMALL, "context": 64, "init_std": 0.12})
     monkeypatch.setattr(advice, "SECONDS", 1e-9)
     told = advice.by_chain(request, plan.plan(request, "chain", 4, False), 0)
-    assert told[0].startswith("32 tokens, nothing else: overlap")
-    assert all(one.startswith("32 tokens and ") for one in told[1:])
+    assert told[0].startswith("24 tokens, nothing else: overlap")
+    assert all(one.startswith("24 tokens and ") for one in told[1:])
 
 
 def test_the_first_tokens_of_every_start():

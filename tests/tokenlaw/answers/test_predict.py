@@ -97,7 +97,8 @@ def test_text_of_a_mask_and_a_gradient(capsys):
 
 
 def test_a_chain_that_takes_too_long_leaves_the_answer_to_the_mean(capsys, monkeypatch):
-    monkeypatch.setattr(plan, "BUDGET", 1e-6)
+    for name in ("BUDGET", "SOON"):
+        monkeypatch.setattr(plan, name, 1e-6)
     words = (*FEW, "--init-std", "0.1", "--causal", "--qk-norm")
     found = answered(capsys, *words)
     assert found["method"] == "mean"
@@ -118,7 +119,8 @@ def test_a_long_chain_says_how_long_on_stderr(capsys, monkeypatch):
 
 
 def test_what_a_coarser_way_leaves_out_is_said(capsys, monkeypatch):
-    monkeypatch.setattr(plan, "BUDGET", 1e-6)
+    for name in ("BUDGET", "SOON"):
+        monkeypatch.setattr(plan, name, 1e-6)
     words = (*FEW, "--init-std", "0.1", "--mlp", "swiglu", "--method", "chain")
     assert call("predict", *words) == 0
     text = capsys.readouterr().out

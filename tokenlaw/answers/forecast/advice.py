@@ -27,8 +27,8 @@ from tokenlaw.answers.forecast.plan import Plan
 from tokenlaw.answers.forecast.request import Beginning, Request
 
 MOST = 5  # pieces of advice: those that change the overlap most
-NETWORKS, FEWEST, TOKENS = 12, 3, 32  # networks, at most and at least; tokens, at least
-SECONDS, SHARE = 3.0, 0.2  # for all advice: this long, or this share of the forecast's own time
+NETWORKS, FEWEST, TOKENS = 12, 2, 24  # networks, at most and at least; tokens, at least
+SECONDS, SHARE = 4.0, 0.25  # for all advice: this long, or this share of the forecast's own time
 REALIZATIONS = 100
 
 Change = tuple[str, Request]
@@ -123,26 +123,18 @@ def by_mean(request: Request, seed: int) -> list[str]:
 
 
 def by_chain(request: Request, plan: Plan, seed: int) -> list[str]:
-    """Advice of the chain, of fewer networks; of fewer tokens where these take too long."""
+    """Advice of the chain, of fewer networks; of fewer tokens and without gradients where these take too long."""
     wanted = list(changes(replace(request, network=plan.network)))
-    layers, allowed = plan.network.layers, max(SECONDS, SHARE * plan.seconds)
-    n, networks = request.start.tokens, 0
-    while True:
-        each = plan.each(plan.network, n, plan.gradients) * (1 + chain.FEWEST / FEWEST / layers) * (len(wanted) + 1)
-        networks = int(min(NETWORKS, allowed / each))
-        if networks >= FEWEST or n <= TOKENS:
-            break
-        n = max(TOKENS, n // 2)
-    fewer = max(FEWEST, networks)
+    n, networks, gradients = sized(request.start.tokens, plan, 1 + len(wanted))
 
     def outcome(one: Request) -> Outcome:
         law = one.start.law if n == request.start.tokens else first(one.start.law, n)
-        short = replace(plan, network=one.network, networks=fewer)
-        data = chain.drawn(one.network, law, fewer, seed, gradients=plan.gradients, dtype=plan.dtype)
+        short = replace(plan, network=one.network, networks=networks)
+        data = chain.drawn(one.network, law, networks, seed, gradients=gradients, dtype=plan.dtype)
         radius = float(data["radius"][:, -1].mean())
-        rates = chain.after(short, n, INDISTINGUISHABLE, radius, seed, max(chain.FEWEST, fewer))
+        rates = chain.after(short, n, INDISTINGUISHABLE, radius, seed, max(chain.FEWEST, networks))
         error = float(rates.std(ddof=1)) / len(rates) ** 0.5
-        gradient = float(data["gradient"][:, 0].mean()) if plan.gradients else math.nan
+        gradient = float(data["gradient"][:, 0].mean()) if gradients else math.nan
         return Outcome(data["overlap"].values.mean(axis=0), float(rates.mean()), gradient, error)
 
     base = outcome(replace(request, network=plan.network))
@@ -150,6 +142,22 @@ def by_chain(request: Request, plan: Plan, seed: int) -> list[str]:
     if n == request.start.tokens:
         return told
     return [f"{n} tokens, nothing else: {base}", *(f"{n} tokens and {one}" for one in told)]
+
+
+def sized(tokens: int, plan: Plan, count: int) -> tuple[int, int, bool]:
+    """Tokens, networks and whether gradients too, for so many forecasts that together take no longer than allowed."""
+    layers, allowed = plan.network.layers, max(SECONDS, SHARE * plan.seconds) / count
+    for gradients in (True, False) if plan.gradients else (False,):
+        n = tokens
+        while True:
+            left = allowed - plan.each(plan.network, n) * chain.FEWEST / layers
+            networks = int(min(NETWORKS, left / plan.each(plan.network, n, gradients)))
+            if networks >= FEWEST:
+                return n, networks, gradients
+            if n <= TOKENS:
+                break
+            n = max(TOKENS, n // 2)
+    return n, FEWEST, False
 
 
 def first(law: Start, n: int) -> Start:

@@ -15,7 +15,9 @@ import scipy
 from particles import Activation
 from particles.networks import Network
 
-OVERHEAD = 1.5e-3  # seconds of a layer, whatever its size
+OVERHEAD = 7e-4  # seconds of a layer, whatever its size
+SHAPES = 1.35  # time of a product of long matrices over that of square ones
+SCALED = 1.6  # of a random number that is scaled and put in its place over that of a drawn one
 SOFTMAX, KERNEL, PAIRS = 5.0, 130.0, 20.0  # exponentials that take as long as an element of these
 GRADIENTS = 2.5  # passes of a layer for each forward one, with gradients, beside what is done to hidden units
 
@@ -108,10 +110,10 @@ class Speed:
 
     def seconds(self, work: Work, activation: float, single: bool = False) -> float:
         """Of some work; `activation`: of one of these; `single`: blocks compute in single precision."""
-        product = 0.4 * self.product + 0.6 * (self.single if single else self.product)
+        product = SHAPES * (0.4 * self.product + 0.6 * (self.single if single else self.product))
         fast = 0.7 if single else 1.0
         return float(
-            work.products * product + work.factors * self.factor + work.normals * self.normal * fast
+            work.products * product + work.factors * self.factor + work.normals * self.normal * SCALED * fast
             + work.units * activation * fast + work.elements * self.exponential * fast
             + work.pairs * self.exponential + work.layers * OVERHEAD
         )  # fmt: skip
