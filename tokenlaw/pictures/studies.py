@@ -64,7 +64,10 @@ def of_branches(dataset: xr.Dataset) -> bool:
 def branches_figure(dataset: xr.Dataset) -> Canvas:
     """Three panels above each other."""
     figure = new_figure(7.5, 8.5, layout="constrained")
-    axes = figure.subplots(len(BRANCHES), 1, sharex=True)
+    first = figure.add_subplot(len(BRANCHES), 1, 1)
+    axes = [first, *(figure.add_subplot(len(BRANCHES), 1, k, sharex=first) for k in range(2, len(BRANCHES) + 1))]
+    for ax in axes[:-1]:
+        ax.tick_params(labelbottom=False)
     x, growth = dataset["parameter"].values, dataset["stability"].values
     for ax, (name, label) in zip(axes, BRANCHES, strict=True):
         values = dataset[name].values
