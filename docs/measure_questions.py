@@ -66,6 +66,17 @@ def curves(found, variable, log=False):
     return tuple(series)
 
 
+def over(name, x_label, x, told, panels):
+    """A picture of curves by case over a logarithmic x; panels: (key, heading, label of y, y logarithmic)."""
+    drawn(name, *(
+        Panel(key, heading, x_label, y_label, tuple(
+            Series(label, np.array(x), np.array(one[key]), colour)
+            for colour, (label, one) in zip(COLOURS, told.items(), strict=False)
+        ), x_log=True, y_log=y_log)
+        for key, heading, y_label, y_log in panels
+    ))  # fmt: skip
+
+
 def last(found, variable):
     """Mean at the last layer and its standard error, by case."""
     return {
@@ -107,15 +118,9 @@ def depth():
         }
         for label, _ in found
     }
-    drawn("depth", *(
-        Panel(name, heading, "layers (number)", y_label, tuple(
-            Series(label, np.array(depths), np.array(one[name]), colour)
-            for colour, (label, one) in zip(COLOURS, told.items(), strict=False)
-        ), x_log=True, y_log=name == "gradient")
-        for name, heading, y_label in (
-            ("overlap", "overlap after the last layer", "mean cosine (1)"),
-            ("gradient", "gradient at the start over that at the end", "mean square (1)"),
-        )
+    over("depth", "layers (number)", depths, told, (
+        ("overlap", "overlap after the last layer", "mean cosine (1)", False),
+        ("gradient", "gradient at the start over that at the end", "mean square (1)", True),
     ))  # fmt: skip
     return {"layers": depths} | told
 
@@ -146,15 +151,9 @@ def context():
             keys.append(float(found.effective_keys[:, 1].mean()) / n)
             overlaps.append(float(found.overlap[:, -1].mean()))
         told[label] = {"keys": keys, "overlap": overlaps}
-    drawn("context", *(
-        Panel(name, heading, "tokens (number)", y_label, tuple(
-            Series(label, np.array(sizes), np.array(one[name]), colour)
-            for colour, (label, one) in zip(COLOURS, told.items(), strict=False)
-        ), x_log=True, y_log=name == "keys")
-        for name, heading, y_label in (
-            ("keys", "share of the keys that are seen, first layer", "effective keys over n (1)"),
-            ("overlap", "overlap after 12 layers", "mean cosine (1)"),
-        )
+    over("context", "tokens (number)", sizes, told, (
+        ("keys", "share of the keys that are seen, first layer", "effective keys over n (1)", True),
+        ("overlap", "overlap after 12 layers", "mean cosine (1)", False),
     ))  # fmt: skip
     return {"tokens": sizes} | told
 
@@ -171,15 +170,9 @@ def temperature():
             one["overlap"].append(float(found.overlap[:, -1].mean()))
             one["scores"].append(float(found.score_std[:, 1].mean()))
         told[label] = one
-    drawn("temperature", *(
-        Panel(name, heading, "variance of queries and keys (1)", y_label, tuple(
-            Series(label, np.array(scales), np.array(one[name]), colour)
-            for colour, (label, one) in zip(COLOURS, told.items(), strict=False)
-        ), x_log=True, y_log=name == "scores")
-        for name, heading, y_label in (
-            ("scores", "scores of the first layer", "standard deviation (1)"),
-            ("overlap", f"overlap after {LAYERS} layers", "mean cosine (1)"),
-        )
+    over("temperature", "variance of queries and keys (1)", scales, told, (
+        ("scores", "scores of the first layer", "standard deviation (1)", True),
+        ("overlap", f"overlap after {LAYERS} layers", "mean cosine (1)", False),
     ))  # fmt: skip
     return {"variance": scales} | told
 

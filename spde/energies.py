@@ -5,14 +5,13 @@
 
 import numpy as np
 
-from particles import Array, FieldFactory, LayerLaw, tangent
+from particles import FieldFactory, LayerLaw, tangent
 from particles.attention import field_of
 from particles.equations import Equation, series_gradient
-from particles.layers import Telling
+from particles.layers import Telling, Variables
 from spde.density import Density
 
 FLOOR = 1e-12  # share of the largest density below which log rho is left out: the series has no digits there
-Variables = dict[str, tuple[tuple[str, ...], Array, str]]
 
 
 def energies(law: LayerLaw, density: Density, field: FieldFactory) -> Variables:

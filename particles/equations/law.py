@@ -18,7 +18,7 @@ from particles.equations.common import CommonNoise
 from particles.equations.drifts import Attention, Drift, Gradient, Pull, Rotation, Zonal
 from particles.equations.steps import EquationPush, Heat, Ito, ScaledPush, Stratonovich
 from particles.errors import ArgumentError
-from particles.layers.base import Layer
+from particles.layers.base import Layer, Variables
 from particles.layers.schemes import RungeKutta4, Scheme
 from particles.measure import Cloud
 from particles.noise import Noise, Stream, check_splits, refined
@@ -157,9 +157,9 @@ class Equation:
         terms = self._gradients
         return None if terms is None else float(sum(term.potential(measure) or 0.0 for term in terms))
 
-    def variables(self, measure: Cloud) -> dict[str, tuple[tuple[str, ...], Array, str]]:
+    def variables(self, measure: Cloud) -> Variables:
         """What a record says of a measure beside its moments: energies."""
-        found: dict[str, tuple[tuple[str, ...], Array, str]] = {}
+        found: Variables = {}
         if (energy := self.energy(measure)) is not None:
             found["interaction_energy"] = ((), np.asarray(energy), "energy of interaction and of external gradients")
         by_heads = [term.energy(measure) for term in self.drift if isinstance(term, Attention)]

@@ -17,6 +17,8 @@ from particles.measure import Cloud
 from particles.pushes import Move
 
 Layer = tuple[Move, ...]
+Variables = dict[str, tuple[tuple[str, ...], Array, str]]
+"""What a record says beside the moments: name -> (dimensions, values, long_name)."""
 
 
 class LayerLaw(Protocol):
@@ -46,8 +48,8 @@ class LayerLaw(Protocol):
 class Telling(LayerLaw, Protocol):
     """A law with something to say of a measure that goes through it."""
 
-    def variables(self, measure: Cloud) -> dict[str, tuple[tuple[str, ...], Array, str]]:
-        """What a record says of a measure beside its moments: name -> (dimensions, values, long_name)."""
+    def variables(self, measure: Cloud) -> Variables:
+        """What a record says of a measure beside its moments."""
         ...
 
 

@@ -23,9 +23,11 @@ from particles.networks.parts import (
     Xavier,
 )
 from particles.networks.starts import Embedded, GivenGram, GivenTokens, Independent, Simplex, Start
+from particles.networks.vectors import gaps
 
 __all__ = [
     "MLP", "ALiBi", "Embedded", "GivenGram", "GivenTokens", "Independent", "Initialisation", "LayerNorm", "LeCun",
     "Network", "NoNorm", "Norm", "Normal", "Normed", "Patches", "PerMatrix", "PeriNorm", "Placement", "PostNorm",
-    "PreNorm", "RMSNorm", "RoPE", "SelfAttention", "Simplex", "Start", "Words", "Xavier", "embeddings_of", "network_of",
+    "PreNorm", "RMSNorm", "RoPE", "SelfAttention", "Simplex", "Start", "Words", "Xavier", "embeddings_of", "gaps",
+    "network_of",
 ]  # fmt: skip

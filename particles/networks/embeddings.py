@@ -15,7 +15,7 @@ from particles.arrays import Array, check_positive
 from particles.errors import ArgumentError
 from particles.networks.configured import Config, deviation, settings_of, whole
 from particles.networks.parts import LayerNorm, Norm, counted
-from particles.networks.starts import Start
+from particles.networks.starts import Start, embedded
 from particles.networks.vectors import bartlett, image, reflected
 
 
@@ -46,8 +46,7 @@ class Words:
         different, which = np.unique(self.ids, return_inverse=True)
         said = np.array([self.words * (word != self.blank) for word in different])
         places = self.positions * (1.0 - self.blank_place * (np.asarray(self.ids) == self.blank))
-        parts = [said[:, None] * (np.arange(len(different))[:, None] == which), np.diag(places)]
-        return image(reflected(np.concatenate([*parts, np.full((1, self.tokens), self.shared)])), axes, d, rng)[0]
+        return image(embedded(which, said, places, self.shared), axes, d, rng)[0]
 
 
 @dataclass(frozen=True, eq=False)

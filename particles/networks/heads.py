@@ -39,7 +39,7 @@ class Attended:
 
 
 @dataclass(frozen=True)
-class Heads:
+class AttentionHeads:
     """The heads of a `SelfAttention` on tokens of dimension d."""
 
     shape: SelfAttention

@@ -11,7 +11,7 @@ from particles.arrays import check_not_negative
 from particles.errors import ArgumentError
 from particles.flow import Progress
 from particles.networks.chain import run
-from particles.networks.heads import Heads
+from particles.networks.heads import AttentionHeads
 from particles.networks.parts import (
     MLP,
     Initialisation,
@@ -90,8 +90,8 @@ class Network:
     def branches(self) -> tuple[Branch, ...]:
         """The branches of a layer, one behind the other."""
         scale = (2 * self.layers) ** -0.5 if self.depth_scaled else 1.0
-        heads = Heads(self.attention, self.d, self.initialisation)
-        blocks: list[tuple[Heads | Units | Limit, float]] = [(heads, scale * heads.deviation("output"))]
+        heads = AttentionHeads(self.attention, self.d, self.initialisation)
+        blocks: list[tuple[AttentionHeads | Units | Limit, float]] = [(heads, scale * heads.deviation("output"))]
         if self.mlp is not None:
             blocks.append(self._units(self.mlp, scale))
         groups = [tuple(blocks)] if self.parallel else [(block,) for block in blocks]

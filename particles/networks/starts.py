@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from particles.arrays import Array, check_not_negative, check_positive
 from particles.errors import ArgumentError
@@ -106,8 +107,7 @@ class Embedded:
         """The drawn part is Gaussian, of covariance words^2 [same word] + positions^2 [same place] + shared^2."""
         different = math.ceil((1 - self.repeat) * self.n)
         which = np.concatenate([np.arange(different), rng.integers(different, size=self.n - different)])
-        parts = [self.words * (np.arange(different)[:, None] == which), self.positions * np.eye(self.n)]
-        factor = reflected(np.concatenate([*parts, np.full((1, self.n), self.shared)]))
+        factor = embedded(which, np.full(different, self.words), np.full(self.n, self.positions), self.shared)
         if self.fixed is None:
             return image(factor, axes, d, rng)[0]
         given = turned(np.asarray(self.fixed, dtype=np.float64), d, axes, self.n)
@@ -152,6 +152,15 @@ class GivenGram:
             told = f"eigenvalues {values[0]:.3g} to {values[-1]:.3g}"
             raise ArgumentError("gram", told, f"be the Gram matrix of vectors in R^{d}")
         return np.concatenate(split((vectors[:, kept] * np.sqrt(values[kept])).T, d, axes, rng))
+
+
+def embedded(which: NDArray[np.int64], words: Array, places: Array, shared: float) -> Array:
+    """F, F^T F the covariance of a coordinate of embeddings: of word `which` (n,), place and a shared row.
+
+    words : (k,), deviations of the rows of the words.   places : (n,), those of the places.
+    """
+    said = words[:, None] * (np.arange(len(words))[:, None] == which)
+    return reflected(np.concatenate([said, np.diag(places), np.full((1, len(which)), shared)]))
 
 
 def turned(columns: Array, d: int, axes: int, n: int) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from particles.arrays import Array
-from particles.networks.heads import Attended, Heads
+from particles.networks.heads import Attended, AttentionHeads
 from particles.networks.parts import Norm, Placement
 from particles.networks.vectors import Turn, axes_and_factor, compress, draw, image, root, split
 from particles.networks.wide import Limit, Units
@@ -71,7 +71,7 @@ class Branch:
     blocks : with the deviations of their output matrices.   step : b.   axes : leading ones that norms know.
     """
 
-    blocks: tuple[tuple[Heads | Units | Limit, float], ...]
+    blocks: tuple[tuple[AttentionHeads | Units | Limit, float], ...]
     norm: Norm
     placement: Placement
     step: float
@@ -140,7 +140,7 @@ class Branch:
         for (block, made), (_, deviation), at in zip(passed.sources, self.blocks, given * 2, strict=False):
             part = deviation * hidden[place : place + len(made.out)]
             place += len(made.out)
-            if isinstance(block, Heads):
+            if isinstance(block, AttentionHeads):
                 got, new = block.backward(made, part, deviation * root(at))
             else:
                 got, new = block.backward(made, part)

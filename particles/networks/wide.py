@@ -18,7 +18,7 @@ from numpy.polynomial import chebyshev
 
 from particles.arrays import Array
 from particles.errors import ArgumentError
-from particles.layers.mlp.kernels import WIDEST, Activation
+from particles.layers.mlp.kernels import WIDEST, Activation, normal_nodes
 from particles.networks.parts import MLP, Initialisation
 from particles.networks.vectors import draw, gaps, times
 
@@ -150,7 +150,7 @@ class Drop:
             square = float(activation.dual(np.array(gain**2), gain**2)) if gain > 0 else 0.0
             drops = square - activation.dual(gain**2 * (1 - knots), gain**2) if gain > 0 else np.zeros(KNOTS)
         else:
-            x, weight = _normal_nodes(gain)
+            x, weight = normal_nodes(gain)
             square = float(weight @ activation.function(gain * x) ** 2)
             drops = np.array([_half_square(activation, gain, float(gap), x, weight) for gap in knots])
         series = chebyshev.chebfit(place, drops / knots, KNOTS - 1)
@@ -168,10 +168,3 @@ def _half_square(activation: Activation, gain: float, gap: float, x: Array, weig
     c, r = gain * math.sqrt(max(1 - gap / 2, 0)), gain * math.sqrt(gap / 2)
     difference = activation.function(c * x[:, None] + r * x) - activation.function(c * x[:, None] - r * x)
     return float(weight @ (difference * difference) @ weight) / 2
-
-
-def _normal_nodes(gain: float) -> tuple[Array, Array]:
-    """Nodes and weights of the standard normal law; trapezoidal sums as in `particles.layers.mlp.kernels`."""
-    h = min(0.2 / max(gain, 1e-3), 0.6 / math.sqrt(1 + 2 * gain**2))
-    x = h * np.arange(-math.ceil(9 / h), math.ceil(9 / h) + 1, dtype=np.float64)
-    return x, h / math.sqrt(2 * math.pi) * np.exp(-0.5 * x * x)

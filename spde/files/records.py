@@ -5,12 +5,11 @@ import xarray as xr
 
 from particles import Array, Cloud, LayerLaw
 from particles.files import record
+from particles.layers import Variables
 from spde.density import Density
 from spde.domain.base import Domain
 from spde.resolution import Resolution
 from spde.state import DensityState
-
-Variables = dict[str, tuple[tuple[str, ...], Array, str]]
 
 
 def record_of(

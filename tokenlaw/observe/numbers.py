@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from particles import Array
+from particles.networks import gaps
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -18,15 +19,15 @@ def of_tokens(tokens: Array) -> dict[str, Array]:
 
     1 - cosine is half a squared distance of directions: nothing is lost near 1.
     """
-    gaps = pair_gaps(tokens)
+    apart = pair_gaps(tokens)
     with np.errstate(divide="ignore"):
-        log_gap = np.log(gaps).mean()
+        log_gap = np.log(apart).mean()
     squares = np.linalg.eigvalsh(tokens @ tokens.T if len(tokens) < tokens.shape[1] else tokens.T @ tokens)
     total = float((tokens**2).sum())
     return {
-        "overlap": np.asarray(1 - gaps.mean()),
+        "overlap": np.asarray(1 - apart.mean()),
         "log_gap": np.asarray(log_gap),
-        "cosine_quantile": 1 - np.quantile(gaps, 1 - np.array(QUANTILES)),
+        "cosine_quantile": 1 - np.quantile(apart, 1 - np.array(QUANTILES)),
         "radius": np.asarray(np.sqrt(total / len(tokens))),
         "stable_rank": np.asarray(total / squares[-1]),
     }
@@ -34,13 +35,8 @@ def of_tokens(tokens: Array) -> dict[str, Array]:
 
 def pair_gaps(tokens: Array) -> Array:
     """1 - cosine of all pairs i < j of tokens (n, d)."""
-    directions = directions_of(tokens)
-    centred = directions - directions.mean(axis=0)
-    gram = centred @ centred.T
-    squares = np.diag(gram)
-    upper = np.triu_indices(len(tokens), 1)
-    halves: Array = (0.5 * (squares[:, None] + squares) - gram)[upper]
-    return np.maximum(halves, 0.0)
+    found: Array = gaps(tokens.T)[np.triu_indices(len(tokens), 1)]
+    return found
 
 
 def directions_of(tokens: Array) -> Array:

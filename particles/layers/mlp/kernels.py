@@ -225,6 +225,15 @@ def pair_mean(activation: Activation, correlation: Array, scale: float) -> Array
     return _by_quadrature(activation.function, correlation, scale)
 
 
+def normal_nodes(scale: float) -> tuple[Array, Array]:
+    """Nodes and weights of the standard normal law, for activations of scale * X: those of the trapezoidal rule."""
+    h = min(0.2 / max(scale, 1e-3), 0.6 / math.sqrt(1 + 2 * scale**2))
+    half = math.ceil(CUT / h)
+    x: Array = h * np.arange(-half, half + 1, dtype=np.float64)
+    weight: Array = h / math.sqrt(2 * math.pi) * np.exp(-0.5 * x * x)
+    return x, weight
+
+
 def _by_quadrature(function: Pointwise, correlation: Array, scale: float) -> Array:
     """E[f(s X) f(s (r X + sqrt(1 - r^2) Y))] for independent standard normal X, Y.
 
@@ -232,10 +241,7 @@ def _by_quadrature(function: Pointwise, correlation: Array, scale: float) -> Arr
     least pi/(2 s), and the Gaussian weight takes over where s is small.  Gauss-Hermite nodes would spend most
     points far out, and need ever more of them as s grows.
     """
-    h = min(0.2 / scale, 0.6 / math.sqrt(1 + 2 * scale**2))
-    half = math.ceil(CUT / h)
-    x: Array = h * np.arange(-half, half + 1, dtype=np.float64)
-    weight: Array = h / math.sqrt(2 * math.pi) * np.exp(-0.5 * x * x)
+    x, weight = normal_nodes(scale)
     first = weight * function(scale * x)
     r = correlation.ravel()
     s = np.sqrt((1 - r) * (1 + r))

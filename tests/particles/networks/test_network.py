@@ -22,7 +22,7 @@ from particles.networks import (
     SelfAttention,
     Simplex,
 )
-from particles.networks.heads import Heads
+from particles.networks.heads import AttentionHeads
 from particles.networks.vectors import gaps
 
 SCALES = PerMatrix(0.2, 0.2, 0.15, 0.15, 0.15, 0.15, 0.1)
@@ -50,7 +50,7 @@ def test_digits_are_kept_through_layers(width, norm):
 def test_blocks_of_scores_are_the_whole():
     """n > 256 with a mask takes keys in blocks; the same heads by one plain softmax."""
     rng, n = np.random.default_rng(2), 600
-    heads = Heads(SelfAttention(4, 8, kv_heads=2, causal=True, positions=ALiBi(), score_scale=1.3), 32, SCALES)
+    heads = AttentionHeads(SelfAttention(4, 8, kv_heads=2, causal=True, positions=ALiBi(), score_scale=1.3), 32, SCALES)
     z = rng.standard_normal((32, n))
     seen = heads.forward(z, np.random.default_rng(3), taped=True)
     place = np.arange(n)
@@ -69,7 +69,7 @@ def test_blocks_of_scores_are_the_whole():
 def test_gradients_of_heads_by_differences(attention):
     """<out(z), P> along a line, matrices held: against `backward`."""
     rng, n = np.random.default_rng(4), 300
-    heads = Heads(attention, 16, SCALES)
+    heads = AttentionHeads(attention, 16, SCALES)
     z, line = rng.standard_normal((16, n)), rng.standard_normal((16, n))
     out = heads.forward(z, np.random.default_rng(5), taped=True)
     given = rng.standard_normal(out.out.shape)
