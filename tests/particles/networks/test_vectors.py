@@ -70,7 +70,7 @@ def test_close_pairs_among_distant_ones():
     length = np.linalg.norm(rows, axis=0)
     expected = np.sum((rows[:, 5] / length[5] - rows[:, 2] / length[2]) ** 2) / 2
     assert expected < 1e-10
-    assert gaps(rows)[2, 5] == pytest.approx(expected, rel=1e-8)
+    assert gaps(rows)[2, 5] == pytest.approx(expected, rel=1e-8, abs=0)
     assert gaps(rows)[0, 1] == pytest.approx(1 - rows[:, 0] @ rows[:, 1] / length[0] / length[1], rel=1e-12)
 
 

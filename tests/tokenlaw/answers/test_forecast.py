@@ -317,3 +317,12 @@ def test_presets_agree_with_dense_networks(name):
     overlap, gradient = beside(name, small(name), 60, 60)
     assert np.abs(scores(*overlap)).max() < 4
     assert np.abs(scores(*gradient)).max() < 4
+
+
+def test_an_exponent_that_is_not_known_is_not_told():
+    from tokenlaw.answers.forecast.advice import Outcome
+
+    course = np.array([0.0, 0.5])
+    assert str(Outcome(course, 0.02, error=0.015)) == "overlap 0.5 after 1 layers"
+    assert str(Outcome(course, -0.05, error=0.015)) == "overlap 0.5 after 1 layers, exponent -0.05 ± 0.01 per layer"
+    assert str(Outcome(course, -0.05)) == "overlap 0.5 after 1 layers, exponent -0.05 per layer"
