@@ -1,6 +1,6 @@
 """Presets of `tokenlaw predict` beside dense networks with every matrix written out: a table of docs/forecast.md.
 
-python docs/measure_presets.py          (gpt2, bert-base, llama-7b and gemma-2b at full width: half an hour of one core)
+python docs/measure_presets.py          (gpt2, bert-base, llama-7b and gemma-2b at full width: ten minutes of one core)
 """
 
 import sys
@@ -15,10 +15,10 @@ from tests.particles.networks import dense, starts
 from tokenlaw.answers.forecast.request import request_of
 
 FULL = {  # name: changes, dense networks, networks of the chain
-    "gpt2": ({"context": 64}, 96, 200),
-    "bert-base": ({"context": 64}, 96, 200),
-    "llama-7b": ({"context": 64, "layers": 3}, 12, 60),
-    "gemma-2b": ({"context": 64, "layers": 3}, 12, 60),
+    "gpt2": ({"context": 64}, 24, 64),
+    "bert-base": ({"context": 64}, 24, 64),
+    "llama-7b": ({"context": 64, "layers": 3}, 6, 24),
+    "gemma-2b": ({"context": 64, "layers": 3}, 6, 24),
 }
 SMALL = {"d_model": 64, "heads": 4, "layers": 3, "context": 16}
 
