@@ -4,9 +4,12 @@ The cut depends on the number of points alone, and results are put together in t
 threads never changes a bit (tests/spde/field/test_many_tokens.py).
 """
 
+import _imp
+import importlib
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -104,13 +107,34 @@ class _OneBlasThread:
 _blas = _OneBlasThread()
 
 
+def _hold_imports(patience: float = 10.0) -> None:
+    """Take the lock of imports at a moment when no other thread is in the middle of one.
+
+    Python takes that lock itself before a fork, but not those of the single modules: a child that imports what a
+    thread of its parent was importing waits for ever.  The locks of modules are named nowhere in public; where they
+    are not found, nothing is waited for.
+    """
+    locks: dict[str, Any] = getattr(importlib._bootstrap, "_module_locks", {})
+    me, until = threading.get_ident(), time.monotonic() + patience
+    while True:
+        _imp.acquire_lock()  # no lock of a module is handed out from here on
+        time.sleep(1e-4)  # who was just handed one takes it now
+        owners = {getattr(lock(), "owner", None) for lock in list(locks.values())}
+        if owners <= {None, me} or time.monotonic() > until:
+            return
+        _imp.release_lock()
+        time.sleep(1e-3)
+
+
 def _before_fork() -> None:
-    """Wait for threads at a file, or at the loading of the library: a child would find locks taken for ever."""
+    """Wait for threads at a file, at the loading of the library, in an import: a child would find the locks taken."""
     FILES.acquire()
     _blas.lock.acquire()
+    _hold_imports()
 
 
 def _after_fork() -> None:
+    _imp.release_lock()
     _blas.lock.release()
     FILES.release()
 

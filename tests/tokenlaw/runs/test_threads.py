@@ -91,9 +91,29 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 """
 
+IMPORTING = """
+import os, sys, threading
+import particles
+from pathlib import Path
+
+Path("slow.py").write_text("import time; time.sleep(0.5); done = True")
+sys.path.insert(0, "")
+thread = threading.Thread(target=__import__, args=("slow",))
+thread.start()
+while "slow" not in sys.modules:
+    pass
+child = os.fork()
+if child == 0:
+    import slow
+    os._exit(7 if slow.done else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+thread.join()
+import slow, json.tool
+"""
+
 CODES = {
     "results read lazily": READ, "resumed and read": RESUME, "forks": FORK,
-    "forks while the library is loaded": LOADING,
+    "forks while the library is loaded": LOADING, "forks in the middle of an import": IMPORTING,
 }  # fmt: skip
 
 
