@@ -18,7 +18,7 @@ from particles.given import check_kernel
 from particles.layers.base import LayerLaw, Telling
 from particles.layers.residual import PreNorm, start_points
 from particles.machine.buffers import reused
-from particles.machine.parallel import one_blas_thread
+from particles.machine.locks import one_blas_thread
 from particles.measure import AnyTokens, Cloud, WeightedPoints, mean_token, second_moment
 from particles.pushes import Field, Push
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+os.environ.setdefault("TOKENLAW_THREADS", "1")  # tests run beside each other
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.arrays import Array, cast
+from particles.attention.tiles import PAIRS
 from particles.errors import made
+from particles.machine import product, side_by_side
 from particles.measure import Cloud, Measure
 from particles.pushes import Field, Push, SumField, SumPush
 from particles.retraction import Retraction, normalize
 
+TOGETHER = 8  # heads at work at a time, whatever the number of threads: memory
 BLOCK = 1 << 16  # exponentials per block: 512 kB, so that a block stays in the second-level cache
 
 
@@ -103,10 +106,18 @@ class DirectField:
         if low and push.inner is not None and isinstance(kernel, ValueKernel):
             averages = kernel.averages(targets, sources, query, key, cast(push.inner, to))
             out = cast(push.out, to).transpose(0, 2, 1).reshape(-1, points.shape[1])  # (M k, d)
-            return cast(averages @ out, np.float64)
+            return cast(product(averages, out), np.float64)
+        kernels = push.kernels
         velocity: Array = np.zeros(points.shape, to)
-        for one, mixing, one_query, one_key in zip(push.kernels, push.mixing, query, key, strict=True):
-            velocity += one.barycenter(targets, sources, one_query, one_key) @ cast(mixing, to).T
+
+        def head(m: int) -> Array:
+            found = kernels[m].barycenter(targets, sources, query[m], key[m])
+            return product(found, cast(push.mixing[m], to).T)
+
+        together = TOGETHER if len(points) * len(sources.points) >= PAIRS else 1
+        for start in range(0, len(kernels), together):
+            for found in side_by_side(head, range(len(kernels))[start : start + together]):
+                velocity += found
         return cast(velocity, np.float64)
 
     def jacobian(self, points: Array) -> Array:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from particles.arrays import Array, check_not_negative
-from particles.attention.tiles import weighted_average
+from particles.attention.tiles import PAIRS, weighted_average
+from particles.machine import product, side_by_side
 from particles.measure import Measure, mean_token, second_moment
 
 TABLE = 1 << 21  # products of components per pass over a measure: 16 MB
@@ -36,13 +37,16 @@ class Softmax:
         points, measure.points and the matrices are all of double or all of single precision.
         """
         (n_heads, head_dim, d), size = query.shape, inner.shape[1]
-        rows = (self.beta * query).reshape(-1, d) @ points.T  # one product for all heads is the faster one
-        columns = key.reshape(-1, d) @ measure.points.T
-        values = measure.points @ inner.reshape(-1, d).T
+        rows = product((self.beta * query).reshape(-1, d), points.T)  # one product for all heads is the faster one
+        columns = product(key.reshape(-1, d), measure.points.T)
+        values = product(measure.points, inner.reshape(-1, d).T)
         found = np.empty((n_heads * size, len(points)), points.dtype)
-        for head in range(n_heads):
+
+        def fill(head: int) -> None:
             part, own = slice(head * head_dim, (head + 1) * head_dim), slice(head * size, (head + 1) * size)
             found[own] = weighted_average(rows[part].T, columns[part].T, measure.weights, values[:, own]).T
+
+        side_by_side(fill, range(n_heads), 1 if len(points) * len(measure.weights) < PAIRS else None)
         return found.T
 
     def derivative(self, points: Array, measure: Measure, query: Array, key: Array) -> Array:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from particles.arrays import Array
+from particles.machine import scratch, side_by_side
 
 HEIGHT: Final = 256  # rows of a tile
 TILE: Final = 1 << 19  # bytes of the scores of a tile, which stays in the second-level cache
@@ -18,6 +19,7 @@ PLAIN_LIMIT: Final = 300.0  # scores below this need no shift: exp(300) and its 
 LOWEST: Final = -650.0  # shifted scores are raised to this: numbers that underflow take 20 to 200 times as long
 SINGLE_LIMIT: Final = 40.0  # the same two in single precision
 SINGLE_LOWEST: Final = -75.0
+PAIRS: Final = 1 << 17  # of a head, from which on threads pay: a millisecond
 FOLDED: Final = 4.0  # bounds up to this many limits may be tight enough to serve as a shift
 
 
@@ -55,19 +57,26 @@ def weighted_average(rows: Array, columns: Array, weights: Array, values: Array)
         rows, columns = _one_more(rows, -bounds), _one_more(columns, 1.0)
     floor = lowest if by_maximum or highest > limit else -np.inf
     height = max(1, min(len(rows), HEIGHT))
-    space = np.empty(TILE // rows.itemsize, rows.dtype)
-    tiles = _tiles(columns, shares.astype(rows.dtype), values, max(1, len(space) // height))
+    tiles = _tiles(columns, shares.astype(rows.dtype), values, max(1, TILE // rows.itemsize // height))
     least = len(columns) * np.exp(lowest) / np.finfo(rows.dtype).eps
     n_values = values.shape[1]
     out = np.empty((n_values, len(rows)), rows.dtype)
-    for start in range(0, len(rows), height):
-        block = rows[start : start + height]
-        sums = _sums(block, tiles, space, floor, by_maximum)
+
+    def fill(start: int, by_maximum: bool) -> bool:
+        """Of a block of rows; whether most of them needed the third way."""
+        block, most = rows[start : start + height], False
+        sums = _sums(block, tiles, floor, by_maximum)
         lost = ~(sums[n_values] >= least)
         if not by_maximum and lost.any():
-            sums[:, lost] = _sums(block[lost], tiles, space, lowest, True)
-            by_maximum = bool(lost.mean() > 0.5)  # the other rows will fare no better
+            sums[:, lost] = _sums(block[lost], tiles, lowest, True)
+            most = bool(lost.mean() > 0.5)
         np.divide(sums[:n_values], sums[n_values], out=out[:, start : start + height])
+        return most
+
+    first, *others = range(0, len(rows), height) or [0]
+    by_maximum = fill(first, by_maximum) or by_maximum  # the other rows will fare no better
+    few = len(rows) * len(columns) < 4 * PAIRS
+    side_by_side(lambda start: fill(start, by_maximum), others, 1 if few else None)
     return out.T
 
 
@@ -92,10 +101,10 @@ def _tiles(columns: Array, shares: Array, values: Array, width: int) -> list[_Ti
     return [_Tile(np.ascontiguousarray(columns[part].T), table[part]) for part in parts]
 
 
-def _sums(rows: Array, tiles: list[_Tile], space: Array, floor: float, by_maximum: bool) -> Array:
+def _sums(rows: Array, tiles: list[_Tile], floor: float, by_maximum: bool) -> Array:
     """Sums over all columns of values and of weights, (v + 1 or v + 2, height); by maximum, over its exponential."""
     transposed = np.ascontiguousarray(rows.T)
-    height = len(rows)
+    height, space = len(rows), scratch(TILE).view(rows.dtype)
     sums, part = np.zeros((2, tiles[0].values.shape[1], height), rows.dtype)
     peak = np.full(height, -np.inf, rows.dtype)
     for tile in tiles:

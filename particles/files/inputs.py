@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from particles.files.trial import BROKEN, damaged, examine
+from particles.machine.locks import FILES
 from particles.machine.memory import NUMBER, refuse_beyond
-from particles.machine.parallel import FILES
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from particles.machine.interrupts import undisturbed
-from particles.machine.parallel import FILES
+from particles.machine.locks import FILES
 
 
 def __getattr__(name: str) -> Any:

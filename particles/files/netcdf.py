@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import netCDF4
 
 from particles.files import checksum
-from particles.machine.parallel import FILES, serially
+from particles.machine.locks import FILES, serially
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from particles.machine.interrupts import undisturbed
-from particles.machine.parallel import serially
+from particles.machine.locks import serially
 
 # Numbers of HDF5's interface.
 BY_NAME, NATIVE_ORDER, READ_ONLY, DEFAULT = 0, 2, 0, 0

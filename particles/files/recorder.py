@@ -22,7 +22,7 @@ from particles.files.placing import Aside
 from particles.files.run_files import AXIS, writing
 from particles.layers.base import LayerLaw
 from particles.machine.interrupts import undisturbed
-from particles.machine.parallel import serially
+from particles.machine.locks import serially
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,7 +14,7 @@ from particles.arrays import Array, rebuilt
 from particles.files import checksum, journal, netcdf
 from particles.files.placing import Aside, put_in_place
 from particles.machine.interrupts import undisturbed
-from particles.machine.parallel import serially
+from particles.machine.locks import serially
 
 AXIS: Final = "depth_time"
 PIECE: Final = 1 << 22  # bytes of small records that are written together

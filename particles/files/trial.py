@@ -25,7 +25,7 @@ from particles.files import checksum
 from particles.files.outside import reachable, refuse_outside, shortages
 from particles.machine import memory
 from particles.machine.interrupts import NUMBERS
-from particles.machine.parallel import serially
+from particles.machine.locks import serially
 
 BROKEN: Final = (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError)
 """What readers raise, ours and the libraries, at files that are damaged or say of themselves what cannot be."""

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, local
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ KEPT = 2  # arrays without a user that are kept: the places before a layer, and 
 _shelf: deque[NDArray[np.float64]] = deque(maxlen=KEPT)
 _scopes: list[None] = []  # one entry for each `reused` that is open
 _lock = Lock()
+_own = local()
 
 
 class _Lease:
@@ -59,3 +60,14 @@ def empty(*shape: int) -> NDArray[np.float64]:
             return np.asarray(_Lease(store)).reshape(shape)
         _shelf.append(store)
     return np.asarray(_Lease(np.empty(size))).reshape(shape)
+
+
+def scratch(size: int) -> NDArray[np.uint8]:
+    """(size,) bytes of any content, memory of this thread that the next call takes again.
+
+    Arrays from the system may come page by page, which takes longer than the work on them.
+    """
+    if getattr(_own, "bytes", np.empty(0)).size < size:
+        _own.bytes = np.empty(size, np.uint8)
+    kept: NDArray[np.uint8] = _own.bytes[:size]
+    return kept

@@ -4,8 +4,10 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
+
+from particles.machine.groups import OWN, ROOT, folders, text
 
 NUMBER: Final = 8
 """Bytes of a number in double precision."""
@@ -44,23 +46,17 @@ def _machine() -> Iterator[int]:
         yield psutil.virtual_memory().available
 
 
-def _control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """What the limits of the control groups leave (version 2 and 1, this group and those above it)."""
-    for line in _text(own).splitlines():
-        number, names, path = [*line.split(":", 2), "", ""][:3]
-        if number != "0" and "memory" not in names.split(","):
-            continue
-        base = root if number == "0" else root / "memory"
-        group = PurePosixPath(path.lstrip("/"))
-        for folder in (base / group, *(base / above for above in group.parents)):
-            yield from _left(folder)
+def _control_groups(root: Path = ROOT, own: Path = OWN) -> Iterator[int]:
+    """What the limits of the control groups leave."""
+    for folder in folders("memory", root, own):
+        yield from _left(folder)
 
 
 def _left(folder: Path) -> Iterator[int]:
     for limit_file, usage_file in _CGROUP_FILES:
-        limit, usage = _text(folder / limit_file).strip(), _text(folder / usage_file).strip()
+        limit, usage = text(folder / limit_file).strip(), text(folder / usage_file).strip()
         if limit.isdigit() and usage.isdigit() and int(limit) < _UNLIMITED:
-            lines = (line.split() for line in _text(folder / "memory.stat").splitlines())
+            lines = (line.split() for line in text(folder / "memory.stat").splitlines())
             stat = {parts[0]: int(parts[1]) for parts in lines if len(parts) == 2 and parts[1].isdigit()}
             cache = stat.get("total_inactive_file", stat.get("inactive_file", 0))
             yield int(limit) - int(usage) + cache
@@ -74,10 +70,3 @@ def _address_space() -> Iterator[int]:
     if limit != resource.RLIM_INFINITY:
         with suppress(OSError, psutil.Error):
             yield limit - psutil.Process().memory_info().vms
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -1,159 +1,149 @@
-"""Work on many points in chunks: what a chunk needs stays in the cache, and chunks may run on several threads.
+"""Work cut into pieces, on the threads that this process may use.
 
-The cut depends on the number of points alone, and results are put together in the order of the chunks: the number of
-threads never changes a bit (tests/spde/field/test_many_tokens.py).
+The cut depends on the size of the work alone, and results are put together in the order of the pieces: the number of
+threads never changes a bit (tests/particles/machine/test_parallel.py).  The libraries below stay at one thread.
 """
 
-import _imp
-import importlib
 import math
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
-from functools import lru_cache, wraps
-from typing import Any, ParamSpec, TypeVar
+from contextvars import ContextVar, copy_context
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-import scipy
-from threadpoolctl import ThreadpoolController
+
+from particles.arrays import Array
+from particles.machine.groups import OWN, ROOT, folders, text
 
 CHUNK = 1 << 16  # points at most: a few megabytes of work arrays
+SIDE = 256  # rows or columns of a product in a piece
+WORTH = 1 << 25  # multiplications of a product below which cutting it does not pay: a millisecond
 VARIABLE = "TOKENLAW_THREADS"
 
+S = TypeVar("S")
 T = TypeVar("T")
-Q = ParamSpec("Q")
 A = TypeVar("A", bound=np.ndarray[Any, Any])
+
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+_pools: dict[int, ThreadPoolExecutor] = {}  # by their number of threads; a pool does not survive a fork
+os.register_at_fork(after_in_child=_pools.clear)
 
 
 def threads() -> int:
-    """Threads for work on many points, from the environment variable TOKENLAW_THREADS; 1 where it is not set.
+    """Threads of a run: the environment variable TOKENLAW_THREADS, else the cores that this process may use.
 
     Not OMP_NUM_THREADS: that one also splits the sums of the linear-algebra library, and with them the last bits.
     """
-    text = os.environ.get(VARIABLE, "1")
+    if _alone.get():
+        return 1
+    text = os.environ.get(VARIABLE)
+    if text is None:
+        return cores()
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise ValueError(f"the environment variable {VARIABLE} must be a whole number >= 1, got {text!r}")
     return int(text)
 
 
-class _FileLock:
-    """A lock that its holder may take again; sent to another process it is the one of that process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-
-    def acquire(self, blocking: bool = True) -> bool:
-        return self._lock.acquire(blocking)
-
-    def release(self) -> None:
-        self._lock.release()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
-
-    def __reduce__(self) -> str:
-        return "FILES"
+def cores() -> int:
+    """Cores that this process may use: those it may run on, and no more than the quota of its control group."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(count, _quota())))
 
 
-FILES = _FileLock()
-"""Held while a NetCDF file is opened, read, written, closed: the library ends the process with two threads in it."""
+def _quota(root: Path = ROOT, own: Path = OWN) -> float:
+    """Cores of time that the control groups grant; infinite where they say nothing."""
+    return min((share for folder in folders("cpu", root, own) for share in _granted(folder)), default=math.inf)
 
 
-def serially(function: Callable[Q, T]) -> Callable[Q, T]:
-    """The function, called by one thread at a time: see `FILES`."""
-
-    @wraps(function)
-    def alone(*args: Q.args, **kwargs: Q.kwargs) -> T:
-        with FILES:
-            return function(*args, **kwargs)
-
-    return alone
+def _granted(folder: Path) -> Iterator[float]:
+    """Share of the time, quota over period."""
+    one, other = text(folder / "cpu.cfs_quota_us"), text(folder / "cpu.cfs_period_us")
+    quota, period = [*(text(folder / "cpu.max") or f"{one} {other}").split(), "", ""][:2]
+    if quota.isdigit() and period.isdigit() and int(period) > 0:
+        yield int(quota) / int(period)
 
 
-@lru_cache(maxsize=1)
-def _libraries() -> ThreadpoolController:
-    """The linear-algebra libraries of numpy and of scipy, which has its own; listing them takes milliseconds."""
-    _ = scipy.linalg  # loaded here, where it is not yet
-    return ThreadpoolController()
-
-
-class _OneBlasThread:
-    """How many runs of this process are under way, and what brings the library's threads back after the last."""
-
-    def __init__(self) -> None:
-        self.lock, self._inside = threading.Lock(), 0
-        self._limit: Any = None
-
-    def enter(self) -> None:
-        with self.lock:
-            if self._inside == 0:
-                self._limit = _libraries().limit(limits=1, user_api="blas")
-            self._inside += 1
-
-    def leave(self) -> None:
-        with self.lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.restore_original_limits()
-
-
-_blas = _OneBlasThread()
-
-
-def _hold_imports(patience: float = 10.0) -> None:
-    """Take the lock of imports at a moment when no other thread is in the middle of one.
-
-    Python takes that lock itself before a fork, but not those of the single modules: a child that imports what a
-    thread of its parent was importing waits for ever.  The locks of modules are named nowhere in public; where they
-    are not found, nothing is waited for.
-    """
-    locks: dict[str, Any] = getattr(importlib._bootstrap, "_module_locks", {})
-    me, until = threading.get_ident(), time.monotonic() + patience
-    while True:
-        _imp.acquire_lock()  # no lock of a module is handed out from here on
-        time.sleep(1e-4)  # who was just handed one takes it now
-        owners = {getattr(lock(), "owner", None) for lock in list(locks.values())}
-        if owners <= {None, me} or time.monotonic() > until:
-            return
-        _imp.release_lock()
-        time.sleep(1e-3)
-
-
-def _before_fork() -> None:
-    """Wait for threads at a file, at the loading of the library, in an import: a child would find the locks taken."""
-    FILES.acquire()
-    _blas.lock.acquire()
-    _hold_imports()
-
-
-def _after_fork() -> None:
-    _imp.release_lock()
-    _blas.lock.release()
-    FILES.release()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+def alone() -> None:
+    """From here on `threads` is 1: in a process that runs beside others like it."""
+    _alone.set(True)
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """One thread in the linear-algebra library: several would share its sums, and the last bits with them.
-
-    A run is inside (`particles.flow.run`), so that its numbers do not depend on OMP_NUM_THREADS or on the machine's
-    number of cores (tests/tokenlaw/runs/test_reproducible.py).  Runs in several threads of one process may overlap.
-    """
-    _blas.enter()
+def one_thread() -> Iterator[None]:
+    """Within, `threads` is 1: for what already runs beside others like it."""
+    token = _alone.set(True)
     try:
         yield
     finally:
-        _blas.leave()
+        _alone.reset(token)
+
+
+def side_by_side(work: Callable[[S], T], items: Iterable[S], most: int | None = None) -> list[T]:
+    """Results of `work(item)`, in order; it must not matter which is done first.  The first error in order is raised.
+
+    most : threads at most, for memory; 1 where an item takes less than some tenths of a millisecond.
+
+    The caller works too, so calls may stand within each other: who finds no free thread does all by himself.
+    """
+    todo = list(items)
+    workers = min(threads(), len(todo), len(todo) if most is None else most)
+    if workers <= 1:
+        return [work(item) for item in todo]
+    pending, found = deque(enumerate(todo)), dict[int, T]()
+    errors = dict[int, BaseException]()
+
+    def some() -> None:
+        while True:
+            try:
+                number, item = pending.popleft()
+            except IndexError:
+                return
+            try:
+                found[number] = work(item)
+            except BaseException as error:  # an interrupt too: it goes on in the caller
+                errors[number] = error
+                pending.clear()
+
+    # Each thread sees the caller's numpy.errstate, which lives in the context.
+    helpers: list[Future[None]] = [_pool(threads() - 1).submit(copy_context().run, some) for _ in range(workers - 1)]
+    try:
+        some()
+    finally:
+        pending.clear()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+    if errors:
+        raise errors[min(errors)]
+    return [found[number] for number in range(len(todo))]
+
+
+def _pool(size: int) -> ThreadPoolExecutor:
+    if size not in _pools:
+        _pools[size] = ThreadPoolExecutor(size, thread_name_prefix="tokenlaw")
+    return _pools[size]
+
+
+def product(left: Array, right: Array) -> Array:
+    """left (n, k) @ right (k, m); a large one is cut along its longer side."""
+    n, m = len(left), right.shape[1]
+    if n * m * len(right) < WORTH or max(n, m) <= SIDE:
+        return np.asarray(left @ right)
+    out: Array = np.empty((n, m), np.result_type(left, right))
+
+    def fill(start: int) -> None:
+        part = slice(start, start + SIDE)
+        if n >= m:
+            np.matmul(left[part], right, out=out[part])
+        else:
+            np.matmul(left, right[:, part], out=out[:, part])
+
+    side_by_side(fill, range(0, max(n, m), SIDE))
+    return out
 
 
 def chunks(n: int) -> list[slice]:
@@ -163,15 +153,8 @@ def chunks(n: int) -> list[slice]:
 
 
 def by_chunks(work: Callable[[slice], T], n: int) -> list[T]:
-    """Results of `work(part)` for every chunk of n points, in order; `work` must not care which chunk is done first."""
-    parts = chunks(n)
-    workers = min(threads(), len(parts))
-    if workers <= 1:
-        return [work(part) for part in parts]
-    with ThreadPoolExecutor(workers) as pool:  # made anew: a pool does not survive a fork
-        # Each chunk sees the caller's numpy.errstate, which lives in the context.
-        futures = [pool.submit(copy_context().run, work, part) for part in parts]
-        return [future.result() for future in futures]
+    """Results of `work(part)` for every chunk of n points, in order; see `side_by_side`."""
+    return side_by_side(work, chunks(n))
 
 
 def sum_by_chunks(work: Callable[[slice], A], n: int) -> A:

@@ -15,7 +15,7 @@ import scipy
 from particles.arrays import Array, check_count
 from particles.errors import ArgumentError
 from particles.flow import Progress
-from particles.machine.parallel import one_blas_thread
+from particles.machine.locks import one_blas_thread
 from particles.networks.starts import Start
 from particles.networks.stream import Branch, Gradient
 from particles.networks.vectors import bartlett, draw, gaps

@@ -6,13 +6,13 @@ and h from the rest, to 1/(g h) and g/h: one exponential and one division for fo
 """
 
 import math
-import threading
 from functools import lru_cache
 
 import numpy as np
 
 from particles import Array, gauss_grid
 from particles.attention import BLOCK
+from particles.machine import scratch
 from spde.field.deposits import LANES, Pairs
 
 NARROW = 64  # sources per block at least
@@ -91,20 +91,6 @@ def _ratio(sums: Array) -> Array:
     return found
 
 
-_memory = threading.local()
-
-
-def _scratch(size: int) -> Array:
-    """(size,) of any content, memory of this thread that the next call takes again.
-
-    Arrays of this size from the system may come page by page, which takes longer than the work on them.
-    """
-    if getattr(_memory, "array", np.empty(0)).size < size:
-        _memory.array = np.empty(size)
-    kept: Array = _memory.array[:size]
-    return kept
-
-
 def _sums(rows: Array, axes: Array, table: Array, lift: Array | None = None) -> Array:
     """Sums over sources of h^{+-1} T, h = e^{rows axes}, or of h^{+-1} g^{+-1} T, g = e^{lift}.
 
@@ -123,7 +109,7 @@ def _sums(rows: Array, axes: Array, table: Array, lift: Array | None = None) -> 
             part = slice(start, start + width)
             factors = table[:, part] if lift is None else _lifted(table[:, part], lift[ring, part])
             shape = min(depth, rings - first), 2, n, min(width, n_sources - start)
-            powers = _scratch(math.prod(shape)).reshape(shape)
+            powers = scratch(8 * math.prod(shape)).view(np.float64).reshape(shape)
             np.matmul(rows[own], axes[ring if len(axes) > 1 else slice(None), :, part], out=powers[:, 0])
             np.exp(powers[:, 0], out=powers[:, 0])
             np.divide(1.0, powers[:, :1], out=powers[:, 1:])

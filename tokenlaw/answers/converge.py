@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from particles import Array
+from particles.machine import in_processes
 from tokenlaw.answers.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.answers.observables import NESTED, OBSERVABLES
 from tokenlaw.config import read as config
@@ -130,10 +131,13 @@ def converge(
     if together is None and observable == "nested_rms":
         raise ConfigError(f"--observable nested_rms: needs values that share their noise, which {key} changes")
     rows = rows if together is None else together
-    found = []
-    for member in range(count):
-        found.append(at_the_end([row[member] for row in rows], OBSERVABLES[observable], key))
-        progress(f"member {member + 1} of {count}")
+    done: dict[int, list[Last]] = {}
+    for member, lasts in in_processes(
+        lambda member: at_the_end([row[member] for row in rows], OBSERVABLES[observable], key), range(count)
+    ):
+        done[member] = lasts
+        progress(f"{len(done)} of {count} members")
+    found = [done[member] for member in range(count)]
     kind = "distance" if key.startswith(OBSERVABLES[observable].vanishes or ("-",)) else "gap"
     kind = "shift" if kind == "gap" and together is None else kind
     return _judged(key, observable, kind, together is not None, values, found, rows[-1][0])

@@ -118,16 +118,18 @@ def _at_once(quick: "Found") -> str:
 
 def _found(request: "Request", chosen: "Plan", seed: int, screen: Screen, asked: bool) -> "Found":
     """The forecast with its advice."""
+    from particles.machine import threads
     from tokenlaw.answers.forecast import advice, chain, mean, words
 
-    promised = words.promised(chosen.seconds, chosen.networks)
     if chosen.method == "mean":
         found = mean.averaged(request, seed)
         if not asked:
-            found = replace(found, notes=(*found.notes, f"{promised}: --method chain"))
+            promised = words.promised(chosen.seconds, chosen.networks)
+            found = replace(found, notes=(*found.notes, f"{promised} on one core: --method chain"))
         return found.told(advice.by_mean(request, seed))
-    if chosen.seconds > LONG:
-        screen.note(promised)
+    seconds = chosen.seconds / min(threads(), chosen.networks)
+    if seconds > LONG:
+        screen.note(words.promised(seconds, chosen.networks))
     with screen.progress(chain.passes(chosen)) as tell:
         found = chain.chained(request, chosen, seed, tell)
     return found.told(advice.by_chain(request, chosen, seed))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from particles.files import BROKEN, make_folder, versions, whole
+from particles.machine import in_processes
 from tokenlaw.config.read import ConfigError
 from tokenlaw.pictures import paper
 from tokenlaw.pictures.studies import draw
@@ -58,9 +59,14 @@ def execute(
 
 def _run(claims: Iterable[Claim], out: Path, quick: bool, seed: int, tell: Callable[[str], None]) -> Results:
     results = _earlier(out / RESULTS)
-    for claim in claims:
+    claims = list(claims)
+
+    def run(claim: Claim) -> tuple[Findings, float]:
         begin = time.monotonic()
-        findings = claim.run(quick=quick, seed=seed)
+        return claim.run(quick=quick, seed=seed), time.monotonic() - begin
+
+    for number, (findings, seconds) in in_processes(run, claims):
+        claim = claims[number]
         paper.save(draw(findings.figure, f"{claim.name}: {claim.title}"), out / f"{claim.name}.png", dpi=120)
         _write_table(out / f"{claim.name}.csv", findings)
         results[claim.name] = {
@@ -77,7 +83,7 @@ def _run(claims: Iterable[Claim], out: Path, quick: bool, seed: int, tell: Calla
         results = {name: results[name] for name in CLAIMS if name in results}
         _write(out / RESULTS, json.dumps(results, indent=1, default=_plain, allow_nan=True) + "\n")
         _write(out / "index.html", page(results))
-        tell(f"{claim.name}: {findings.verdict} ({time.monotonic() - begin:.0f} s)")
+        tell(f"{claim.name}: {findings.verdict} ({seconds:.0f} s)")
     return results
 
 

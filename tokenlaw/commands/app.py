@@ -42,8 +42,20 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _threads(count: int | None) -> None:
+    if count is not None:
+        os.environ["TOKENLAW_THREADS"] = str(count)
+
+
 @app.callback()
 def _top(
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, metavar="N", callback=_threads,
+            help="threads or processes of the command; default: the cores it may use; changes no number",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,

@@ -13,6 +13,7 @@ import dask
 
 from particles import RunError
 from particles.files import BROKEN, reading, versions
+from particles.machine import one_thread
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
 from tokenlaw.config.toml import show, write_value
@@ -232,8 +233,8 @@ def run_member(task: Task) -> Outcome:
     begin = time.monotonic()
     path = Path(task.path)
     # Without a scheduler named, xarray looks for one when it writes and leaves a client behind in the worker.
-    one_thread = dask.config.set(scheduler="synchronous")
-    with _one_at_a_time, one_thread, warnings.catch_warnings(record=True) as caught:
+    alone = dask.config.set(scheduler="synchronous")
+    with _one_at_a_time, one_thread(), alone, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", RuntimeWarning)
         try:

@@ -23,7 +23,7 @@ from particles import (
 from particles.flow import TokenFlow, TokenState
 from particles.harmonics import adjoint_at, angles, gradient_at, n_modes, synthesis_at
 from particles.machine import buffers, parallel
-from particles.machine.parallel import by_chunks, chunks, threads
+from particles.machine.parallel import by_chunks, chunks
 from particles.measure import Tokens, mean_token, second_moment
 from particles.retraction import flow, geodesic, normalize
 from spde import CircleField, SpectralField, spectral_field
@@ -243,20 +243,6 @@ def test_records_are_not_overwritten_by_later_layers(monkeypatch):
     assert np.array_equal(again[0][::3], again[1])
     assert len(np.unique(again[0], axis=0)) == 7
     assert len(buffers._shelf) == 0  # nothing is kept behind a run
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "two", "", "1.5", "²"])
-def test_a_wrong_number_of_threads_is_refused(text, monkeypatch):
-    monkeypatch.setenv(parallel.VARIABLE, text)
-    with pytest.raises(ValueError, match="TOKENLAW_THREADS must be a whole number >= 1, got"):
-        threads()
-
-
-def test_threads_are_one_unless_asked_for(monkeypatch):
-    monkeypatch.delenv(parallel.VARIABLE, raising=False)
-    assert threads() == 1
-    monkeypatch.setenv(parallel.VARIABLE, "3")
-    assert threads() == 3
 
 
 def test_l2_heads_of_many_tokens(many):

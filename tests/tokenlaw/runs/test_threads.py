@@ -73,12 +73,12 @@ writer.join()
 
 LOADING = """
 import os, threading, time
-from particles.machine import parallel
+from particles.machine import locks
 
 held = threading.Event()
 
 def load():
-    with parallel._blas.lock:
+    with locks._blas.lock:
         held.set()
         time.sleep(0.5)
 
@@ -86,7 +86,7 @@ threading.Thread(target=load).start()
 held.wait()
 child = os.fork()
 if child == 0:
-    with parallel.one_blas_thread():
+    with locks.one_blas_thread():
         os._exit(7)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 """

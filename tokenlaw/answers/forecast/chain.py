@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from particles import Array
-from particles.machine import threads
+from particles.machine import available, side_by_side
 from particles.networks import Embedded, Network, Simplex, Start
+from tokenlaw.answers.forecast import cost
 from tokenlaw.answers.forecast.bands import of_overlap, of_positive
 from tokenlaw.answers.forecast.found import INDISTINGUISHABLE, Found, Seen
 from tokenlaw.answers.forecast.plan import Plan
@@ -36,10 +35,7 @@ def nobody(_: int) -> None:
 def drawn(
     network: Network, start: Start, networks: int, seed: int, *, tell: Tell = nobody, **more: Any
 ) -> "xr.Dataset":
-    """`Network.chain` on as many threads as TOKENLAW_THREADS says; their number changes no bit."""
-    workers = min(threads(), networks)
-    if workers == 1:
-        return network.chain(start, networks, seed, progress=tell, **more)
+    """`Network.chain`, networks side by side; the number of threads changes no bit."""
     import xarray as xr
 
     behind = count(1)
@@ -47,13 +43,8 @@ def drawn(
     def one(number: int) -> "xr.Dataset":
         return network.chain(start, 1, seed, first=number, progress=lambda _: tell(next(behind)), **more)
 
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(copy_context().run, one, number) for number in range(networks)]
-        try:
-            return xr.concat([future.result() for future in futures], "network")
-        finally:
-            for future in futures:
-                future.cancel()
+    room = int(available() / cost.memory(network, start.tokens))
+    return xr.concat(side_by_side(one, range(networks), max(1, room)), "network")
 
 
 def passes(plan: Plan) -> int:

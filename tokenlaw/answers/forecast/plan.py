@@ -1,4 +1,7 @@
-"""Which method answers, with how many networks, how exactly: what fits into half a minute, and what it takes else."""
+"""Which method answers, with how many networks, how exactly: what fits into half a minute, and what it takes else.
+
+Half a minute of one core: the answer does not depend on how many there are.
+"""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from particles.machine import available, size, threads
+from particles.machine import available, size
 from particles.networks import Network
 from tokenlaw.answers.forecast import cost, mean
 from tokenlaw.answers.forecast.request import Request, endless
@@ -25,7 +28,7 @@ class Plan:
     ----------
     method : "chain" or "mean".   network : that of the request, perhaps with an MLP of infinite width.
     networks : how many.   dtype : of their blocks.   gradients : whether they are wanted.
-    seconds : of the whole chain, about; also where the mean answers.   notes : what a reader should know.
+    seconds : of the whole chain on one core, about; also where the mean answers.   notes : what a reader should know.
     """
 
     method: str
@@ -43,7 +46,7 @@ class Plan:
 
     def each(self, network: Network, n: int, gradients: bool = False) -> float:
         """Seconds of a network like it, of n tokens."""
-        return cost.seconds(network, n, gradients, self.single) / threads()
+        return cost.seconds(network, n, gradients, self.single)
 
 
 def plan(request: Request, method: str | None, count: int | None, gradients: bool) -> Plan:
@@ -74,11 +77,11 @@ def _ways(request: Request, gradients: bool) -> Iterator[Plan]:
     """Plans of one network, with its seconds: double precision, single, an MLP of infinite width."""
     net, n, mlp = request.network, request.start.tokens, request.network.mlp
     for single in (False,) if gradients else (False, True):
-        seconds = cost.seconds(net, n, gradients, single) / threads()
+        seconds = cost.seconds(net, n, gradients, single)
         yield Plan("chain", net, 1, np.float32 if single else np.float64, gradients, seconds)
     if mlp is not None and mlp.width < math.inf and request.normed and not request.own_width and not gradients:
         wide = endless(net)
-        yield Plan("chain", wide, 1, np.float32, False, cost.seconds(wide, n, False, True) / threads())
+        yield Plan("chain", wide, 1, np.float32, False, cost.seconds(wide, n, False, True))
 
 
 def _notes(request: Request, way: Plan) -> tuple[str, ...]:
@@ -90,4 +93,4 @@ def _notes(request: Request, way: Plan) -> tuple[str, ...]:
 
 
 def _memory(network: Network, request: Request) -> float:
-    return cost.memory(network, request.start.tokens) * threads()
+    return cost.memory(network, request.start.tokens)
