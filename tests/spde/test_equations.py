@@ -223,3 +223,46 @@ def test_a_free_energy_that_rises_is_told_once():
     assert said.copy().free_energy == 1.0
     assert said.anew().free_energy == math.inf
     assert said.anew().kinds == {"energy"}
+
+
+def test_chosen_steps_keep_their_tolerance():
+    """A stationary law of dot with private noise that a rotation turns: exact, and no part alone keeps it; in L2."""
+    k, turn, time, sphere = 4.0, 1.3, 1.0, Circle(23)
+    kappa = brentq(lambda one: one - k * ive(1, one) / ive(0, one), 0.1, 50)
+    first, last = (
+        Density.from_law(VonMisesFisherMixture([1.0], [[math.cos(turn * t), math.sin(turn * t)]], [kappa]), sphere)
+        for t in (0.0, time)
+    )
+    drift, errors = (Zonal(Dot(k)), Rotation(np.array([[0, -turn], [turn, 0]]))), []
+    tolerances = (1e-2, 1e-3, 1e-4)
+    for tolerance in (None, *tolerances):
+        law = Equation(2, drift, 0.5, Noise(0), nu=1.0, tolerance=tolerance)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if tolerance is None else "error")  # |U| > 1 in steps that are not taken
+            end = advanced(law, first, 2, size=(2, 48))
+        gap = np.where(sphere.orders > 0, 2, 1) @ np.abs(end.coefficients - last.coefficients) ** 2
+        errors.append(math.sqrt(gap))
+    assert errors[0] > 10 * errors[1]
+    for error, tolerance in zip(errors[1:], tolerances, strict=True):
+        assert 0.02 * tolerance < error < 2 * tolerance * time
+    assert 0.05 < errors[2] / errors[1] < 0.2
+    assert 0.05 < errors[3] / errors[2] < 0.2
+
+
+def test_chosen_steps_of_carried_nodes_keep_their_tolerance():
+    """dot alone keeps the conformal family (E1); the error of steps is not taken for one of the nodes (no warning)."""
+    start, strength, time = np.array([0.2, 0.0, 0.1]), 1.5, 1.0
+    exact = start
+    for _ in range(2000):
+        half = conformal_step(exact, strength * time / 4000 * conformal_mean(exact))
+        exact = conformal_step(exact, strength * time / 2000 * conformal_mean(half))
+    density, errors = Density.from_law(Conformal(start), Sphere(25)), []
+    tolerances = (1e-4, 1e-5, 1e-6)
+    for tolerance in tolerances:
+        law = Equation(3, (Zonal(Dot(strength)),), 1.0, Noise(0), tolerance=tolerance)
+        run = solve(density, law, n_steps=1, field=FINE)
+        errors.append(np.abs(run.mean_token.values[-1] - conformal_mean(exact)).max())
+        assert run.sizes["depth_time"] == 2
+    assert (np.array(errors) < 2 * np.array(tolerances)).all()
+    assert errors[1] < errors[0] / 4 < errors[0] < 1e3 * errors[2]
+    assert errors[2] < errors[1] / 4

@@ -13,7 +13,7 @@ from particles import Array
 from tokenlaw.answers.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
 from tokenlaw.answers.observables import NESTED, OBSERVABLES
 from tokenlaw.config import read as config
-from tokenlaw.config.read import ConfigError
+from tokenlaw.config.read import ConfigError, Configuration
 from tokenlaw.runs.build import Experiment, build
 from tokenlaw.runs.functions import Functions, functions_of
 from tokenlaw.tables import finite
@@ -21,7 +21,7 @@ from validation.estimates import Order, order_of_distances, order_of_gaps, order
 
 MEMBERS = 8
 BENT = 4.0  # misfit from which a power law is doubted
-FALLING = ("layers.dt", "solve.field_tol")  # keys whose finest value is the smallest
+FALLING = ("layers.dt", "layers.tolerance", "solve.field_tol")  # keys whose finest value is the smallest
 MESHES = ("layers.refine", "layers.nodes", "solve.lmax", "simulate.tokens")  # whose finest value is the largest
 
 
@@ -117,7 +117,7 @@ def converge(
         raise ConfigError(f"--observable {observable}: must be one of {', '.join(OBSERVABLES)}")
     key, values = values_of(vary)
     if members is not None:
-        _refuse_few(members, key, path, overrides)
+        _refuse_few(members, key, observable, config.load(path, overrides))
     _refuse_order(vary, key, values)
     _refuse_nothing(vary, key, observable)
     functions = functions_of(code)
@@ -126,7 +126,7 @@ def converge(
     count = members or (1 if nothing_random(c, OBSERVABLES[observable].command) else MEMBERS)
     for value, row in zip(values, rows, strict=True):
         row += [_experiment(path, overrides, key, value, member, functions) for member in range(1, count)]
-    together = on_one_path(rows, key, values)
+    together = on_one_path(rows, key, values, OBSERVABLES[observable].command)
     if together is None and observable == "nested_rms":
         raise ConfigError(f"--observable nested_rms: needs values that share their noise, which {key} changes")
     rows = rows if together is None else together
@@ -157,9 +157,9 @@ def _experiment(
     return build(config.load(path, [*overrides, _assignment(key, value), f"noise.member={member}"]), functions)
 
 
-def _refuse_few(members: int, key: str, path: Path, overrides: Sequence[str]) -> None:
+def _refuse_few(members: int, key: str, observable: str, c: Configuration) -> None:
     """One member is enough where no noise is to be averaged."""
-    least = 1 if members == 1 and key != NESTED and pathwise(config.load(path, overrides)) else 2
+    least = 1 if members == 1 and key != NESTED and pathwise(c, OBSERVABLES[observable].command) else 2
     if members < least:
         raise ConfigError(f"--members {members}: must be at least 2; 1 will do for steps of layers without noise")
 

@@ -149,6 +149,9 @@ class Experiment:
         law = self.law
         while isinstance(law, PreNorm | WithPrivateNoise):
             law = law.law
+        if diffuses(law) and getattr(law, "tolerance", None) is not None:
+            text = "must be left out for tokens with layers.private_noise, which are random; tokenlaw solve takes it"
+            raise ConfigError(keyed(self.configuration, "layers.tolerance", text))
         if isinstance(law, WithMLP) and law.most_points is not None:
             with telling(self.configuration, "layers"):
                 check_joint(len(tokens), law.d)

@@ -285,6 +285,40 @@ def test_what_does_not_go_with_an_equation(change, message):
     assert refused(DOT, change=change).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("tolerance = 0.0", "layers.tolerance = 0.0: must be a finite number greater than 0"),
+        ("tolerance = 1e-9",
+         "layers.tolerance = 1e-09: must be at least solve.field_tol = 1e-06, what the field keeps"),
+        (NOISY + "tolerance = 1e-3",
+         "layers.tolerance = 0.001: must be left out with common noise, whose steps are given"),
+    ],
+)  # fmt: skip
+def test_what_a_tolerance_refuses(more, message):
+    assert refused(more) == message
+
+
+def test_steps_by_their_error_from_the_command_line(capsys):
+    """Records stand on multiples of dt, a resumed run is the whole one; tokens with private noise have none."""
+    Path("t.toml").write_text(BASE.format(more=DOT + "\ntolerance = 1e-4\nprivate_noise = 0.3"))
+    coarse = {"layers__dt": 0.1, "layers__t_end": 0.3}
+    assert call("solve", "t.toml", "--out", "a.nc", "-q", **coarse) == 0
+    assert call("solve", "t.toml", "--out", "b.nc", "-q", **{**coarse, "layers__t_end": 0.2}) == 0
+    assert call("solve", "t.toml", "--out", "b.nc", "-q", "--resume", **coarse) == 0
+    assert_same("a.nc", "b.nc")
+    with xr.open_dataset("a.nc") as found:
+        assert found.depth_time.values.tolist() == [0.0, 0.1, 0.2, 0.3]
+    capsys.readouterr()
+    for command in ("simulate", "compare"):
+        assert call(command, "t.toml", "--out", "c.nc", "-q", **coarse) == 2
+        assert capsys.readouterr().err == (
+            "error: layers.tolerance = 0.0001: must be left out for tokens with layers.private_noise, which are "
+            "random; tokenlaw solve takes it\n"
+        )
+        assert call(command, "t.toml", "--out", "c.nc", "-q", layers__private_noise=0.0, **coarse) == 0
+
+
 def test_what_a_density_cannot_do(capsys):
     assert call("solve", "c.toml", "--out", "f.nc", solve__characteristics="true") == 2
     assert capsys.readouterr().err == (
