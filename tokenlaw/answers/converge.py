@@ -11,6 +11,7 @@ import numpy as np
 
 from particles import Array
 from tokenlaw.answers.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
+from tokenlaw.answers.converge_weak import Weak, weak_of
 from tokenlaw.answers.observables import NESTED, OBSERVABLES
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError, Configuration
@@ -54,6 +55,7 @@ class Convergence:
     kind : "distance", "gap" or "shift": what the gaps are (`validation.estimates.orders`).
     coupled : all levels of a member meet the same noise.   members : how many.
     slope : power law of the error in the value, with the error left at the last one; None where there is none.
+    weak : of expectations, where the values are steps on one path of a noise, each half the one before; else None.
     note : what a reader should know.   experiment : that of the last value, of member 0.
     samples : (members, levels), the observable or its norm.
     """
@@ -65,6 +67,7 @@ class Convergence:
     members: int
     levels: tuple[Level, ...]
     slope: Order | None
+    weak: Weak | None
     note: str
     experiment: Experiment = field(repr=False)
     samples: Array = field(repr=False)
@@ -73,7 +76,7 @@ class Convergence:
         """Plain numbers."""
         plain = replace(self, experiment=None, samples=None)  # type: ignore[arg-type]
         found = {name: value for name, value in asdict(plain).items() if name not in ("experiment", "samples")}
-        return found | {"slope": finite(found["slope"])}
+        return found | {name: finite(found[name]) for name in ("slope", "weak")}
 
 
 def values_of(text: str) -> tuple[str, list[float]]:
@@ -207,7 +210,9 @@ def _judged(
         else:
             fit = (order_of_distances if kind == "distance" else order_of_shifts)(used, rungs[:, :whole])
     note = _note(key, kind, rungs, whole, fit)
-    return Convergence(key, observable, kind, coupled, len(found), levels, fit, note, experiment, samples)
+    noisy = not pathwise(experiment.configuration, OBSERVABLES[observable].command)
+    weak = weak_of(key, values, columns) if kind == "gap" and noisy else None
+    return Convergence(key, observable, kind, coupled, len(found), levels, fit, weak, note, experiment, samples)
 
 
 def _padded(found: list[list[Last]]) -> list[list[Last]]:
