@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from particles import FieldFactory, LayerLaw, tangent
+from particles import Cloud, FieldFactory, LayerLaw, tangent
 from particles.attention import field_of
 from particles.equations import Equation, series_gradient
 from particles.layers import Telling, Variables
@@ -29,6 +29,20 @@ def energies(law: LayerLaw, density: Density, field: FieldFactory) -> Variables:
         found["free_energy"] = ((), np.asarray(free), "interaction energy minus nu times the entropy")
         text = "rate at which drift and private noise lower the free energy"
         found["dissipation"] = ((), np.asarray(dissipation(law, density, field)), text)
+    return found
+
+
+def energies_of_tokens(law: LayerLaw, tokens: Cloud, field: FieldFactory) -> Variables:
+    """What the law says of tokens beside a density; without private noise the rate at which their energy falls, too.
+
+    Tokens have no entropy, and none of what is made of it: their law is a sum of points.
+    """
+    told = law.variables(tokens) if isinstance(law, Telling) else {}
+    found = {f"tokens_{name}": (dims, values, f"{text}, of the tokens") for name, (dims, values, text) in told.items()}
+    if isinstance(law, Equation) and not law.nu and law.descent is not None:
+        velocity = tangent(tokens.points, field_of(field, law.descent, tokens, len(tokens.points))(tokens.points))
+        rate = tokens.weights @ np.einsum("ij,ij->i", velocity, velocity)
+        found["tokens_dissipation"] = ((), np.asarray(rate), "rate at which drift lowers the energy of the tokens")
     return found
 
 

@@ -56,6 +56,7 @@ distances = 100
 """
 DOT = 'drift = [{kind = "zonal", kernel = "dot", strength = 2.0}]'
 NOISY = DOT + '\nprivate_noise = 0.1\ncommon_noise = [{kind = "kicks", strength = 0.3}]\n'
+KICKED = '[{kind = "kicks", strength = 2.0}]'
 WIND = """
 import pathlib
 import numpy as np
@@ -317,6 +318,16 @@ def test_steps_by_their_error_from_the_command_line(capsys):
             "random; tokenlaw solve takes it\n"
         )
         assert call(command, "t.toml", "--out", "c.nc", "-q", layers__private_noise=0.0, **coarse) == 0
+
+
+def test_a_free_energy_that_rises_is_told_on_the_command_line(capsys):
+    """Steps far too long overshoot the repulsion; with common noise a rise is nothing to be told."""
+    text = BASE.replace("[initial]", "private_noise = 0.05\n[initial]").format(more=DOT)
+    Path("r.toml").write_text(text)
+    long = {"layers__drift[0].strength": -8.0, "layers__dt": 0.7, "layers__t_end": 4.2}
+    for command, kicks, times in (("solve", "[]", 1), ("compare", "[]", 1), ("solve", KICKED, 0)):
+        assert call(command, "r.toml", "--out", "r.nc", "-q", layers__common_noise=kicks, **long) == 0
+        assert capsys.readouterr().err.count("the free energy rises by") == times
 
 
 def test_what_a_density_cannot_do(capsys):
