@@ -14,15 +14,16 @@ from spde.density import Density
 FLOOR = 1e-12  # share of the largest density below which log rho is left out: the series has no digits there
 
 
-def energies(law: LayerLaw, density: Density, field: FieldFactory) -> Variables:
+def energies(law: LayerLaw, density: Density, field: FieldFactory, entropy: float | None = None) -> Variables:
     """Variables of a record: what the law says of the carried nodes; of an `Equation` entropy and free energy too.
 
-    Entropy and dissipation are integrals over the grid, right as long as lmax resolves the density.
+    Dissipation, and the entropy where it is not given, are integrals over the grid, right as long as lmax resolves the
+    density.
     """
     found = law.variables(density.nodes) if isinstance(law, Telling) else {}
     if not isinstance(law, Equation):
         return found
-    entropy = entropy_of(density)
+    entropy = entropy_of(density) if entropy is None else entropy
     found["entropy"] = ((), np.asarray(entropy), "entropy, minus the mean of the log of the density")
     if "interaction_energy" in found:
         free = float(found["interaction_energy"][1]) - law.nu * entropy

@@ -249,7 +249,8 @@ class DensityFlow(Flow[DensityState]):
             chosen=state.level is not None and not self._diffuses,
             local=bool(self.remap_every) and self.on_unresolved == "warn",
         )
-        more = energies(self.law, density, self.field)
+        along = state.characteristics
+        more = energies(self.law, density, self.field, None if along is None else along.entropy(state.nodes.weights))
         if "free_energy" in more and not getattr(self.law, "common", ()):
             of_free_energy(state.said, float(more["free_energy"][1]), depth_time)
         record = record_of(state, density, self.law, found, bool(self.remap_every), more)

@@ -8,7 +8,7 @@ makes of disturbances.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -72,6 +72,7 @@ class Controlled:
     order: float
     tolerance: float
     diffuses: bool
+    smooth: ClassVar[bool] = True
 
     def through(self, take: Callable[[S, Layer], S], gap: Callable[[S, S], float], start: S) -> S:
         """The state behind the layer; `take` applies a layer."""

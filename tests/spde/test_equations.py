@@ -266,3 +266,26 @@ def test_chosen_steps_of_carried_nodes_keep_their_tolerance():
     assert (np.array(errors) < 2 * np.array(tolerances)).all()
     assert errors[1] < errors[0] / 4 < errors[0] < 1e3 * errors[2]
     assert errors[2] < errors[1] / 4
+
+
+@pytest.mark.parametrize("kicks", [(), (Kicks(0.4, [[0.0, 0.6, 0.8]]),)])
+def test_the_density_along_the_flow_of_an_equation(kicks):
+    """Steps of several stages: log rho at the nodes is that of the conformal family (E1)."""
+    a, dt, steps = np.array([0.3, 0.0, 0.2]), 0.02, 20
+    sense = stratonovich if kicks else None
+    law = Equation(3, (Zonal(Dot(1.5)),), dt, Noise(3), kicks, 0.0, sense)
+    start = Density.from_law(Conformal(a), Sphere(31), (24, 48))
+    run = solve(start, law, n_steps=steps, save_every=steps, field=FINE, characteristics=True)
+    plain = solve(start, law, n_steps=steps, save_every=steps, field=FINE, carried=(24, 48))
+    assert np.array_equal(run.mean_token, plain.mean_token)
+    for step in range(steps):
+        kick = 0.4 * math.sqrt(dt) * law.numbers(step, 0) @ [[0.0, 0.6, 0.8]] if kicks else np.zeros(3)
+        for _ in range(40):
+            half = conformal_step(a, (1.5 * dt * conformal_mean(a) + kick) / 80)
+            a = conformal_step(a, (1.5 * dt * conformal_mean(half) + kick) / 40)
+    exact = np.log(Conformal(a).pdf(run.node.values[-1]))
+    assert np.abs(run.node_log_density.values[-1] - exact).max() < (1e-5 if kicks else 1e-7)
+    assert np.ptp(exact) > 1
+    entropy = run.node_weight.values @ -exact
+    assert abs(run.entropy.values[-1] - entropy) < 1e-5
+    assert run.area_defect.values[-1] < 1e-5
