@@ -61,7 +61,10 @@ class MovingField(Protocol):
 
 
 class Move(Protocol):
-    """One move of a measure, of any kind; most are a `Push`."""
+    """One move of a measure, of any kind; most are a `Push`.
+
+    One that is differentiable in riders may say so, `smooth = True`: characteristics then carry neighbours of points.
+    """
 
     def move(self, measure: Cloud, riders: Riders, make: "MakeField", /) -> tuple[Cloud, Riders]:
         """Move a measure, and points that ride on its flow; `make` gives the velocity of a push."""

@@ -9,6 +9,7 @@ from spde.domain.base import Domain
 from spde.domain.choose import unit_sphere
 from spde.domain.circle import Circle
 from spde.domain.sphere import Sphere
+from spde.energies import energies_of_tokens
 from spde.field.choice import default_field, spectral_field
 from spde.field.circle import CircleField
 from spde.field.sphere import SpectralField
@@ -32,6 +33,7 @@ __all__ = [
     "auto_size",
     "default_field",
     "diffuses",
+    "energies_of_tokens",
     "solve",
     "spectral_field",
     "two_point",

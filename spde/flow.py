@@ -31,6 +31,7 @@ from particles import (
     tangent_move,
 )
 from particles.attention import field_of
+from particles.equations import Controlled
 from particles.files import DIGITS
 from particles.layers import diffuses, parted
 from spde.carried import auto_size
@@ -135,12 +136,7 @@ class DensityFlow(Flow[DensityState]):
         """The density behind one more layer; SolverError where it is lost and on_unresolved = "stop"."""
         moved = replace(state, field_degree=0)
         with stopping(state, self.law.dt):
-            for pushes, diffusion in parted(self.law.layer(state.step)):
-                if pushes or diffusion is None:
-                    moved = self._pushed(self._on_grid(moved), pushes)
-                if diffusion is not None:
-                    moved = replace(moved, passive=diffusion.scatter(moved.passive))
-                moved = self._remapped(moved, diffusion)
+            moved = self._behind(moved, self.law.layer(state.step))
         moved = replace(moved, step=state.step + 1)
         if self.on_unresolved == "stop" and self.remap_every and Resolution.of(self.density(moved), moved).lost:
             raise SolverError(
@@ -148,6 +144,23 @@ class DensityFlow(Flow[DensityState]):
                 step=state.step, depth_time=state.step * self.law.dt, state=state,
             )  # fmt: skip
         return moved
+
+    def _behind(self, state: DensityState, layer: Layer) -> DensityState:
+        """After a layer; one of the splitting whose error is controlled is many."""
+        if len(layer) == 1 and isinstance(layer[0], Controlled) and layer[0].diffuses and not len(state.passive):
+            return layer[0].through(self._behind, self._gap, state)
+        for pushes, diffusion in parted(layer):
+            if pushes or diffusion is None:
+                state = self._pushed(self._on_grid(state), pushes)
+            if diffusion is not None:
+                state = replace(state, passive=diffusion.scatter(state.passive))
+            state = self._remapped(state, diffusion)
+        return state
+
+    def _gap(self, one: DensityState, two: DensityState) -> float:
+        """Distance of two densities in L2."""
+        share = np.where(self.sphere.orders > 0, 2, 1)
+        return float(np.sqrt(share @ np.abs(one.coefficients - two.coefficients) ** 2))
 
     def _on_grid(self, state: DensityState) -> DensityState:
         """With the grid nodes of a remap that is behind, where they are wanted."""
@@ -172,7 +185,9 @@ class DensityFlow(Flow[DensityState]):
                 nodes, riders, along = tangent_move(push, nodes, riders, make, along)
         must_be_finite((nodes.points, *riders, *(() if along is None else (along.frame,))))
         said = state.said.copy()
-        of_a_layer(said, fields, 0 if along is None else along.folded_since(state.characteristics), state.step)
+        given = getattr(self.law, "tolerance", None) is None  # the length of the steps
+        folded = 0 if along is None else along.folded_since(state.characteristics)
+        of_a_layer(said, fields if given else (), folded, state.step)
         return replace(
             state,
             nodes=nodes,
@@ -234,7 +249,8 @@ class DensityFlow(Flow[DensityState]):
             chosen=state.level is not None and not self._diffuses,
             local=bool(self.remap_every) and self.on_unresolved == "warn",
         )
-        more = energies(self.law, density, self.field)
+        along = state.characteristics
+        more = energies(self.law, density, self.field, None if along is None else along.entropy(state.nodes.weights))
         if "free_energy" in more and not getattr(self.law, "common", ()):
             of_free_energy(state.said, float(more["free_energy"][1]), depth_time)
         record = record_of(state, density, self.law, found, bool(self.remap_every), more)

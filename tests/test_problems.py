@@ -310,7 +310,7 @@ STATES = {
     "pair": StateRow(pair, densities=True),
 }
 DERIVATIVES = ("softmax", "linear", "l2")
-WITHOUT_TANGENT = ("ballistic", "modified", "one's own", "equation")
+WITHOUT_TANGENT = ("one's own",)
 PRIVATE = ("private noise", "equation, private noise")
 
 

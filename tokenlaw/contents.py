@@ -30,7 +30,7 @@ SERIES = (
     "mass", "mean_overlap", "tokens_mean_overlap", "moment_error", "moment_defect", "field_error", "spectral_tail",
     "local_error", "negative_mass", "min_density", "entropy", "area_defect", "folds", "coupled_rms", "w2_chordal",
     "w1_geodesic", "w2_floor", "w1_floor", "unresolved", "interaction_energy", "attention_energy", "free_energy",
-    "dissipation",
+    "dissipation", "tokens_interaction_energy", "tokens_attention_energy", "tokens_dissipation",
 )  # fmt: skip
 FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "density": ((DEPTH, "lat", "lon"), (DEPTH, "lon")),

@@ -26,7 +26,7 @@ from particles import (
     unit_lengths,
 )
 from particles.files import record
-from spde import Density, DensityFlow, DensityState
+from spde import Density, DensityFlow, DensityState, energies_of_tokens
 from spde.files import node_weights
 from validation.distances import w1_geodesic, w2_chordal
 
@@ -124,6 +124,7 @@ class PairFlow(Flow[PairState]):
                     "w1_geodesic": (none, w1, "W1, geodesic cost, tokens to an independent sample of the density"),
                     "w2_floor": (none, floor, "W2, chordal cost, between two independent samples of the density"),
                     "w1_floor": (none, w1_floor, "W1, geodesic cost, between two independent samples of the density"),
+                    **energies_of_tokens(self.flow.law, tokens, self.token_field),
                 },
             ),
             compat="no_conflicts",

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array
+from particles.arrays import Array, unit
 from particles.initial import sphere_area
 from particles.measure import Cloud
 from particles.pushes import DifferentiableField, Field, MakeField, Move, Push, Riders
-from particles.retraction import Retraction
+from particles.retraction import Retraction, tangent
 
 STEP = 1e-30  # of the complex step: its error is of relative order STEP^2, so it only has to stay clear of underflow
+SHIFT = 1e-5  # of central differences: their error, SHIFT^2 and the rounding of fields over SHIFT, is 1e-8 of a step
 
 Variables = dict[str, tuple[tuple[str, ...], Any, str]]
 
@@ -163,10 +164,14 @@ def tangent_move(
 ) -> tuple[Cloud, Riders, Characteristics]:
     """`push.move`, bitwise, with the characteristics of the measure's points beside it.
 
+    Moves of several stages that say they are `smooth` carry neighbours of the points, SHIFT away along the frame.
+
     Raises
     ------
-    TypeError : the push has not one velocity and one retraction, or its field no jacobian.
+    TypeError : the push has not one velocity and one retraction and is not smooth, or its field has no jacobian.
     """
+    if getattr(push, "smooth", False):
+        return _beside_neighbours(push, measure, riders, make, along)
     if not isinstance(push, Push):
         raise TypeError(f"characteristics need pushes with one velocity; {type(push).__name__} has not")
     field = make(push, measure)
@@ -174,3 +179,16 @@ def tangent_move(
     moved = Cloud(push.retraction(points, velocity), measure.weights)
     carried = differential(push.retraction, points, velocity, jacobian(field, points), along.frame)
     return moved, push.ride(field, riders), along.pushed(carried, points, moved.points)
+
+
+def _beside_neighbours(
+    push: Move, measure: Cloud, riders: Riders, make: MakeField, along: Characteristics
+) -> tuple[Cloud, Riders, Characteristics]:
+    n, d, k = along.frame.shape
+    shifts = SHIFT * np.moveaxis(along.frame, 2, 0)
+    beside = unit(np.concatenate([measure.points + shifts, measure.points - shifts]).reshape(2 * k * n, d))
+    moved, rode = push.move(measure, (*riders, beside), make)
+    ahead, behind = rode[-1].reshape(2, k, n, d)
+    slope = (ahead - behind) / (2 * SHIFT)
+    carried = np.stack([tangent(moved.points, one) for one in slope], axis=2)
+    return moved, rode[:-1], along.pushed(carried, measure.points, moved.points)

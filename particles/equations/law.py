@@ -15,6 +15,7 @@ import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative, check_positive
 from particles.equations.common import CommonNoise
+from particles.equations.controlled import Controlled
 from particles.equations.drifts import Attention, Drift, Gradient, Pull, Rotation, Zonal
 from particles.equations.steps import EquationPush, Heat, Ito, ScaledPush, Stratonovich
 from particles.errors import ArgumentError
@@ -44,6 +45,8 @@ class Equation:
     scheme : of the flow in unit time, of order 2 at least: `RungeKutta4` or `Heun`.
     replica : of the private numbers; replicas share the common noise.
     splits : number of steps that share the numbers of one step of the path as it was drawn (set by `refine`).
+    tolerance : where there is no common noise, error of a step over its length, by which steps up to dt are chosen
+        (`Controlled`): the largest displacement of a point; with private noise that of the density in L2.  None: dt.
 
     Examples
     --------
@@ -66,6 +69,7 @@ class Equation:
     scheme: Scheme = RungeKutta4()  # noqa: RUF009 - immutable
     replica: int = 0
     splits: int = 1
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         check_count(self.d, "d", 2)
@@ -84,6 +88,10 @@ class Equation:
             raise ArgumentError("scheme", self.scheme, "have order 2 at least, as RungeKutta4() and Heun() have")
         if self.interpretation is None and self._corrections:
             raise ArgumentError("interpretation", None, "be ito or stratonovich: this common noise differs in the two")
+        if self.tolerance is not None:
+            check_positive(self.tolerance, "tolerance")
+            if self.common:
+                raise ArgumentError("tolerance", self.tolerance, "be left out with common noise, whose steps are given")
         _ = self._drift
         for place in range(len(self.common)):
             self.common[place].push(self.numbers(0, place), self.d)  # refuses what does not fit the dimension
@@ -125,6 +133,9 @@ class Equation:
 
     def layer(self, step: int) -> Layer:
         """Layer number `step`: half the private noise, drift and common noise together, the other half."""
+        if self.tolerance is not None:
+            given = replace(self, tolerance=None)
+            return (Controlled(given.of_length, self.dt, self.strong_order, self.tolerance, self.nu > 0),)
         root = math.sqrt(self.dt)
         noises = tuple(
             term.push(root * self.numbers(step, place), self.d) for place, term in enumerate(self.common)
@@ -137,6 +148,10 @@ class Equation:
             for half in range(2)
         )
         return before, move, after
+
+    def of_length(self, dt: float) -> Layer:
+        """The layer of a step of another length, of an equation without common noise."""
+        return replace(self, dt=dt).layer(0)
 
     @property
     def _gradients(self) -> tuple[Drift, ...] | None:

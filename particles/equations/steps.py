@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from particles.arrays import Array
 from particles.layers.private import Diffusion
@@ -44,6 +45,7 @@ class EquationPush:
     push: SumPush
     scheme: Scheme
     retraction: Retraction = geodesic
+    smooth: ClassVar[bool] = True
 
     def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
         """One step; the scheme decides how many fields it takes."""

@@ -7,6 +7,7 @@ ballistic dX = b dt, modified dX = (b + corrector) dt, b = P_x u, u = E[V m_A[mu
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -67,6 +68,7 @@ class BallisticPush:
 
     mean: AttentionPush
     scheme: Scheme
+    smooth: ClassVar[bool] = True
 
     def move(self, measure: Cloud, riders: Riders, make: MakeField) -> tuple[Cloud, Riders]:
         """One step; the scheme decides how many fields it takes."""

@@ -8,11 +8,14 @@ import pytest
 
 from particles import (
     AttentionPush,
+    Ballistic,
     Conformal,
     DirectField,
+    FixedHeads,
     GaussianHeads,
     Homogenized,
     Linear,
+    Modified,
     Noise,
     RecordedLayers,
     Softmax,
@@ -23,7 +26,8 @@ from particles import (
     flow,
 )
 from particles.harmonics import synthesis_at
-from spde import Density, DensityFlow, SpectralField, Sphere, solve
+from particles.layers.schemes import RungeKutta4
+from spde import Density, DensityFlow, SpectralField, Sphere, solve, spectral_field
 from spde.state import density_state
 from tests.spde.test_exact import angular_gaussian, conformal_step
 
@@ -239,3 +243,17 @@ def test_derivatives_that_are_not_finite_stop_the_run():
             field=lambda *_: Broken(),
             characteristics=True,
         )
+
+
+@pytest.mark.parametrize("law", [Ballistic, Modified])
+def test_layers_of_several_stages(law):
+    """Runge and Kutta by neighbours: the nodes' log density is that of the coefficients."""
+    heads = FixedHeads(np.diag([1.0, 0.5, 0.2])[None], np.eye(3)[None], np.diag([1.0, 0.2, 0.6])[None])
+    more = () if law is Ballistic else (0.05, 0.0)
+    layers = law(heads, Softmax(1.5), 0.1, *more, nodes=1, noise=Noise(0), scheme=RungeKutta4())
+    start = Density.from_law(QUICK, Sphere(63))
+    run = solve(start, layers, n_steps=6, save_every=6, field=spectral_field(1e-9), characteristics=True)
+    last = run.isel(depth_time=-1)
+    values = synthesis_at(start.sphere.analysis(last.density.values), last.node.values)
+    assert np.abs(last.node_log_density.values - np.log(values)).max() < 1e-6
+    assert np.ptp(np.log(values)) > 3

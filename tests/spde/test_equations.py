@@ -223,3 +223,69 @@ def test_a_free_energy_that_rises_is_told_once():
     assert said.copy().free_energy == 1.0
     assert said.anew().free_energy == math.inf
     assert said.anew().kinds == {"energy"}
+
+
+def test_chosen_steps_keep_their_tolerance():
+    """A stationary law of dot with private noise that a rotation turns: exact, and no part alone keeps it; in L2."""
+    k, turn, time, sphere = 4.0, 1.3, 1.0, Circle(23)
+    kappa = brentq(lambda one: one - k * ive(1, one) / ive(0, one), 0.1, 50)
+    first, last = (
+        Density.from_law(VonMisesFisherMixture([1.0], [[math.cos(turn * t), math.sin(turn * t)]], [kappa]), sphere)
+        for t in (0.0, time)
+    )
+    drift, errors = (Zonal(Dot(k)), Rotation(np.array([[0, -turn], [turn, 0]]))), []
+    tolerances = (1e-2, 1e-3, 1e-4)
+    for tolerance in (None, *tolerances):
+        law = Equation(2, drift, 0.5, Noise(0), nu=1.0, tolerance=tolerance)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if tolerance is None else "error")  # |U| > 1 in steps that are not taken
+            end = advanced(law, first, 2, size=(2, 48))
+        gap = np.where(sphere.orders > 0, 2, 1) @ np.abs(end.coefficients - last.coefficients) ** 2
+        errors.append(math.sqrt(gap))
+    assert errors[0] > 10 * errors[1]
+    for error, tolerance in zip(errors[1:], tolerances, strict=True):
+        assert 0.02 * tolerance < error < 2 * tolerance * time
+    assert 0.05 < errors[2] / errors[1] < 0.2
+    assert 0.05 < errors[3] / errors[2] < 0.2
+
+
+def test_chosen_steps_of_carried_nodes_keep_their_tolerance():
+    """dot alone keeps the conformal family (E1); the error of steps is not taken for one of the nodes (no warning)."""
+    start, strength, time = np.array([0.2, 0.0, 0.1]), 1.5, 1.0
+    exact = start
+    for _ in range(2000):
+        half = conformal_step(exact, strength * time / 4000 * conformal_mean(exact))
+        exact = conformal_step(exact, strength * time / 2000 * conformal_mean(half))
+    density, errors = Density.from_law(Conformal(start), Sphere(25)), []
+    tolerances = (1e-4, 1e-5, 1e-6)
+    for tolerance in tolerances:
+        law = Equation(3, (Zonal(Dot(strength)),), 1.0, Noise(0), tolerance=tolerance)
+        run = solve(density, law, n_steps=1, field=FINE)
+        errors.append(np.abs(run.mean_token.values[-1] - conformal_mean(exact)).max())
+        assert run.sizes["depth_time"] == 2
+    assert (np.array(errors) < 2 * np.array(tolerances)).all()
+    assert errors[1] < errors[0] / 4 < errors[0] < 1e3 * errors[2]
+    assert errors[2] < errors[1] / 4
+
+
+@pytest.mark.parametrize("kicks", [(), (Kicks(0.4, [[0.0, 0.6, 0.8]]),)])
+def test_the_density_along_the_flow_of_an_equation(kicks):
+    """Steps of several stages: log rho at the nodes is that of the conformal family (E1)."""
+    a, dt, steps = np.array([0.3, 0.0, 0.2]), 0.02, 20
+    sense = stratonovich if kicks else None
+    law = Equation(3, (Zonal(Dot(1.5)),), dt, Noise(3), kicks, 0.0, sense)
+    start = Density.from_law(Conformal(a), Sphere(31), (24, 48))
+    run = solve(start, law, n_steps=steps, save_every=steps, field=FINE, characteristics=True)
+    plain = solve(start, law, n_steps=steps, save_every=steps, field=FINE, carried=(24, 48))
+    assert np.array_equal(run.mean_token, plain.mean_token)
+    for step in range(steps):
+        kick = 0.4 * math.sqrt(dt) * law.numbers(step, 0) @ [[0.0, 0.6, 0.8]] if kicks else np.zeros(3)
+        for _ in range(40):
+            half = conformal_step(a, (1.5 * dt * conformal_mean(a) + kick) / 80)
+            a = conformal_step(a, (1.5 * dt * conformal_mean(half) + kick) / 40)
+    exact = np.log(Conformal(a).pdf(run.node.values[-1]))
+    assert np.abs(run.node_log_density.values[-1] - exact).max() < (1e-5 if kicks else 1e-7)
+    assert np.ptp(exact) > 1
+    entropy = run.node_weight.values @ -exact
+    assert abs(run.entropy.values[-1] - entropy) < 1e-5
+    assert run.area_defect.values[-1] < 1e-5

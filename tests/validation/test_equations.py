@@ -74,3 +74,32 @@ def test_a_pair_goes_through_an_equation():
     gap = end.tokens.points - end.density.passive[:400]
     assert 0 < math.sqrt(np.einsum("ij,ij->", gap, gap) / 400) < 0.02  # twins have the same private steps
     assert np.abs(end.tokens.points - points).max() > 0.3
+
+
+def test_the_energies_of_tokens_stand_beside_those_of_the_density():
+    """Closed sums over pairs; without noise the energy falls at the rate told; with private noise there is none."""
+    dt, sphere = 1e-3, Sphere(15)
+    drift = (Zonal(MaierSaupe(2.0)), Attention(Softmax(1.5), *np.eye(3)[None, None].repeat(3, 0)))
+    start = Tokens(START[3].sample(np.random.default_rng(0), 40))
+    samples = (start.points, start.points)
+    density = Density.from_law(START[3], sphere, (16, 32))
+
+    def records(*terms, nu=0.0, common=()):
+        law = Equation(3, terms, dt, Noise(0), common, nu)
+        pair = PairFlow(DensityFlow(sphere, law, carried=(16, 32)), default_field, frozenset())
+        return pair.run(pair.start(density, start, samples), [0, 1, 2]).result()
+
+    found = records(drift[0])
+    overlaps = np.einsum("tik,tjk->tij", found.tokens.values, found.tokens.values)
+    energy = -0.5 * (overlaps**2).mean(axis=(1, 2))
+    assert np.abs(found.tokens_interaction_energy - energy).max() < 1e-12
+    rate = -(energy[2] - energy[0]) / (2 * dt)
+    assert abs(rate / found.tokens_dissipation.values[1] - 1) < 1e-4
+    assert abs(found.interaction_energy - found.tokens_interaction_energy).max() > 1e-3
+    both = records(*drift)
+    want = (np.exp(1.5 * overlaps[0]) / 3.0).mean()
+    assert abs(both.tokens_attention_energy.values[0] - want) < 1e-12
+    assert not {"tokens_interaction_energy", "tokens_dissipation"} & set(both)  # softmax attention has none
+    private = records(drift[0], nu=0.1)
+    assert "tokens_interaction_energy" in private
+    assert "tokens_dissipation" not in private

@@ -12,9 +12,10 @@ import numpy as np
 from particles import Array
 from particles.machine import in_processes
 from tokenlaw.answers.converge_runs import Last, at_the_end, nothing_random, on_one_path, pathwise
+from tokenlaw.answers.converge_weak import Weak, weak_of
 from tokenlaw.answers.observables import NESTED, OBSERVABLES
 from tokenlaw.config import read as config
-from tokenlaw.config.read import ConfigError
+from tokenlaw.config.read import ConfigError, Configuration
 from tokenlaw.runs.build import Experiment, build
 from tokenlaw.runs.functions import Functions, functions_of
 from tokenlaw.tables import finite
@@ -22,7 +23,7 @@ from validation.estimates import Order, order_of_distances, order_of_gaps, order
 
 MEMBERS = 8
 BENT = 4.0  # misfit from which a power law is doubted
-FALLING = ("layers.dt", "solve.field_tol")  # keys whose finest value is the smallest
+FALLING = ("layers.dt", "layers.tolerance", "solve.field_tol")  # keys whose finest value is the smallest
 MESHES = ("layers.refine", "layers.nodes", "solve.lmax", "simulate.tokens")  # whose finest value is the largest
 
 
@@ -55,6 +56,7 @@ class Convergence:
     kind : "distance", "gap" or "shift": what the gaps are (`validation.estimates.orders`).
     coupled : all levels of a member meet the same noise.   members : how many.
     slope : power law of the error in the value, with the error left at the last one; None where there is none.
+    weak : of expectations, where the values are steps on one path of a noise, each half the one before; else None.
     note : what a reader should know.   experiment : that of the last value, of member 0.
     samples : (members, levels), the observable or its norm.
     """
@@ -66,6 +68,7 @@ class Convergence:
     members: int
     levels: tuple[Level, ...]
     slope: Order | None
+    weak: Weak | None
     note: str
     experiment: Experiment = field(repr=False)
     samples: Array = field(repr=False)
@@ -74,7 +77,7 @@ class Convergence:
         """Plain numbers."""
         plain = replace(self, experiment=None, samples=None)  # type: ignore[arg-type]
         found = {name: value for name, value in asdict(plain).items() if name not in ("experiment", "samples")}
-        return found | {"slope": finite(found["slope"])}
+        return found | {name: finite(found[name]) for name in ("slope", "weak")}
 
 
 def values_of(text: str) -> tuple[str, list[float]]:
@@ -118,7 +121,7 @@ def converge(
         raise ConfigError(f"--observable {observable}: must be one of {', '.join(OBSERVABLES)}")
     key, values = values_of(vary)
     if members is not None:
-        _refuse_few(members, key, path, overrides)
+        _refuse_few(members, key, observable, config.load(path, overrides))
     _refuse_order(vary, key, values)
     _refuse_nothing(vary, key, observable)
     functions = functions_of(code)
@@ -127,7 +130,7 @@ def converge(
     count = members or (1 if nothing_random(c, OBSERVABLES[observable].command) else MEMBERS)
     for value, row in zip(values, rows, strict=True):
         row += [_experiment(path, overrides, key, value, member, functions) for member in range(1, count)]
-    together = on_one_path(rows, key, values)
+    together = on_one_path(rows, key, values, OBSERVABLES[observable].command)
     if together is None and observable == "nested_rms":
         raise ConfigError(f"--observable nested_rms: needs values that share their noise, which {key} changes")
     rows = rows if together is None else together
@@ -161,9 +164,9 @@ def _experiment(
     return build(config.load(path, [*overrides, _assignment(key, value), f"noise.member={member}"]), functions)
 
 
-def _refuse_few(members: int, key: str, path: Path, overrides: Sequence[str]) -> None:
+def _refuse_few(members: int, key: str, observable: str, c: Configuration) -> None:
     """One member is enough where no noise is to be averaged."""
-    least = 1 if members == 1 and key != NESTED and pathwise(config.load(path, overrides)) else 2
+    least = 1 if members == 1 and key != NESTED and pathwise(c, OBSERVABLES[observable].command) else 2
     if members < least:
         raise ConfigError(f"--members {members}: must be at least 2; 1 will do for steps of layers without noise")
 
@@ -211,7 +214,9 @@ def _judged(
         else:
             fit = (order_of_distances if kind == "distance" else order_of_shifts)(used, rungs[:, :whole])
     note = _note(key, kind, rungs, whole, fit)
-    return Convergence(key, observable, kind, coupled, len(found), levels, fit, note, experiment, samples)
+    noisy = not pathwise(experiment.configuration, OBSERVABLES[observable].command)
+    weak = weak_of(key, values, columns) if kind == "gap" and noisy else None
+    return Convergence(key, observable, kind, coupled, len(found), levels, fit, weak, note, experiment, samples)
 
 
 def _padded(found: list[list[Last]]) -> list[list[Last]]:

@@ -8,6 +8,7 @@ import xarray as xr
 
 from particles.files import save, versions, whole, writing
 from tokenlaw.answers.converge import Convergence
+from tokenlaw.answers.converge_weak import Weak
 from tokenlaw.answers.observables import GAPS, OBSERVABLES
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
@@ -17,6 +18,8 @@ from tokenlaw.runs.resume import input_sums
 from tokenlaw.tables import Table
 
 FITTED = ("slope", "slope_low", "slope_high", "error_left", "error_left_low", "error_left_high")
+ENDS = {"": "slope", "low": "95 percent interval of the slope, lower end,", "high": "the same, upper end,"}
+EXPECTATIONS = {"weak": "the expectation", "extrapolated": "2 E(h/2) - E(h)"}
 COLUMNS = ("mean", "mean_error", "gap", "gap_error", "floor")
 
 
@@ -64,6 +67,7 @@ def as_dataset(result: Convergence) -> xr.Dataset:
         number = np.nan if result.slope is None else getattr(result.slope, name)
         stored = {"value": "slope", "left": "error_left", "left_low": "error_left_low", "left_high": "error_left_high"}
         data[stored.get(name, f"slope_{name}")] = ((), number, _attributes(text))
+    data |= _weak(result.weak)
     c = result.experiment.configuration
     attributes = {
         "title": f"convergence of {result.observable} in {result.key}", "source": "tokenlaw converge",
@@ -75,6 +79,22 @@ def as_dataset(result: Convergence) -> xr.Dataset:
     }  # fmt: skip
     values = ("level", [level.value for level in result.levels], _attributes(result.key))
     return xr.Dataset(data, {"key_value": values}, attributes)
+
+
+def _weak(weak: Weak | None) -> dict[str, Any]:
+    """Variables of expectations; none where there is nothing of them."""
+    if weak is None:
+        return {}
+    found: dict[str, Any] = {}
+    for name, text in (("mean", "2 E(h/2) - E(h), h/2 the step at the level"), ("error", "standard error of the same")):
+        column = [np.nan, *(getattr(one, name) for one in weak.extrapolated)]
+        found["extrapolated" if name == "mean" else "extrapolated_error"] = ("level", column, _attributes(text))
+    for prefix, slope in (("weak", weak.slope), ("extrapolated", weak.extrapolated_slope)):
+        for name, text in ENDS.items():
+            number = np.nan if slope is None else getattr(slope, name or "value")
+            stored = f"{prefix}_slope{name and '_' + name}"
+            found[stored] = ((), number, _attributes(f"{text} of the error of {EXPECTATIONS[prefix]}"))
+    return found
 
 
 def _attributes(text: str) -> dict[str, str]:
@@ -104,9 +124,24 @@ def lines(dataset: xr.Dataset) -> list[str | Table]:
                 f"by this slope the error at {key} = {dataset['key_value'].values[-1]:g} is {found['error_left']:.2g}, "
                 f"with the interval {low:.2g} {bound}"
             )
+    told += _expectations(dataset, key)
     if dataset.attrs.get("note"):
         told.append(str(dataset.attrs["note"]))
     return told
+
+
+def _expectations(dataset: xr.Dataset, key: str) -> list[str]:
+    """Lines on expectations, where a file has them."""
+    if not {"extrapolated", "extrapolated_error"} <= set(dataset):
+        return []
+    told = []
+    for prefix, what in EXPECTATIONS.items():
+        slope, low, high = (float(dataset.get(f"{prefix}_slope{end}", np.nan)) for end in ("", "_low", "_high"))
+        known = f"slope {slope:.3f}, 95 percent interval [{low:.3f}, {high:.3f}]"
+        told.append(f"error of {what}: {known if np.isfinite(slope) else 'no slope stands out of the sampling error'}")
+    last, error = (float(dataset[name].values[-1]) for name in ("extrapolated", "extrapolated_error"))
+    at = f"{key} = {dataset['key_value'].values[-1]:g}"
+    return [*told, f"{EXPECTATIONS['extrapolated']} at {at}: {last:.6g}, standard error {error:.2g}"]
 
 
 def _cell(value: float, digits: int) -> str:

@@ -18,7 +18,7 @@ from validation.distances import MAX_POINTS
 
 SAME_PATH = (
     "solve.", "simulate.", "initial.", "model.beta", "layers.retraction", "layers.refine", "layers.drift",
-    "heads.sigma", "output.",
+    "layers.tolerance", "heads.sigma", "output.",
 )  # fmt: skip
 WITHOUT_NOISE = ("ballistic", "modified", "recorded", "equation")  # kinds of layers; their heads are drawn once
 
@@ -37,11 +37,11 @@ class Last:
     floor: float = float("nan")
 
 
-def pathwise(c: Configuration) -> bool:
-    """Whether the layers have no noise, so that every value of every key meets the same path."""
+def pathwise(c: Configuration, command: str) -> bool:
+    """Whether layers have no noise, so that all values of a key meet one path; private noise moves tokens alone."""
     layers = c.layers
-    noisy = getattr(layers, "mlp", None) is not None or getattr(layers, "private_noise", 0.0) > 0
-    noisy = noisy or bool(getattr(layers, "common_noise", ()))
+    noisy = getattr(layers, "mlp", None) is not None or bool(getattr(layers, "common_noise", ()))
+    noisy = noisy or (command != "solve" and getattr(layers, "private_noise", 0.0) > 0)
     return layers.kind in WITHOUT_NOISE and not noisy
 
 
@@ -51,12 +51,14 @@ def nothing_random(c: Configuration, command: str) -> bool:
         command == "simulate" and not (c.initial.kind == "tokens" or c.simulate.sampling == "quadrature")
     )
     given = c.layers.kind in ("recorded", "equation") or (c.heads is not None and c.heads.kind == "fixed")
-    return pathwise(c) and given and not drawn
+    return pathwise(c, command) and given and not drawn
 
 
-def on_one_path(rows: list[list[Experiment]], key: str, values: Sequence[float]) -> list[list[Experiment]] | None:
+def on_one_path(
+    rows: list[list[Experiment]], key: str, values: Sequence[float], command: str
+) -> list[list[Experiment]] | None:
     """Experiments, by value and member, in which all values of a member meet the same noise; None where they cannot."""
-    if key.startswith(SAME_PATH) or pathwise(rows[-1][0].configuration):
+    if key.startswith(SAME_PATH) or pathwise(rows[-1][0].configuration, command):
         return rows
     return _summed(rows, values) if key == "layers.dt" else None
 

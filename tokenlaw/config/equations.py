@@ -119,6 +119,10 @@ class EquationLayers(Section):
         default=None, description="sense of the common noise, needed where the two differ",
         json_schema_extra={"table": "particles.equations.steps:INTERPRETATIONS"},
     )  # fmt: skip
+    tolerance: float | None = Field(
+        default=None, gt=0,
+        description="without common noise: error of a step over its length, steps at most dt; left out: steps of dt",
+    )  # fmt: skip
     drift: Annotated[tuple[DriftTerm, ...], Strict(False)] = _tables("terms of b")
     common_noise: Annotated[tuple[NoiseTerm, ...], Strict(False)] = _tables("terms of the common noise")
     refine: Refine

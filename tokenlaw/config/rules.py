@@ -102,6 +102,9 @@ def check_steps(c: Sections) -> None:
         dt, n_steps = layers.dt, layers.t_end / layers.dt
         if 0 < layers.t_end < dt:
             refuse(c, "layers.t_end", f"must be 0 or at least layers.dt = {dt}")
+        tolerance, field_tol = getattr(layers, "tolerance", None), c.solve.field_tol
+        if tolerance is not None and tolerance < field_tol:
+            refuse(c, "layers.tolerance", f"must be at least solve.field_tol = {field_tol:g}, what the field keeps")
         if not layers.refine * n_steps <= MAX_STEPS:
             refuse(c, "layers.dt", f"must be so large that layers.t_end takes at most {MAX_STEPS} steps")
     if not n_steps / max(1.0, c.output.save_every / dt) <= MAX_RECORDS:

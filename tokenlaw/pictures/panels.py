@@ -195,7 +195,8 @@ def entropy(dataset: xr.Dataset) -> Panel | None:
 
 def energy(dataset: xr.Dataset) -> Panel | None:
     names = (("free_energy", BLUE), ("interaction_energy", GREEN), ("attention_energy", ORANGE))
-    curves = [of_variable(dataset, name, colour) for name, colour in names if name in dataset]
+    both = ((prefix + name, colour, dash) for prefix, dash in (("", "-"), ("tokens_", "--")) for name, colour in names)
+    curves = [of_variable(dataset, name, colour, dash) for name, colour, dash in both if name in dataset]
     return over_depth(
         dataset, "energy", "Energy", "energy (1)", curves=curves, empty="no finite value recorded",
         caption="Without common noise the free energy of an equation falls, and that of attention grows.",

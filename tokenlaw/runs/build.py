@@ -100,7 +100,6 @@ class Experiment:
         """Densities live on spheres, need weights that any point may have, and have one velocity in a step."""
         c, instead = self.configuration, "tokenlaw simulate takes it"
         solve, kind, names = c.solve, c.layers.kind, " or ".join(DENSITY_NAMES)
-        stages = kind == "ballistic" and getattr(c.layers, "scheme", "euler") != "euler"
         tokens_diffuse = diffuses(self.law) and isinstance(self.initial, Empirical)
         for wrong, path, text in (
             (c.model.space != "sphere", "model.space", f"densities live on the sphere; {instead}"),
@@ -117,14 +116,6 @@ class Experiment:
             (
                 solve.characteristics and isinstance(self.initial, Empirical),
                 "solve.characteristics", "needs an initial density; tokens have none",
-            ),
-            (
-                solve.characteristics and kind in ("modified", "equation"),
-                "solve.characteristics", f'must be false with layers.kind = "{kind}"',
-            ),
-            (
-                solve.characteristics and stages,
-                "solve.characteristics", 'needs layers.scheme = "euler" with ballistic layers',
             ),
         ):  # fmt: skip
             if wrong:
@@ -149,6 +140,9 @@ class Experiment:
         law = self.law
         while isinstance(law, PreNorm | WithPrivateNoise):
             law = law.law
+        if diffuses(law) and getattr(law, "tolerance", None) is not None:
+            text = "must be left out for tokens with layers.private_noise, which are random; tokenlaw solve takes it"
+            raise ConfigError(keyed(self.configuration, "layers.tolerance", text))
         if isinstance(law, WithMLP) and law.most_points is not None:
             with telling(self.configuration, "layers"):
                 check_joint(len(tokens), law.d)

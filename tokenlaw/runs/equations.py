@@ -61,7 +61,7 @@ def equation(c: Configuration, layers: EquationLayers, functions: Functions) -> 
     with telling(c, "layers"):
         return Equation(
             c.model.d, tuple(drift), layers.dt, Noise(c.noise.seed, c.noise.member), tuple(common),
-            layers.private_noise, sense, replica=c.simulate.replica,
+            layers.private_noise, sense, replica=c.simulate.replica, tolerance=layers.tolerance,
         )  # fmt: skip
 
 

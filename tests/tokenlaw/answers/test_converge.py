@@ -1,6 +1,7 @@
 """tokenlaw converge: slopes of known order, levels on one path, floors and refusals."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tests.tokenlaw.calls import HOMOGENIZED, TRANSFORMER, call, tokens_file
 from tokenlaw.answers.converge import converge
 from tokenlaw.answers.converge_runs import on_one_path
 from tokenlaw.answers.observables import OBSERVABLES
-from tokenlaw.config.read import load
+from tokenlaw.config.read import ConfigError, load
 from tokenlaw.runs.build import build
 
 BALLISTIC = """
@@ -158,8 +159,28 @@ def test_values_of_a_key_that_changes_nothing():
 
 def test_keys_on_one_path():
     rows = [[build(load("c.toml"))]]
-    assert on_one_path(rows, "layers.refine", [1.0]) is rows  # splits the same increments
-    assert on_one_path(rows, "layers.nodes", [1.0]) is None
+    assert on_one_path(rows, "layers.refine", [1.0], "simulate") is rows  # splits the same increments
+    assert on_one_path(rows, "layers.nodes", [1.0], "simulate") is None
+
+
+def test_the_error_goes_by_the_tolerance():
+    """Of a density with private noise, which nothing random moves: one member, values on one path."""
+    Path("e.toml").write_text('''
+        model = {d = 2}
+        initial = {kind = "von_mises_fisher", components = [{mean = [1.0, 0.0], kappa = 0.5}]}
+        solve = {lmax = 21, carried_nodes = [2, 44]}
+        [layers]
+        kind = "equation"
+        dt = 0.5
+        t_end = 1.0
+        private_noise = 0.2
+        drift = [{kind = "zonal", kernel = "dot", strength = 1.0}, {kind = "gradient", axis = [0.3, 0.1]}]
+    ''')
+    found = converge("e.toml", "layers.tolerance=1e-2,1e-3,1e-4,1e-5", "coefficients")
+    assert (found.kind, found.coupled, found.members) == ("gap", True, 1)
+    assert found.slope.value == pytest.approx(1.0, abs=0.15)
+    with pytest.raises(ConfigError, match="must fall"):
+        converge("e.toml", "layers.tolerance=1e-4,1e-3,1e-2", "coefficients")
 
 
 def test_file_and_picture(capsys):

@@ -438,3 +438,12 @@ def test_entropy_is_shown_below_that_of_the_uniform_law(d):
     axes = panel(plot(file), "entropy")
     assert axes.lines[0].get_ydata()[0] == pytest.approx(np.log(area))
     assert axes.lines[0].get_label() == f"uniform, log {round(area / np.pi)}π"
+
+
+def test_the_energy_of_tokens_is_drawn_beside_that_of_the_density():
+    file = density_file(3)
+    names = ("interaction_energy", "tokens_interaction_energy", "tokens_attention_energy")
+    file = file.assign({name: ("depth_time", -k - np.arange(3.0)) for k, name in enumerate(names)})
+    lines = [line for line in panel(plot(file), "energy").lines if len(line.get_ydata()) == 3]
+    assert [line.get_ydata()[0] for line in lines] == [0.0, -1.0, -2.0]
+    assert [line.get_linestyle() for line in lines] == ["-", "--", "--"]

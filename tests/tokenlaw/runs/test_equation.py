@@ -32,6 +32,7 @@ from tests.tokenlaw.calls import assert_same, call
 from tokenlaw.config.read import ConfigError, dumps, load, load_text
 from tokenlaw.runs.build import build
 from tokenlaw.runs.functions import Unread, functions_of
+from tokenlaw.runs.run import solve_job
 
 BASE = """
 [model]
@@ -56,6 +57,7 @@ distances = 100
 """
 DOT = 'drift = [{kind = "zonal", kernel = "dot", strength = 2.0}]'
 NOISY = DOT + '\nprivate_noise = 0.1\ncommon_noise = [{kind = "kicks", strength = 0.3}]\n'
+KICKED = '[{kind = "kicks", strength = 2.0}]'
 WIND = """
 import pathlib
 import numpy as np
@@ -285,11 +287,86 @@ def test_what_does_not_go_with_an_equation(change, message):
     assert refused(DOT, change=change).startswith(message)
 
 
-def test_what_a_density_cannot_do(capsys):
-    assert call("solve", "c.toml", "--out", "f.nc", solve__characteristics="true") == 2
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("tolerance = 0.0", "layers.tolerance = 0.0: must be a finite number greater than 0"),
+        ("tolerance = 1e-9",
+         "layers.tolerance = 1e-09: must be at least solve.field_tol = 1e-06, what the field keeps"),
+        (NOISY + "tolerance = 1e-3",
+         "layers.tolerance = 0.001: must be left out with common noise, whose steps are given"),
+    ],
+)  # fmt: skip
+def test_what_a_tolerance_refuses(more, message):
+    assert refused(more) == message
+
+
+def test_steps_by_their_error_from_the_command_line(capsys):
+    """Records stand on multiples of dt, a resumed run is the whole one; tokens with private noise have none."""
+    Path("t.toml").write_text(BASE.format(more=DOT + "\ntolerance = 1e-4\nprivate_noise = 0.3"))
+    coarse = {"layers__dt": 0.1, "layers__t_end": 0.3}
+    assert call("solve", "t.toml", "--out", "a.nc", "-q", **coarse) == 0
+    assert call("solve", "t.toml", "--out", "b.nc", "-q", **{**coarse, "layers__t_end": 0.2}) == 0
+    assert call("solve", "t.toml", "--out", "b.nc", "-q", "--resume", **coarse) == 0
+    assert_same("a.nc", "b.nc")
+    with xr.open_dataset("a.nc") as found:
+        assert found.depth_time.values.tolist() == [0.0, 0.1, 0.2, 0.3]
+    capsys.readouterr()
+    for command in ("simulate", "compare"):
+        assert call(command, "t.toml", "--out", "c.nc", "-q", **coarse) == 2
+        assert capsys.readouterr().err == (
+            "error: layers.tolerance = 0.0001: must be left out for tokens with layers.private_noise, which are "
+            "random; tokenlaw solve takes it\n"
+        )
+        assert call(command, "t.toml", "--out", "c.nc", "-q", layers__private_noise=0.0, **coarse) == 0
+
+
+def test_a_free_energy_that_rises_is_told_on_the_command_line(capsys):
+    """Steps far too long overshoot the repulsion; with common noise a rise is nothing to be told."""
+    text = BASE.replace("[initial]", "private_noise = 0.05\n[initial]").format(more=DOT)
+    Path("r.toml").write_text(text)
+    long = {"layers__drift[0].strength": -8.0, "layers__dt": 0.7, "layers__t_end": 4.2}
+    for command, kicks, times in (("solve", "[]", 1), ("compare", "[]", 1), ("solve", KICKED, 0)):
+        assert call(command, "r.toml", "--out", "r.nc", "-q", layers__common_noise=kicks, **long) == 0
+        assert capsys.readouterr().err.count("the free energy rises by") == times
+
+
+@pytest.mark.parametrize("power", ["curl = [0, 0, 0, 0, 0, 0.06]", "gradient = [0.5]"])
+def test_the_lyapunov_exponent_of_a_configuration(power):
+    """That of an isotropic flow against its formula, within 3 standard errors over members; far from 0."""
+    noise = f"common_noise = [{{kind = 'isotropic', {power}}}]"
+    solver = "lmax = 5\ncarried_nodes = [8, 16]\nremap_every = 0\nmoment_tol = 0.1"
+    text = BASE.format(more=noise).replace("lmax = 12", solver)
+    start = 'initial = {kind = "uniform"}'
+    rates = []
+    for member in range(16):
+        changed = ["layers.dt=0.05", "layers.t_end=0.5", f"noise.member={member}", "solve.characteristics=true", start]
+        one = build(load_text(text, changed))
+        job = solve_job(one)
+        rates.append(job.flow.record(job.flow.advance(job.start, 10)).lyapunov.values[0, 0])
+    exact, error = one.law.common[0].exponent, np.std(rates, ddof=1) / 4
+    assert abs(np.mean(rates) - exact) < 3 * error
+    assert abs(exact) > 4 * error
+
+
+def test_characteristics_of_an_equation_to_a_file(capsys):
+    """Entropy by the nodes, which the free energy takes too; chosen steps have them as well, private noise has none."""
+    on = {"solve__characteristics": "true"}
+    Path("k.toml").write_text(BASE.format(more=DOT))
+    assert call("solve", "k.toml", "--out", "k.nc", "-q", **on) == 0
+    assert call("solve", "k.toml", "--out", "t.nc", "-q", layers__tolerance=1e-6, layers__dt=0.12, **on) == 0
+    with xr.open_dataset("k.nc") as found, xr.open_dataset("t.nc") as chosen:
+        assert np.array_equal(found.free_energy, found.interaction_energy)  # nu = 0
+        assert np.abs(chosen.node_log_density.values[-1] - found.node_log_density.values[-1]).max() < 1e-5
+        assert np.abs(chosen.lyapunov.values[-1] - found.lyapunov.values[-1]).max() < 1e-5
+        assert found.lyapunov.values[-1].max() < -0.1
+    assert call("solve", "c.toml", "--out", "f.nc", **on) == 2
     assert capsys.readouterr().err == (
-        'error: solve.characteristics = true: must be false with layers.kind = "equation"\n'
+        "error: solve.characteristics = true: must be left out with private noise, which has no flow to follow\n"
     )
+
+
+def test_what_a_density_cannot_do(capsys):
     assert call("simulate", "c.toml", "--out", "f.nc", "--record-layers", "l.nc") == 2
     assert "only single attention pushes can be recorded" in capsys.readouterr().err
 
