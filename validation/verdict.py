@@ -23,6 +23,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm, t
 
+from validation.estimates import Estimate, Fitted
+from validation.figure import Figure as Figure
+from validation.figure import Series as Series
+
 NEAR, FAR = 3.0, 5.0
 REFUSED = 1e-4  # probability of the misfit of a fit, below which it says nothing
 
@@ -92,6 +96,14 @@ class Part:
             raise ValueError(f"freedom must be positive, got {self.freedom}")
         if not self.size > 0:
             raise ValueError(f"effect must be positive, got {self.size}")
+
+    @classmethod
+    def of(cls, text: str, found: Estimate | Fitted, predicted: float, corrected: float | None = None,
+           **more: Any) -> "Part":  # fmt: skip
+        """The part of an estimate or a fit; a bias given here comes on top of that of the fit."""
+        if isinstance(found, Fitted):
+            more |= {"bias": found.bias + more.get("bias", 0.0), "freedom": found.freedom, "fit": found.fit}
+        return cls(text, found.value, found.error, predicted, corrected, **more)
 
     @property
     def bound(self) -> Bound | None:
@@ -169,29 +181,6 @@ def together(parts: Mapping[str, Part]) -> Verdict:
         if verdict in found:
             return verdict
     return Verdict.HOLDS
-
-
-@dataclass(frozen=True)
-class Series:
-    """One curve or set of points: x, y and standard errors of y; `line` joins the points, `dashed` marks theory."""
-
-    label: str
-    x: Any
-    y: Any
-    error: Any = None
-    line: bool = True
-    dashed: bool = False
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What a study wants drawn."""
-
-    x_label: str
-    y_label: str
-    series: tuple[Series, ...]
-    x_log: bool = False
-    y_log: bool = False
 
 
 @dataclass(frozen=True)
