@@ -44,14 +44,14 @@ class LinearFit:
     ----------
     coefficients : (K,).   covariance : (K, K), never widened.
     response : (K, N), what the coefficients make of y; `response @ y` are the coefficients.
-    freedom, fit : as in `Fitted`.
+    residual : (N,), y less the fit.   errors : covariance (N, N) of y, None where it was found from the residual.
     """
 
     coefficients: Array
     covariance: Array
     response: Array
-    freedom: float
-    fit: float
+    residual: Array
+    errors: Array | None
 
     @classmethod
     def of(cls, terms: Sequence[ArrayLike], y: ArrayLike, y_error: ArrayLike | None = None) -> "LinearFit":
@@ -72,18 +72,23 @@ class LinearFit:
             raise ValueError("a fit needs finite points and positive standard errors")
         root = np.linalg.cholesky(covariance)
         response = np.linalg.pinv(np.linalg.solve(root, design)) @ np.linalg.inv(root)
-        found = response @ ys
-        misfit = float(np.sum(np.linalg.solve(root, ys - design @ found) ** 2))
-        widen = 1.0 if known else misfit / (n - k)
-        fit = float(chi2.sf(misfit, n - k)) if known and n > k else 1.0
-        return cls(found, widen * response @ covariance @ response.T, response, np.inf if known else n - k, fit)
+        residual = ys - design @ (response @ ys)
+        widen = 1.0 if known else float(residual @ residual) / (n - k)
+        found = widen * response @ covariance @ response.T
+        return cls(response @ ys, found, response, residual, covariance if known else None)
 
-    def number(self, k: int, beyond: ArrayLike | None = None) -> Fitted:
-        """Coefficient k; `beyond` (N,) is a term left out, whose part in it is the bias."""
-        bias = 0.0 if beyond is None else float(abs(self.response[k] @ np.asarray(beyond)))
-        return Fitted(
-            float(self.coefficients[k]), float(np.sqrt(self.covariance[k, k])), bias, self.freedom, self.fit
-        )  # fmt: skip
+    def number(self, k: int, beyond: ArrayLike = 0.0) -> Fitted:
+        """Coefficient k; `beyond` (N,) bounds what was left out: the most that it does to the number is the bias.
+
+        A misfit of this size refuses nothing.
+        """
+        rest = np.broadcast_to(np.asarray(beyond, dtype=np.float64), self.residual.shape)
+        bias, free = float(np.abs(self.response[k]) @ np.abs(rest)), len(self.residual) - len(self.coefficients)
+        value, error = float(self.coefficients[k]), float(np.sqrt(self.covariance[k, k]))
+        if self.errors is None:
+            return Fitted(value, error, bias, free, 1.0)
+        misfit = float(self.residual @ np.linalg.solve(self.errors + np.diag(rest**2), self.residual))
+        return Fitted(value, error, bias, np.inf, float(chi2.sf(misfit, free)) if free else 1.0)
 
     def size(self, k: int) -> float:
         """Absolute value of a coefficient, with its error."""
