@@ -100,16 +100,17 @@ def exponent(x: ArrayLike, y: ArrayLike, y_error: ArrayLike | None = None, *, or
 
     Parameters
     ----------
-    x, y : (N,) positive, N >= 3, or 4 without errors.   y_error : standard errors (N,).
+    x, y : (N,) positive, N >= 3, or 4 without errors.   y_error : standard errors (N,), or covariance (N, N).
     order : of the next term; negative where the limit is x -> infinity.
     """
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if not (np.all(xs > 0) and np.all(ys > 0)):
         raise ValueError("an exponent needs positive x and y")
     small = xs**order / np.max(xs**order)
-    fit = LinearFit.of(
-        [np.ones(len(xs)), np.log(xs), small], np.log(ys), None if y_error is None else np.asarray(y_error) / ys
-    )
+    errors = None if y_error is None else np.asarray(y_error, dtype=np.float64) / ys
+    if errors is not None and errors.ndim == 2:
+        errors = errors / ys[:, None]
+    fit = LinearFit.of([np.ones(len(xs)), np.log(xs), small], np.log(ys), errors)
     return fit.number(1, (fit.size(2) * small) ** 2)
 
 
