@@ -118,5 +118,7 @@ def limit(x: ArrayLike, y: ArrayLike, y_error: ArrayLike | None = None) -> Fitte
     """y at x = 0 of y = y_0 + b x + c x^2 + O(x^3), through at least three points (N,), or 4 without errors."""
     small = np.asarray(x, dtype=np.float64) / np.max(x)
     fit = LinearFit.of([np.ones(len(small)), small, small**2], y, y_error)
-    ratio = min(1.0, fit.size(2) / fit.size(1)) if fit.size(1) else 0.0
-    return fit.number(0, ratio * fit.size(2) * small**3)
+    top, first, second = float(np.abs(y).max()), fit.size(1), fit.size(2)
+    steps = (second / first if first else 0.0, first / top if top else 0.0)  # from order to order, two ways
+    beyond = min(second * min(1.0, steps[0]), top * min(1.0, steps[1]) ** 3)
+    return fit.number(0, beyond * small**3)

@@ -83,8 +83,11 @@ class OverlapChain:
         k = [self.v**2 * scale * w for w in (own, shared)]
         return Covariance((s[0], s[1]), (k[0], k[1]), mean * self.v)
 
-    def generator(self, eps: float) -> Array:
-        """(NODES, NODES), on values at Chebyshev nodes: per depth time; with v = 0 and eps = 1 per diffusive time."""
+    def generator(self, eps: float, radial: bool = True) -> Array:
+        """(NODES, NODES), on values at Chebyshev nodes: per depth time; with v = 0 and eps = 1 per diffusive time.
+
+        radial : whether the drift has the term -eps P K(x, x) x.
+        """
         nodes = chebyshev.chebpts1(NODES)
         turn, square = products(nodes, self.covariance(nodes, eps), self.d)
         values = chebyshev.chebvander(nodes, NODES - 1)
@@ -93,13 +96,15 @@ class OverlapChain:
             for order in (1, 2)
         )
         drift = turn + self.v * (1 - nodes**2)
+        if not radial:  # the term moves R by 2 eps v^2 E omega^2 (1 - R)^2 (1 + R)
+            drift -= 2 * self.covariance(nodes, eps).k[0] * (1 - nodes) ** 2 * (1 + nodes)
         rates = drift[:, None] * first + 0.5 * square[:, None] * second  # of Chebyshev polynomials, at nodes
         return np.asarray(rates @ np.linalg.inv(values), dtype=np.float64)
 
-    def backward(self, eps: float, time: float, steps: int) -> list[Array]:
+    def backward(self, eps: float, time: float, steps: int, radial: bool = True) -> list[Array]:
         """Chebyshev coefficients of u_k(R) = E w at the end of k more steps, w = (1 + R)/2, k = 0 .. steps."""
         nodes = chebyshev.chebpts1(NODES)
-        once = expm(time / steps * self.generator(eps))
+        once = expm(time / steps * self.generator(eps, radial))
         to_coefficients = np.linalg.inv(chebyshev.chebvander(nodes, NODES - 1))
         values = [0.5 * (1 + nodes)]
         for _ in range(steps):
