@@ -5,8 +5,8 @@ with a standard error and a bound on systematic errors, and the values that the 
 
     far(value)   |estimate - value| > 5 error + bias          near(value)   |estimate - value| <= 3 error + bias
 
-    holds        near(predicted), and far from every excluded value
-    corrected    far(predicted), and near(corrected)
+    holds        near(predicted), far from every excluded value and from the middle between predicted and corrected
+    corrected    near(corrected), and far from predicted and from that middle
     fails        far(predicted), and far from any corrected value
     undecided    everything else, and what a fit says whose points refuse it
 
@@ -112,12 +112,17 @@ class Part:
 
     @property
     def rivals(self) -> tuple[float, ...]:
-        """Values that the claim excludes: the corrected one, those named, and those an effect away on open sides."""
-        found = list(self.excludes.values()) + ([] if self.corrected is None else [self.corrected])
+        """Values that the claim excludes: those named, those an effect away, and the middle to the corrected one."""
+        found = list(self.excludes.values()) + ([] if self.middle is None else [self.middle])
         if self.effect is not None:
             found += [] if self.at_least else [self.predicted + self.effect]
             found += [] if self.at_most else [self.predicted - self.effect]
         return tuple(found)
+
+    @property
+    def middle(self) -> float | None:
+        """Halfway from predicted to corrected, where neither is right."""
+        return None if self.corrected is None else 0.5 * (self.predicted + self.corrected)
 
     @property
     def size(self) -> float:
@@ -149,9 +154,9 @@ class Part:
             return Verdict.UNDECIDED
         if self.corrected is None:
             return Verdict.FAILS
-        rest = abs(self.estimate - self.corrected)
+        rest, between = abs(self.estimate - self.corrected), abs(2 * self.estimate - self.predicted - self.corrected) / 2
         if rest <= close:
-            return Verdict.CORRECTED
+            return Verdict.CORRECTED if between > self.visible else Verdict.UNDECIDED
         return Verdict.FAILS if rest > self.visible else Verdict.UNDECIDED
 
     def as_json(self) -> dict[str, Any]:

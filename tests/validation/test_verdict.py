@@ -21,7 +21,9 @@ def part(estimate, error, predicted=1.0, **more):
         (1.04, 0.01, {"effect": 0.1}, "undecided"),  # between near and far
         (1.02, 0.1, {"effect": 0.1}, "undecided"),  # near, but nothing could have been seen
         (1.5, 0.3, {"corrected": 2.0}, "undecided"),  # near to both
-        (1.94, 0.1, {"corrected": 2.0}, "corrected"),
+        (1.94, 0.05, {"corrected": 2.0}, "corrected"),
+        (1.94, 0.1, {"corrected": 2.0}, "undecided"),  # near to one, far from the other, but not from their middle
+        (1.06, 0.1, {"corrected": 2.0}, "undecided"),
         (1.96, 0.01, {"corrected": 2.0}, "undecided"),  # far from one, neither near to nor far from the other
         (1.04, 0.0, {"effect": 0.1, "bias": 0.05}, "holds"),
         (1.02, 0.01, {"effect": 0.06}, "undecided"),  # near, but not far from what the claim excludes

@@ -128,7 +128,7 @@ def parts_of(name: str, case: Case, rows: Array) -> dict[str, Part]:
 
 def study(quick: bool, seed: int) -> Findings:
     """Exponents in eta at fixed H, and in H at fixed eta^2/H."""
-    chains = {"drift": 5_000, "diffusive": 80_000, "centred": 100_000}
+    chains = {"drift": 5_000, "diffusive": 160_000, "centred": 100_000}
     parts: dict[str, Part] = {}
     series, table = [], []
     for number, (name, case) in enumerate(CASES.items()):
