@@ -13,7 +13,7 @@ from validation.distances import (
     wasserstein,
 )
 from validation.pair import PairFlow, PairState, distance_steps
-from validation.verdict import Claim, Figure, Findings, Part, Series, Verdict
+from validation.verdict import Claim, Figure, Findings, Part, Second, Series, Verdict
 
 RENAMED = {
     "Comparison": "validation.PairFlow", "CompareState": "validation.PairState",
@@ -36,6 +36,7 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 __all__ = [
-    "CLAIMS", "Claim", "Figure", "Findings", "PairFlow", "PairState", "Part", "Series", "Transport", "TransportError",
-    "Verdict", "chordal", "distance_steps", "geodesic", "transport", "w1_geodesic", "w2_chordal", "wasserstein",
+    "CLAIMS", "Claim", "Figure", "Findings", "PairFlow", "PairState", "Part", "Second", "Series", "Transport",
+    "TransportError", "Verdict", "chordal", "distance_steps", "geodesic", "transport", "w1_geodesic", "w2_chordal",
+    "wasserstein",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Numbers with errors: means and fits of replicas, expectations on levels, orders of convergence."""
 
+from validation.estimates.fits import Fitted, LinearFit, exponent, limit
 from validation.estimates.ladder import Order
 from validation.estimates.level_sums import LevelSum, allocation, believed, bias_of
 from validation.estimates.levels import TokenLevels
@@ -20,8 +21,8 @@ from validation.estimates.statistics import (
 )
 
 __all__ = [
-    "Coupled", "Estimate", "Expectation", "LevelSum", "Line", "Measured", "Order", "Slope", "TokenLevels",
-    "allocation", "believed", "bias_of", "columns", "common_part", "control_mean", "figure",
-    "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "parabola_zero", "plain",
+    "Coupled", "Estimate", "Expectation", "Fitted", "LevelSum", "Line", "LinearFit", "Measured", "Order", "Slope",
+    "TokenLevels", "allocation", "believed", "bias_of", "columns", "common_part", "control_mean", "exponent", "figure",
+    "limit", "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "parabola_zero", "plain",
     "replica_mean", "root_mean", "share", "slope", "squares", "until",
 ]  # fmt: skip

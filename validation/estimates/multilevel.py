@@ -17,7 +17,7 @@ import numpy as np
 from particles import Array, check_positive
 from validation.estimates.level_sums import LevelSum, allocation, believed, bias_of, error_of
 from validation.estimates.statistics import Estimate
-from validation.verdict import Figure, Series
+from validation.figure import Figure, Series
 
 MOST_LEVELS = 32
 FEWEST = 10  # samples of a level

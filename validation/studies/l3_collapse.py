@@ -15,7 +15,7 @@ from particles.reduced import low_temperature_exponent
 from validation.estimates import Estimate, columns
 from validation.studies.shared.cold import STEP, Sample, dot, means
 from validation.studies.shared.sources import HOMOGENIZED
-from validation.verdict import Claim, Figure, Findings, Part, Series
+from validation.verdict import Claim, Figure, Findings, Part, Second, Series
 
 CLAIM = Claim(
     __name__,
@@ -25,6 +25,7 @@ CLAIM = Claim(
     HOMOGENIZED,
     "the exponent is ((d - 3) J - (d - 1))/d, J = (d - 1)(head_dim - 1)/((d - 2)(head_dim - 2)): for d >= 4 no "
     "collapse below head_dim = d - 1",
+    "closed form: J by inverse moments of chi squares",
 )
 
 D = 16
@@ -103,4 +104,5 @@ def study(quick: bool, seed: int) -> Findings:
         Figure("head_dim", "d times the exponent of log(1 - R)", series),
         {"head_dim": head_dims, "exponent_times_d": values, "error": errors},
         ("positive exponents mean that near tokens part: below head_dim = d - 1 there is no collapse",),
+        Second(exact(D, SHOWN[0])),
     )
