@@ -154,7 +154,8 @@ class Part:
             return Verdict.UNDECIDED
         if self.corrected is None:
             return Verdict.FAILS
-        rest, between = abs(self.estimate - self.corrected), abs(2 * self.estimate - self.predicted - self.corrected) / 2
+        rest = abs(self.estimate - self.corrected)
+        between = abs(2 * self.estimate - self.predicted - self.corrected) / 2
         if rest <= close:
             return Verdict.CORRECTED if between > self.visible else Verdict.UNDECIDED
         return Verdict.FAILS if rest > self.visible else Verdict.UNDECIDED
