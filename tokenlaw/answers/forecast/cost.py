@@ -164,4 +164,4 @@ def memory(network: Network, n: int) -> float:
     """Bytes that one network needs at a time: a few arrays of its largest shapes."""
     a, width = network.attention, 0 if network.mlp is None or network.mlp.width == math.inf else int(network.mlp.width)
     heads = a.heads * (min(n, network.d) if a.whole_values else a.head_dim)
-    return 8.0 * n * (6 * n + 3 * (heads + a.groups * a.head_dim) + 3 * width) + 8.0 * 3 * (1 << 22)
+    return 8.0 * n * (6 * n + 3 * (heads + a.groups * a.head_dim) + 3 * width) + 8.0 * 3 * (1 << 18)
