@@ -46,10 +46,6 @@ class CommonNoise(ABC):
     def push(self, numbers: Array, d: int) -> Push:
         """The push by sum_k numbers_k s_k."""
 
-    def commutes(self, d: int) -> bool:
-        """Whether the fields commute, [v_j, v_k] = 0; a single one does."""
-        return False
-
     def correction(self, d: int) -> Function | None:
         """(1/2) sum_k nabla_{v_k} v_k as a drift; None where it vanishes."""
         return None
@@ -69,7 +65,7 @@ class Kicks(CommonNoise):
     """strength P_x a_k dW_k: common kicks, along all Cartesian axes where none are given.  Any d.
 
     The flow is one of conformal maps (E1 of mathematics, section 5).  Kicks along different axes do not commute: their
-    commutator [P a, P b] is the rotation in the plane of a and b.  correction = -(strength^2/2) P sum_k <x, a_k> a_k.
+    bracket [P a, P b] is the rotation (b a^T - a b^T) x.  correction = -(strength^2/2) P sum_k <x, a_k> a_k.
 
     Parameters
     ----------
@@ -92,9 +88,6 @@ class Kicks(CommonNoise):
 
     def push(self, numbers: Array, d: int) -> Push:
         return FieldPush(ConstantField(self.strength * (numbers @ self._axes(d))))
-
-    def commutes(self, d: int) -> bool:
-        return int(np.linalg.matrix_rank(self._axes(d))) <= 1
 
     def correction(self, d: int) -> Function | None:
         return _linear(-0.5 * self.strength**2 * self._axes(d).T @ self._axes(d))
@@ -135,11 +128,6 @@ class Rotations(CommonNoise):
 
     def push(self, numbers: Array, d: int) -> Push:
         return FieldPush(LinearField(self.strength * np.einsum("k,kij->ij", numbers, self._generators(d))))
-
-    def commutes(self, d: int) -> bool:
-        found = self._generators(d)
-        products = np.einsum("aij,bjk->abik", found, found)
-        return bool(np.abs(products - products.swapaxes(0, 1)).max() <= 1e-12 * np.abs(products).max())
 
     def correction(self, d: int) -> Function | None:
         found = self._generators(d)
@@ -240,11 +228,10 @@ class VectorFields(CommonNoise):
 
     Parameters
     ----------
-    functions : s_1, s_2, ...   commuting : whether [v_j, v_k] = 0 for all of them, which is not tested.
+    functions : s_1, s_2, ....
     """
 
     functions: tuple[Callable[[Array, Cloud], Array], ...]
-    commuting: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "functions", tuple(self.functions))
@@ -256,9 +243,6 @@ class VectorFields(CommonNoise):
 
     def push(self, numbers: Array, d: int) -> Push:
         return FunctionPush(self.functions, numbers)
-
-    def commutes(self, d: int) -> bool:
-        return self.commuting or len(self.functions) == 1
 
     def correction(self, d: int) -> Function:
         return Function(self._turn)

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from particles.arrays import Array, check_count, check_not_negative, check_positive
+from particles.equations.brackets import commute
 from particles.equations.common import CommonNoise
 from particles.equations.controlled import Controlled
 from particles.equations.drifts import Attention, Drift, Gradient, Pull, Rotation, Zonal
@@ -101,12 +102,16 @@ class Equation:
         """None: the clock is depth time."""
         return None
 
-    @property
+    @cached_property
     def strong_order(self) -> float:
-        """Order of the root mean square error on one path of the noise; private noise of tokens is a path too."""
+        """Order of the root mean square error on one path of the common noise, of densities and of tokens without nu.
+
+        1 where all fields of common noise commute (`brackets`).  Tokens with private noise are random on such a path;
+        on one of theirs as well, of normal numbers in R^d, it is 1/2 (tests/particles/equations/test_steps.py).
+        """
         if not self.common:
             return float(self.scheme.order) if not self.nu else 2.0
-        return 1.0 if len(self.common) == 1 and self.common[0].commutes(self.d) else 0.5
+        return 1.0 if commute(self.common, self.d) else 0.5
 
     @cached_property
     def _corrections(self) -> tuple[Drift, ...]:

@@ -289,3 +289,16 @@ def test_the_density_along_the_flow_of_an_equation(kicks):
     entropy = run.node_weight.values @ -exact
     assert abs(run.entropy.values[-1] - entropy) < 1e-5
     assert run.area_defect.values[-1] < 1e-5
+
+
+@pytest.mark.slow
+def test_the_strong_order_of_a_density_with_both_noises():
+    """1 on paths of one common kick: private noise, which is no path of a density, costs no order."""
+    density, levels, square = Density.from_law(vmf(2, 0.5), Circle(15), (2, 48)), 4, np.zeros(4)
+    drift, kick = (Zonal(Dot(1.0)), Pull([2.0, 0.0])), (Kicks(0.6, [[0.6, 0.8]]),)
+    for member in range(8):
+        law = Equation(2, drift, 1 / 16, Noise(4, member), kick, 0.1, stratonovich)
+        assert law.strong_order == 1
+        ends = [advanced(law.refine(2**k), density, 8 * 2**k, size=(2, 48)).coefficients for k in (*range(levels), 5)]
+        square += [np.sum(np.abs(end - ends[-1]) ** 2) for end in ends[:-1]]
+    assert abs(np.polyfit(np.arange(levels), -0.5 * np.log2(square), 1)[0] - 1) < 0.15

@@ -13,6 +13,7 @@ from particles import (
     Uniform,
 )
 from particles.equations import Dot, Equation, Function, Heun, Kicks, Pull, Rotation, Zonal
+from particles.equations.controlled import in_steps
 from particles.layers.schemes import RungeKutta4
 
 TOLERANCES = (1e-3, 1e-5, 1e-7)
@@ -60,6 +61,29 @@ def test_the_pull_to_a_point_keeps_its_tolerance(d):
         errors.append(np.abs(end(law, start, 1)[:, 0] - want).max())
     assert (np.array(errors) < 2 * 4 * np.array(TOLERANCES)).all()
     assert errors[2] < errors[1] / 10 < errors[0] / 100
+
+
+def test_every_step_keeps_the_error_over_its_length():
+    """A problem made of local errors (h/scale(t))^3: steps fill the length, none is above the bound, few far below."""
+    tolerance, length = 1e-4, 3.0
+
+    def local(t, h):
+        return (h / (0.1 + 3 * t**2)) ** 3
+
+    def take(ends, h):
+        return (*ends, ends[-1] + h)
+
+    def gap(whole, halves):
+        assert len(halves) == len(whole) + 1
+        return 3 * local(whole[-2], whole[-1] - whole[-2])
+
+    ends = np.array(in_steps(take, gap, (0.0,), length, 2, tolerance)[::2])
+    steps = np.diff(ends)
+    share = local(ends[:-1], steps) / (tolerance * steps)
+    assert abs(ends[-1] - length) < 1e-9
+    assert share.max() <= 1
+    assert np.median(share) > 0.2
+    assert steps.max() > 10 * steps.min()
 
 
 def test_riders_do_not_act_on_the_steps():

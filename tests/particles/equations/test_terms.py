@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from particles import Cloud, Noise, Softmax, Stream, mean_token, second_moment, tangent
+from particles import Cloud, Noise, Softmax, Stream, flow, mean_token, second_moment, tangent
 from particles.equations import (
     Attention,
     Dot,
@@ -212,6 +212,23 @@ def test_the_correction_knows_that_the_measure_moves():
     assert np.abs(want).max() > 0.01
 
 
+PLANES = np.zeros((2, 4, 4))
+PLANES[0, 1, 0], PLANES[0, 0, 1], PLANES[1, 3, 2], PLANES[1, 2, 3] = 1, -1, 1, -1
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_the_bracket_of_two_kicks_is_a_rotation(d):
+    """[P a, P b] = (b a^T - a b^T) x by the flows themselves: a, b, back by a, back by b leaves its square step."""
+    rng = np.random.default_rng(d)
+    a, b = rng.standard_normal((2, d))
+    start, size = dense.nrm(rng.standard_normal((6, d))), 1e-3
+    points = start
+    for axis in (a, b, -a, -b):
+        points = flow(points, np.broadcast_to(size * axis, points.shape))
+    want = start @ (np.outer(b, a) - np.outer(a, b)).T
+    assert np.abs((points - start) / size**2 - want).max() < 0.02 * np.abs(want).max()
+
+
 def test_which_noise_commutes():
     def commutes(term, d=3):
         return Equation(d, (), 0.1, Noise(0), term, interpretation=ito).strong_order == 1.0
@@ -225,10 +242,22 @@ def test_which_noise_commutes():
     assert commutes((Rotations(1.0, [about, 2 * about]),))
     assert not commutes((Isotropic((1.0,)),))
     assert not commutes((Kicks(1.0, [[1.0, 0, 0]]), Rotations(1.0, [about])))
-    one = lambda x, mu: x  # noqa: E731
-    assert commutes((VectorFields((one,)),))
-    assert not commutes((VectorFields((one, one)),))
-    assert commutes((VectorFields((one, one), commuting=True),))
+    assert commutes((Kicks(1.0, [[0, 0, 1.0]]), Rotations(1.0, [about]), Kicks(2.0, [[0, 0, 3.0]])))
+    assert not commutes((Kicks(1.0, [[1.0, 0, 0], [1.0, 1e-3, 0]]),))
+    assert commutes((Rotations(1.0, [PLANES[0], PLANES[1]]),), 4)
+    assert commutes((Kicks(0.0),))
+
+    def mean(x, mu):
+        return np.broadcast_to(mu.weights @ mu.points, x.shape)
+
+    def square(x, mu):
+        return x**2
+
+    assert commutes((VectorFields((square,)),))
+    assert commutes((VectorFields((square, square)),))
+    assert not commutes((VectorFields((square, mean)),))
+    assert not commutes((VectorFields((mean,)), Kicks(1.0, [[1.0, 0, 0]])))  # each alone does
+    assert commutes((VectorFields((mean,)), Rotations(1.0, [about])))  # but not where the measure stands still
     assert Equation(3, (), 0.1, Noise(0)).strong_order == 4
     assert Equation(3, (), 0.1, Noise(0), nu=0.1).strong_order == 2
     assert Equation(3, (), 0.1, Noise(0), scheme=Heun()).strong_order == 2
