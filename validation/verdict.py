@@ -154,9 +154,9 @@ class Part:
             return Verdict.UNDECIDED
         if self.corrected is None:
             return Verdict.FAILS
-        rest, between = abs(self.estimate - self.corrected), abs(2 * self.estimate - self.predicted - self.corrected) / 2
+        rest, middle = abs(self.estimate - self.corrected), 0.5 * (self.predicted + self.corrected)
         if rest <= close:
-            return Verdict.CORRECTED if between > self.visible else Verdict.UNDECIDED
+            return Verdict.CORRECTED if abs(self.estimate - middle) > self.visible else Verdict.UNDECIDED
         return Verdict.FAILS if rest > self.visible else Verdict.UNDECIDED
 
     def as_json(self) -> dict[str, Any]:
