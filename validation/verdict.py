@@ -17,6 +17,7 @@ quantiles of Student's t with the same probabilities.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -47,6 +48,7 @@ class Bound(StrEnum):
     AT_LEAST = "at least"
 
 
+@cache
 def quantile(sigmas: float, freedom: float) -> float:
     """Student's t quantile that is exceeded as rarely as `sigmas` by a normal number."""
     return sigmas if np.isinf(freedom) else float(t.isf(norm.sf(sigmas), freedom))
