@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from tokenlaw.answers.validate import claims_page
+from tokenlaw.answers.claim_pages import claims_page
 
 if __name__ == "__main__":
     results = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from validation.distances import (
     wasserstein,
 )
 from validation.pair import PairFlow, PairState, distance_steps
+from validation.paper import RESTATEMENT, STATEMENTS, Statement
 from validation.verdict import Claim, Figure, Findings, Part, Second, Series, Verdict
 
 RENAMED = {
@@ -36,7 +37,7 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 __all__ = [
-    "CLAIMS", "Claim", "Figure", "Findings", "PairFlow", "PairState", "Part", "Second", "Series", "Transport",
-    "TransportError", "Verdict", "chordal", "distance_steps", "geodesic", "transport", "w1_geodesic", "w2_chordal",
-    "wasserstein",
+    "CLAIMS", "RESTATEMENT", "STATEMENTS", "Claim", "Figure", "Findings", "PairFlow", "PairState", "Part", "Second",
+    "Series", "Statement", "Transport", "TransportError", "Verdict", "chordal", "distance_steps", "geodesic",
+    "transport", "w1_geodesic", "w2_chordal", "wasserstein",
 ]  # fmt: skip

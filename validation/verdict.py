@@ -17,6 +17,7 @@ quantiles of Student's t with the same probabilities.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -47,6 +48,7 @@ class Bound(StrEnum):
     AT_LEAST = "at least"
 
 
+@cache
 def quantile(sigmas: float, freedom: float) -> float:
     """Student's t quantile that is exceeded as rarely as `sigmas` by a normal number."""
     return sigmas if np.isinf(freedom) else float(t.isf(norm.sf(sigmas), freedom))
@@ -154,10 +156,9 @@ class Part:
             return Verdict.UNDECIDED
         if self.corrected is None:
             return Verdict.FAILS
-        rest = abs(self.estimate - self.corrected)
-        between = abs(2 * self.estimate - self.predicted - self.corrected) / 2
+        rest, middle = abs(self.estimate - self.corrected), 0.5 * (self.predicted + self.corrected)
         if rest <= close:
-            return Verdict.CORRECTED if between > self.visible else Verdict.UNDECIDED
+            return Verdict.CORRECTED if abs(self.estimate - middle) > self.visible else Verdict.UNDECIDED
         return Verdict.FAILS if rest > self.visible else Verdict.UNDECIDED
 
     def as_json(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import csv
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from particles.files import BROKEN, make_folder, versions, whole
 from particles.machine import in_processes
+from tokenlaw.answers.claim_pages import claims_page, page
 from tokenlaw.config.read import ConfigError
 from tokenlaw.pictures import paper
 from tokenlaw.pictures.studies import draw
-from tokenlaw.pictures.templates import rendered
 from tokenlaw.runs.locks import locked
 from tokenlaw.tables import Table
-from validation import CLAIMS, Claim, Findings, Verdict
+from validation import CLAIMS, Claim, Findings
 
 Results = dict[str, dict[str, Any]]
 RESULTS = "results.json"
@@ -73,6 +73,7 @@ def _run(claims: Iterable[Claim], out: Path, quick: bool, seed: int, tell: Calla
             **findings.as_json(claim.text),
             "source": claim.source,
             "correction": claim.correction,
+            "second_way": claim.second,
             "title": claim.title,
             "study": f"{claim.module.replace('.', '/')}.py",
             "quick": quick,
@@ -115,54 +116,3 @@ def _write_table(path: Path, findings: Findings) -> None:
         writer = csv.writer(handle)
         writer.writerow(columns)
         writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
-
-
-def number(value: float | None, error: float = 0.0) -> str:
-    """A number with as many digits as its error leaves."""
-    if value is None:
-        return ""
-    if error > 0 and np.isfinite(error):
-        digits = max(0, 1 - int(np.floor(np.log10(error))))
-        return f"{value:.{min(digits, 12)}f} ± {error:.{min(digits, 12)}f}"
-    return f"{value:.6g}"
-
-
-def page(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """index.html: all claims with their numbers, figures and notes."""
-    return rendered("claims.html", results=results, number=number, verdict=Verdict)
-
-
-def claims_page(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """docs/claims.md of a run."""
-    lines = [
-        "# Claims and verdicts",
-        "",
-        "Written by `python docs/claims.py` from a run of `tokenlaw validate`. The rule of verdicts, and what",
-        "*visible* means (a deviation of this size would have been seen), are in [validation](validation.md).",
-        "",
-        "| claim | verdict | measured | predicted | corrected |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| [{name}](#{name.lower()}) {entry['title']} | {entry['verdict']} | "
-        f"{number(entry['estimate'], entry['standard_error'])} | {number(entry['predicted'])} | "
-        f"{number(entry['corrected'])} |"
-        for name, entry in results.items()
-    ]
-    for name, entry in results.items():
-        size = "quick" if entry["quick"] else "full"
-        lines += ["", f"## {name}", "", f"**{entry['title']}: {entry['verdict']}.** {entry['text']}."]
-        lines += [f"*{entry['source']}.*"]
-        if entry["correction"]:
-            lines += ["", f"Derived here: {entry['correction']}."]
-        lines += ["", "| number | verdict | measured | predicted | corrected | visible |", "|---|---|---|---|---|---|"]
-        lines += [
-            f"| {part['text'].replace('|', chr(92) + '|')} | {part['verdict']} | "
-            f"{number(part['estimate'], part['standard_error'])} | {number(part['predicted'])} | "
-            f"{number(part['corrected'])} | {part['visible_deviation']:.2g} |"
-            for part in entry["parts"].values()
-        ]
-        lines += ["", *(f"- {note}" for note in entry["notes"])]
-        found = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())
-        lines += ["", f"Study: `{entry['study']}`; {size} run of {entry['date']}, seed {entry['seed']}; {found}."]
-    return "\n".join(lines) + "\n"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.tokenlaw.calls import call
-from tokenlaw.answers import validate
+from tokenlaw.answers import claim_pages, validate
 from tokenlaw.runs.locks import locked
-from validation import Claim, Figure, Findings, Part, Series
+from validation import STATEMENTS, Claim, Figure, Findings, Part, Second, Series
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +23,21 @@ def _two_claims(monkeypatch, tmp_path):
         x = np.arange(1.0, 4.0)
         part = Part("slope <of> a | b", estimate, 0.001, 1.0, 2.0)
         series = (Series("measured", x, x, 0.1 * x), Series("theory", x, x, dashed=True))
-        return Findings({"main": part}, Figure("x", "y", series, x_log=True), {"x": x, "y": x**2}, ("a note",))
+        parts = {"main": part}
+        if self.name == "A2":
+            parts = {
+                "sound": Part("a first part that holds", 1.0, 0.01, 1.0, effect=0.5),
+                "main": part,
+                "exact": Part("an exact number", 0.999999985922, 2.6e-14, 1.0, bias=3e-7, effect=0.1),
+                "beside": Part("bound", 0.1, 0.01, 0.5, at_most=True, excludes={"it grows": 1.0}, aside=True),
+            }
+        figure = Figure("x", "y", series, x_log=True)
+        return Findings(parts, figure, {"x": x, "y": x**2}, ("a note",), Second(1.0, 0.001))
 
     monkeypatch.setattr(Claim, "run", run)
     modules = {"A1": "validation.studies.a1_one", "A2": "validation.studies.a2_two"}
-    both = {name: Claim(place, f"title {name}", "text with <, & and |", "Somebody") for name, place in modules.items()}
+    text = "text with <, & and |"
+    both = {name: Claim(place, f"title {name}", text, "Somebody", "", "by hand") for name, place in modules.items()}
     monkeypatch.setattr(validate, "CLAIMS", both)
 
 
@@ -47,8 +57,29 @@ def test_everything_is_written(tmp_path, capsys):
     assert "slope &lt;of&gt; a" in page
     assert "text with &lt;, &amp;" in page
     markdown = validate.claims_page(results)
-    assert "| [A2](#a2) title A2 | corrected |" in markdown
+    assert "| [A2](#a2) title A2 | corrected | slope <of> a \\| b | 2.0" in markdown  # the part that decides
+    assert "0.99999999 ± 2.6e-14 (bias ≤ 3.0e-07)" in markdown
+    assert "| *beside the claim:* bound | holds | 0.100 ± 0.010 | ≤ 0.5 |  | it grows: 1 |" in markdown
+    assert "- second way: by hand: 1.0000 ± 0.0010, which " in markdown
+    assert "Again: `tokenlaw validate A1 --seed 3 --quick --out DIR`." in markdown
+    assert all(f"| {one.labels} |" in markdown for one in STATEMENTS)
     assert "`validation/studies/a1_one.py`" in markdown
+
+
+@pytest.mark.parametrize(
+    ("number", "want"),
+    [
+        ((1.5, 0.01), "1.500 ± 0.010"),
+        ((0.999999985922, 3e-17), "0.999999985922 ± 3.0e-17"),  # not 0.000000000000
+        ((0.999999985922, 3e-14, 0.02), "1.000 ± 3.0e-14"),  # no more digits than the bias leaves
+        ((0.12341, 0.0, 1e-3), "0.1234"),
+        ((0.5,), "0.5"),
+        ((None,), ""),
+        ((float("nan"), float("nan")), "nan"),
+    ],
+)
+def test_numbers_show_what_is_known(number, want):
+    assert claim_pages.number(*number) == want
 
 
 def test_claims_of_earlier_calls_stay(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from validation import CLAIMS, studies
+from validation import CLAIMS, STATEMENTS, Statement, studies
 
 FOLDER = Path(studies.__file__).parent
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
@@ -27,6 +27,35 @@ def test_a_file_is_a_claim_with_its_study(path):
     assert module.__doc__.startswith(f"{name}, ")
     assert "as reported" in module.CLAIM.source
     assert callable(module.study)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_each_main_number_has_a_second_way_or_says_why_not(name):
+    """The text is the claim's; the number is found by its study, unless there is none."""
+    claim = CLAIMS[name]
+    assert claim.second
+    source = (FOLDER / f"{claim.module.rpartition('.')[2]}.py").read_text(encoding="utf-8")
+    assert ("Second(" in source) is not claim.second.startswith("none")
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_effects_are_what_a_claim_excludes(name):
+    """No study sets an effect by hand: each part names what its claim excludes, or has a corrected value."""
+    source = (FOLDER / f"{CLAIMS[name].module.rpartition('.')[2]}.py").read_text(encoding="utf-8")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    assert not [call.lineno for call in calls for word in call.keywords if word.arg == "effect"]
+
+
+def test_the_main_paper_is_told_statement_by_statement():
+    labels = [one.labels for one in STATEMENTS]
+    assert len(set(labels)) == len(labels) == 15
+    for one in STATEMENTS:
+        assert set(one.claims) <= set(CLAIMS)
+        assert one.claims or one.note
+    of_paper = {name for name, claim in CLAIMS.items() if "2604.01978" in claim.source}
+    assert of_paper == {name for one in STATEMENTS for name in one.claims}
+    with pytest.raises(ValueError, match="say which claims study it"):
+        Statement("label", "text", "restated")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
