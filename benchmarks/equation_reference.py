@@ -9,7 +9,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import i0e, sph_harm_y_all
 
-TOLERANCE = 1e-10
+TOLERANCE = {2: 1e-12, 3: 1e-10}  # by dimension
 
 
 def start(parts, along_of):
@@ -54,7 +54,7 @@ def sphere(factors, nu, t_end, parts, lmax=31):
         return south.T @ (rho * (south @ acting)) + east.T @ (rho * (east @ acting)) - heat * c
 
     begin = values.T @ (area * start(parts, lambda mean: points @ mean))
-    c = solve_ivp(slope, (0, t_end), begin, method="DOP853", rtol=TOLERANCE, atol=TOLERANCE).y[:, -1]
+    c = solve_ivp(slope, (0, t_end), begin, method="DOP853", rtol=TOLERANCE[3], atol=TOLERANCE[3]).y[:, -1]
     return lambda theta, phi: tables(theta, phi, lmax)[0] @ c
 
 
@@ -71,6 +71,7 @@ def circle(coupling, pull, nu, t_end, parts, degree=96):
         return (-1j * k * np.fft.rfft(rho * u)[: degree + 1] / n - nu * k * k * series).view(np.float64)
 
     begin = np.fft.rfft(start(parts, lambda mean: np.cos(theta) * mean[0] + np.sin(theta) * mean[1]))[: degree + 1] / n
-    c = solve_ivp(slope, (0, t_end), begin.view(np.float64), method="DOP853", rtol=TOLERANCE, atol=TOLERANCE).y[:, -1]
+    tolerance = {"rtol": TOLERANCE[2], "atol": TOLERANCE[2]}
+    c = solve_ivp(slope, (0, t_end), begin.view(np.float64), method="DOP853", **tolerance).y[:, -1]
     both = np.where(k, 2, 1) * np.ascontiguousarray(c).view(np.complex128)
     return lambda angles: (np.exp(1j * np.outer(angles, k)) @ both).real
