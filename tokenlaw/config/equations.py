@@ -119,6 +119,10 @@ class EquationLayers(Section):
         default=None, description="sense of the common noise, needed where the two differ",
         json_schema_extra={"table": "particles.equations.steps:INTERPRETATIONS"},
     )  # fmt: skip
+    stepping: str | None = Field(
+        default=None, description="halves of private noise around the drift, or exponential, for densities",
+        json_schema_extra={"table": "particles.equations.steps:STEPPINGS"},
+    )  # fmt: skip
     drift: Annotated[tuple[DriftTerm, ...], Strict(False)] = _tables("terms of b")
     common_noise: Annotated[tuple[NoiseTerm, ...], Strict(False)] = _tables("terms of the common noise")
     refine: Refine
