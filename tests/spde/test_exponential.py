@@ -147,3 +147,17 @@ def test_what_has_no_series_or_noise_in_common_is_refused(more):
 def test_it_moves_no_passive_points():
     with pytest.raises(ValueError, match="passive must be left out with ExponentialRungeKutta4"):
         solve(density_of(2, 15), law_of(2, (), 0.1, scheme=SCHEME), n_steps=1, passive=np.array([[1.0, 0.0]]))
+
+
+@pytest.mark.parametrize("dt", [1e-3, 0.3, 20.0])
+def test_quotients_are_exact_for_a_rate_that_is_linear_in_time(dt):
+    """N = 1 and N = t: int_0^1 e^{z (1 - s)} (1, s) ds, by Gauss' rule."""
+    step = ExponentialStep(Circle(15), law_of(2, (), dt, scheme=SCHEME))
+    whole, half, quarter, first, middle, last = step._tables
+    nodes, weights = np.polynomial.legendre.leggauss(120)
+    s, z = 0.5 + 0.5 * nodes, np.log(whole[:4])  # beyond, e^z has no digits at the largest dt
+    moments = [0.5 * weights @ (np.exp(np.outer(1 - s, z)) * s[:, None] ** k) for k in (0, 1)]
+    assert np.abs((first + 2 * middle + last)[:4] / dt - moments[0]).max() < 1e-13
+    assert np.abs((middle + last)[:4] / dt - moments[1]).max() < 1e-13
+    assert np.abs(quarter[:4] / dt - 0.5 * weights @ np.exp(np.outer(1 - s, z / 2)) / 2).max() < 1e-13
+    assert np.abs(half**2 - whole).max() < 1e-15

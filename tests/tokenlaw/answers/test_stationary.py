@@ -141,3 +141,18 @@ def test_branches_that_are_lost_are_said_to_be(monkeypatch):
     found = stationary([Dot(1.0)], [0.3], 2, [1.0])
     assert found.attrs["secondary"] == "not followed: lost at nu = 0.1"
     assert module.lines(found)[-1] == "secondary branches not followed: lost at nu = 0.1"
+
+
+def test_the_transition_is_to_a_secondary_branch_where_that_has_it():
+    """w = 0.8 cos + cos 2: free energies of 512 angles are equal at a law of the last part of the mixed branch."""
+    a, theta = np.array([0.8, 1.0]), 2 * np.pi * np.arange(512) / 512
+    w, modes = Legendre((0.0, *a), 2), np.cos(np.outer([1, 2], theta))
+    nu = float(stationary([w], [0.45], 2, [0.45])["transition"][0])
+    assert 0.5 < nu < 0.51
+    law = stationary([w], [nu], 2, [nu]).sel(branch="secondary 1")["coefficients"].values[0]
+    waves = np.cos(np.outer(np.arange(1, len(law)), theta))
+    rho = 1 / (2 * np.pi) + 2 * law[1:] @ waves / (2 * np.pi) ** 0.5
+    m = modes @ rho * (2 * np.pi / 512)
+    assert m[0] > 0.3
+    free = -0.5 * a @ m**2 + nu * (rho @ np.log(2 * np.pi * rho)) * (2 * np.pi / 512)
+    assert abs(free) < 1e-9
