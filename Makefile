@@ -34,7 +34,7 @@ endif
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help solve test check bench mutate faults fuzz networks lowest docs links cf dist install shtns clean distclean FORCE
+.PHONY: help solve test check bench peers mutate faults fuzz networks lowest docs links cf dist install shtns clean distclean FORCE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ check: $(DEV_DONE) ## ruff, mypy --strict and the direction of the imports
 
 bench: $(PACKAGE_DONE) $(SHTNS_DONE) ## all benchmarks at small sizes, and a table of ratios and targets
 	$(PY) benchmarks/all.py
+
+peers: $(PACKAGE_DONE) $(SHTNS_DONE) ## Dedalus 3, py-pde and fplanck in .venv/dedalus and .venv/peers, and the benchmark beside them (long)
+	@eval "$$SETUP" && install_peers
+	OMP_NUM_THREADS=1 $(PY) benchmarks/equations.py
 
 mutate: $(TEST_DONE) $(SHTNS_DONE) ## small wrong changes to the core, one at a time: do the tests notice? (long)
 	@$(PIP) install --editable '.[mutation]'
@@ -211,6 +215,21 @@ install_shtns() {
     SHTNS_OPENMP=0 "$$link/venv/bin/python" -m pip install --no-cache-dir shtns >$$log 2>&1 || true
     rm -rf "$$link"
     works || say "shtns did not build, see $$log; $$instead"
+}
+
+# Dedalus is built from source, with MPI and the MPI parts of FFTW.
+install_peers() {
+    env_of() { test -x "$(VENV)/$$1/bin/python" || $(PY) -m venv "$(VENV)/$$1"; }
+    env_of peers && $(VENV)/peers/bin/python -m pip --quiet --disable-pip-version-check install py-pde fplanck
+    env_of dedalus && $(VENV)/dedalus/bin/python -c 'import dedalus' 2>/dev/null && return
+    mpi=$$(mpicc --showme:incdirs 2>/dev/null) || { apt_install gcc libopenmpi-dev openmpi-bin libfftw3-dev libfftw3-mpi-dev ||
+        { say "Dedalus needs MPI and FFTW (Debian: libopenmpi-dev openmpi-bin libfftw3-dev libfftw3-mpi-dev)"; return; }
+        mpi=$$(mpicc --showme:incdirs); }
+    say "building Dedalus 3 (minutes)"
+    CC=mpicc MPI_INCLUDE_PATH="$${mpi%% *}" MPI_LIBRARY_PATH="$$(mpicc --showme:libdirs | cut -d ' ' -f 1)" \
+        FFTW_INCLUDE_PATH=/usr/include FFTW_LIBRARY_PATH="/usr/lib/$$(gcc -print-multiarch)" \
+        $(VENV)/dedalus/bin/python -m pip --quiet --disable-pip-version-check install 'dedalus>=3,<4' ||
+        say "Dedalus did not build: no ratios to it"
 }
 endef
 export SETUP

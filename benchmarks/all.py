@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("step", "tokens", "attention", "ensemble", "multilevel")
+BENCHMARKS = ("step", "tokens", "attention", "ensemble", "multilevel", "equations")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ A benchmark is a script with `run(quick) -> Result`; `benchmarks/all.py` runs th
 medians over calls that take turns with those of their reference, so that other work on the machine meets both.
 """
 
+import importlib.util
 import json
 import os
 import platform
@@ -109,6 +110,16 @@ def medians(
             if turn >= warm:
                 times[name].append(clock() - start)
     return {name: statistics.median(found) for name, found in times.items()}
+
+
+def peer_python(module: str, variable: str, folder: str = "") -> str | None:
+    """The Python that has a peer: named by a variable, made by `make peers` in .venv/<folder>, or this one; or None."""
+    made = Path(__file__).parent.parent / ".venv" / (folder or module) / "bin" / "python"
+    if given := os.environ.get(variable):
+        return given
+    if made.exists():
+        return str(made)
+    return sys.executable if importlib.util.find_spec(module) else None
 
 
 def main(run: Callable[[bool], Result]) -> None:

@@ -10,24 +10,22 @@ push       synthesis, move and adjoint: what a step is beside the field
 bare       the same transforms with everything given: four grid syntheses, three syntheses at the nodes, one adjoint
 step       one whole step of the solver, as users run it
 Dedalus    one RK222 step of linear transport at the same lmax (dedalus_transport.py), in a process of its own: with the
-           Python named by DEDALUS_PYTHON, or with this one where dedalus can be imported
+           Python named by DEDALUS_PYTHON, that of `make peers`, or this one where dedalus can be imported
 
 Everything runs on one thread, in turns.  Times are processor time: on an idle machine the same as the clock's, and on a
 busy one not bent by waiting.  The path goes through the quickstart's start with 8 heads, beta 2, field_tol 1e-6; each
 turn takes the next layer.
 """
 
-import importlib.util
 import os
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import ducc0
 import numpy as np
-from common import Result, Row, main
+from common import Result, Row, main, peer_python
 from common import medians as in_turns
 
 from particles import AttentionPush, Cloud, DirectField, GaussianHeads, Homogenized, Noise, Softmax
@@ -68,12 +66,6 @@ class Dedalus:
 
     def close(self):
         self._process.communicate()
-
-
-def dedalus_python():
-    """The Python that has dedalus, or None."""
-    given = os.environ.get("DEDALUS_PYTHON")
-    return given or (sys.executable if importlib.util.find_spec("dedalus") else None)
 
 
 class OnPath:
@@ -244,7 +236,7 @@ def head_rows(turns):
 
 def run(quick):
     """Rows for each lmax, growth, and cost of a head."""
-    python, notes = dedalus_python(), []
+    python, notes = peer_python("dedalus", "DEDALUS_PYTHON"), []
     if python is None:
         notes.append("Dedalus 3 is not installed (DEDALUS_PYTHON may name a Python that has it): no ratios to it")
     else:

@@ -5,6 +5,7 @@
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -31,7 +32,7 @@ from particles import (
     tangent_move,
 )
 from particles.attention import field_of
-from particles.equations import Controlled
+from particles.equations import Controlled, Equation, ExponentialRungeKutta4
 from particles.files import DIGITS
 from particles.layers import diffuses, parted
 from spde.carried import auto_size
@@ -40,6 +41,7 @@ from spde.diffusion import first_nodes, smoothed
 from spde.domain.base import Domain
 from spde.domain.choose import SPHERES
 from spde.energies import energies
+from spde.exponential import ExponentialStep
 from spde.field.choice import default_field
 from spde.files.records import record_of, static_of
 from spde.given import passive_points
@@ -101,6 +103,14 @@ class DensityFlow(Flow[DensityState]):
     def _diffuses(self) -> bool:
         return diffuses(self.law)
 
+    @cached_property
+    def _exponential(self) -> ExponentialStep | None:
+        """The step in coefficients alone, where the law asks for it."""
+        law = self.law
+        if isinstance(law, Equation) and isinstance(law.scheme, ExponentialRungeKutta4):
+            return ExponentialStep(self.sphere, law)
+        return None
+
     def start(self, density: Density, passive: Array | None = None) -> DensityState:
         """State at depth 0, with unit vectors (P, d) that ride on the flow; ValueError where they are none."""
         check_kernel(getattr(self.law, "kernel", None), self.sphere.d)
@@ -110,7 +120,11 @@ class DensityFlow(Flow[DensityState]):
             if density.node_log_density is None:
                 raise ArgumentError("characteristics", True, "be left out where tokens are the initial density")
             along = Characteristics.start(density.nodes.points, density.node_log_density)
-        if self._diffuses:
+        if self._exponential is not None:
+            if len(riders):
+                raise ArgumentError("passive", passive, "be left out with ExponentialRungeKutta4: it moves no points")
+            nodes, second = self._exponential.nodes(density.coefficients), None
+        elif self._diffuses:
             nodes, second = first_nodes(density, self.carried)
         else:
             nodes = density.nodes
@@ -134,9 +148,11 @@ class DensityFlow(Flow[DensityState]):
 
     def step(self, state: DensityState) -> DensityState:
         """The density behind one more layer; SolverError where it is lost and on_unresolved = "stop"."""
-        moved = replace(state, field_degree=0)
         with stopping(state, self.law.dt):
-            moved = self._behind(moved, self.law.layer(state.step))
+            if self._exponential is None:
+                moved = self._behind(replace(state, field_degree=0), self.law.layer(state.step))
+            else:
+                moved = self._at_once(state, self._exponential)
         moved = replace(moved, step=state.step + 1)
         if self.on_unresolved == "stop" and self.remap_every and Resolution.of(self.density(moved), moved).lost:
             raise SolverError(
@@ -161,6 +177,12 @@ class DensityFlow(Flow[DensityState]):
         """Distance of two densities in L2."""
         share = np.where(self.sphere.orders > 0, 2, 1)
         return float(np.sqrt(share @ np.abs(one.coefficients - two.coefficients) ** 2))
+
+    def _at_once(self, state: DensityState, step: ExponentialStep) -> DensityState:
+        """Behind drift and private noise together."""
+        coefficients = step(state.coefficients)
+        must_be_finite((coefficients.real, coefficients.imag))
+        return replace(state, coefficients=coefficients, nodes=step.nodes(coefficients))
 
     def _on_grid(self, state: DensityState) -> DensityState:
         """With the grid nodes of a remap that is behind, where they are wanted."""
@@ -265,6 +287,8 @@ class DensityFlow(Flow[DensityState]):
 
     def _nodes_text(self, density: Density) -> str:
         """The carried nodes in words."""
+        if self._exponential is not None:
+            return "the points of the grid"
         if not self._diffuses:
             return density.nodes_text
         level = "" if density.level is None else f"auto, level {density.level}: "

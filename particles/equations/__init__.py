@@ -15,12 +15,12 @@ from particles.equations.interactions import (
 )
 from particles.equations.law import Equation
 from particles.equations.series import series_gradient
-from particles.equations.steps import INTERPRETATIONS, ito, stratonovich
-from particles.layers.schemes import Heun
+from particles.equations.steps import INTERPRETATIONS, STEPPINGS, ito, stratonovich
+from particles.layers.schemes import ExponentialRungeKutta4, Heun
 
 __all__ = [
-    "INTERPRETATIONS", "Attention", "CommonNoise", "Controlled", "Dot", "Drift", "Equation", "Exponential", "Function",
-    "Gradient", "Heun", "Interaction", "Isotropic", "Kicks", "Legendre", "MaierSaupe", "OfOverlap", "Pull", "Rotation",
-    "Rotations", "VectorFields", "Zonal", "ZonalPush", "attention_energy", "ito", "multipliers", "self_energy",
-    "series_gradient", "stratonovich",
+    "INTERPRETATIONS", "STEPPINGS", "Attention", "CommonNoise", "Controlled", "Dot", "Drift", "Equation", "Exponential",
+    "ExponentialRungeKutta4", "Function", "Gradient", "Heun", "Interaction", "Isotropic", "Kicks", "Legendre",
+    "MaierSaupe", "OfOverlap", "Pull", "Rotation", "Rotations", "VectorFields", "Zonal", "ZonalPush",
+    "attention_energy", "ito", "multipliers", "self_energy", "series_gradient", "stratonovich",
 ]  # fmt: skip

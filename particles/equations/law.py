@@ -21,7 +21,7 @@ from particles.equations.drifts import Attention, Drift, Gradient, Pull, Rotatio
 from particles.equations.steps import EquationPush, Heat, Ito, ScaledPush, Stratonovich
 from particles.errors import ArgumentError
 from particles.layers.base import Layer, Variables
-from particles.layers.schemes import RungeKutta4, Scheme
+from particles.layers.schemes import ExponentialRungeKutta4, RungeKutta4, Scheme
 from particles.measure import Cloud
 from particles.noise import Noise, Stream, check_splits, refined
 from particles.pushes import Push, SumPush
@@ -32,7 +32,8 @@ class Equation:
     """An equation of one's own, as a law of layers.
 
     Orders in dt (tests/particles/equations/test_steps.py): without noise that of the scheme; with private noise alone 2
-    (Strang); with common noise `strong_order`, 1 where its fields commute and 1/2 else, and weak order 1.
+    (Strang), of densities 4 with `ExponentialRungeKutta4`; with common noise `strong_order`, 1 where its fields commute
+    and 1/2 else, and weak order 1.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class Equation:
     common : terms of the common noise.
     nu : strength of the private noise >= 0, the term nu Lap rho.
     interpretation : `ito` or `stratonovich`, needed where the common noise differs in the two.
-    scheme : of the flow in unit time, of order 2 at least: `RungeKutta4` or `Heun`.
+    scheme : of the flow in unit time, of order 2 at least: `RungeKutta4` or `Heun`; or `ExponentialRungeKutta4`.
     replica : of the private numbers; replicas share the common noise.
     splits : number of steps that share the numbers of one step of the path as it was drawn (set by `refine`).
     tolerance : where there is no common noise, error of a step over its length, by which steps up to dt are chosen
@@ -87,15 +88,26 @@ class Equation:
                     raise ArgumentError(name, term, f"be terms of the kind particles.equations.{kind.__name__}")
         if self.scheme.order < 2:
             raise ArgumentError("scheme", self.scheme, "have order 2 at least, as RungeKutta4() and Heun() have")
+        if isinstance(self.scheme, ExponentialRungeKutta4):
+            self._check_exponential()
         if self.interpretation is None and self._corrections:
             raise ArgumentError("interpretation", None, "be ito or stratonovich: this common noise differs in the two")
         if self.tolerance is not None:
             check_positive(self.tolerance, "tolerance")
             if self.common:
                 raise ArgumentError("tolerance", self.tolerance, "be left out with common noise, whose steps are given")
+            if isinstance(self.scheme, ExponentialRungeKutta4):
+                raise ArgumentError("tolerance", self.tolerance, "be left out with the exponential scheme")
         _ = self._drift
         for place in range(len(self.common)):
             self.common[place].push(self.numbers(0, place), self.d)  # refuses what does not fit the dimension
+
+    def _check_exponential(self) -> None:
+        """What the scheme cannot do."""
+        series = (Zonal, Pull, Gradient, Rotation)
+        if not self.nu > 0 or self.common or not all(isinstance(term, series) for term in self.drift):
+            text = "be another without private noise, with common noise, or with Function or Attention in the drift"
+            raise ArgumentError("scheme", self.scheme, text)
 
     @property
     def noise_scale(self) -> None:

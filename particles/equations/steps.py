@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from particles.arrays import Array
 from particles.layers.private import Diffusion
-from particles.layers.schemes import Scheme
+from particles.layers.schemes import ExponentialRungeKutta4, RungeKutta4, Scheme
 from particles.measure import Cloud
 from particles.pushes import Field, MakeField, Push, Riders, SumPush
 from particles.retraction import Retraction, geodesic
@@ -32,6 +32,8 @@ class Stratonovich:
 ito, stratonovich = Ito(), Stratonovich()
 INTERPRETATIONS: dict[str, Ito | Stratonovich] = {"ito": ito, "stratonovich": stratonovich}
 """Interpretations by name."""
+STEPPINGS: dict[str, Scheme] = {"halves": RungeKutta4(), "exponential": ExponentialRungeKutta4()}
+"""How private noise and drift go together in a step, by name."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,5 +99,14 @@ class Heun:
         return Cloud(moved[0], measure.weights), tuple(moved[1:])
 
 
+@dataclass(frozen=True)
+class ExponentialRungeKutta4(RungeKutta4):
+    """Tokens move as under `RungeKutta4`; a density moves in its coefficients, with private noise and drift together.
+
+    For equations without common noise (`particles.equations.Equation`): the law of the tokens itself is solved to order
+    4 in the step (`spde.exponential`), where halves of private noise around the drift leave order 2.
+    """
+
+
 SCHEMES: dict[str, Scheme] = {"euler": Euler(), "rk4": RungeKutta4()}
 """Schemes by name."""

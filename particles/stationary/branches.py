@@ -33,6 +33,7 @@ class Branch:
     interaction, d : of the equation.   degree : in which it leaves.   direction : sign of its moment there.
     least : nu to which it has been followed.   points : (n, degrees + 1), moments and -log nu, folds among them.
     tangents : of unit length, as points.   folds : places of folds among the points.
+    leaves : nu at which it leaves another branch (`secondaries`), its first point there; None: the uniform law.
     """
 
     interaction: Interaction
@@ -43,6 +44,7 @@ class Branch:
     points: Array
     tangents: Array
     folds: tuple[int, ...]
+    leaves: float | None = None
 
     @property
     def sheets(self) -> int:
@@ -69,7 +71,7 @@ class Branch:
             return None
         equations = Moments.of(self.interaction, self.d, self.least)
         start, end = places[crossing[0]], places[crossing[0] + 1]
-        found = _between(equations, self.points[start], self.points[end], lambda x, _: float(x[-1] - target))
+        found = between(equations, self.points[start], self.points[end], lambda x, _: float(x[-1] - target))
         found[-1] = target
         return self._state(found)
 
@@ -121,22 +123,22 @@ def follow(interaction: Interaction, d: int, least: float, degree: int | None = 
     least = min(least, 0.9 * leaves)
     equations = Moments.of(interaction, d, least)
     place = int(np.flatnonzero(equations.degrees == degree)[0])
-    points, tangents = _trace(equations, place, direction, -np.log(leaves), -np.log(least))
-    points, tangents, folds = _with_folds(equations, points, tangents)
+    axis = direction * np.eye(len(equations.degrees) + 1)[place]
+    uniform = np.append(np.zeros(len(equations.degrees)), -np.log(leaves))
+    first = corrected(equations, uniform + FIRST * axis, axis)
+    points, tangents = trace(equations, first, axis, -np.log(least))
+    points, tangents, folds = with_folds(equations, points, tangents)
     return Branch(interaction, d, degree, direction, least, np.array(points), np.array(tangents), folds)
 
 
-def _trace(equations: Moments, place: int, direction: int, start: float, end: float) -> tuple[list[Array], list[Array]]:
-    """Points and tangents from the uniform law until -log nu is `end`, or the uniform law is met again."""
-    axis = np.eye(len(equations.degrees) + 1)[place]
-    uniform = np.append(np.zeros(len(equations.degrees)), start)
-    first = _corrected(equations, uniform + direction * FIRST * axis, axis)
-    points, tangents, step = [first], [_tangent(equations, first, direction * axis)], 0.02
+def trace(equations: Moments, first: Array, along: Array, end: float) -> tuple[list[Array], list[Array]]:
+    """Points and tangents from a first point on, until -log nu is `end`, or the uniform law is met again."""
+    points, tangents, step = [first], [tangent_at(equations, first, along)], 0.02
     while len(points) < MOST_POINTS:
         x, along = points[-1], tangents[-1]
         try:
-            new = _corrected(equations, x + step * along, along)
-            tangent = _tangent(equations, new, along)
+            new = corrected(equations, x + step * along, along)
+            tangent = tangent_at(equations, new, along)
             good = float(tangent @ along) > np.cos(TURN) and np.abs(new - x - step * along).max() < 0.5 * step
         except ConvergenceError:
             good = False
@@ -153,23 +155,23 @@ def _trace(equations: Moments, place: int, direction: int, start: float, end: fl
     raise ConvergenceError(f"a branch of stationary laws has more than {MOST_POINTS} points")
 
 
-def _with_folds(
+def with_folds(
     equations: Moments, points: list[Array], tangents: list[Array]
 ) -> tuple[list[Array], list[Array], tuple[int, ...]]:
     """Points with the folds put among them."""
     found, along, folds = [points[0]], [tangents[0]], []
     for k in range(1, len(points)):
         if tangents[k - 1][-1] * tangents[k][-1] < 0:
-            fold = _between(equations, points[k - 1], points[k], lambda _, tangent: float(tangent[-1]))
+            fold = between(equations, points[k - 1], points[k], lambda _, tangent: float(tangent[-1]))
             folds.append(len(found))
             found.append(fold)
-            along.append(_tangent(equations, fold, tangents[k - 1]))
+            along.append(tangent_at(equations, fold, tangents[k - 1]))
         found.append(points[k])
         along.append(tangents[k])
     return found, along, tuple(folds)
 
 
-def _corrected(equations: Moments, guess: Array, normal: Array) -> Array:
+def corrected(equations: Moments, guess: Array, normal: Array) -> Array:
     """The point of the branch in the plane through `guess` with this normal."""
 
     def both(x: Array) -> tuple[Array, Array]:
@@ -179,22 +181,22 @@ def _corrected(equations: Moments, guess: Array, normal: Array) -> Array:
     return newton(both, guess)
 
 
-def _tangent(equations: Moments, x: Array, like: Array) -> Array:
+def tangent_at(equations: Moments, x: Array, like: Array) -> Array:
     """The unit tangent at a point, on the side of `like`."""
     _, slope = equations.equations(x)
     kernel: Array = np.linalg.svd(slope)[2][-1]
     return kernel if kernel @ like > 0 else -kernel
 
 
-def _between(equations: Moments, start: Array, end: Array, level: Callable[[Array, Array], float]) -> Array:
+def between(equations: Moments, start: Array, end: Array, level: Callable[[Array, Array], float]) -> Array:
     """The point between two neighbours of a branch where level(x, tangent) is 0."""
     chord = end - start
     normal = chord / np.linalg.norm(chord)
-    at = partial(_on_chord, equations, start, chord, normal)
+    at = partial(on_chord, equations, start, chord, normal)
 
     def value(share: float) -> float:
         x = at(share)
-        return float(level(x, _tangent(equations, x, normal)))
+        return float(level(x, tangent_at(equations, x, normal)))
 
     first, last = value(0.0), value(1.0)
     if first * last >= 0:  # rounding: one of the ends is the point
@@ -202,5 +204,6 @@ def _between(equations: Moments, start: Array, end: Array, level: Callable[[Arra
     return at(float(brentq(value, 0.0, 1.0, xtol=1e-15, rtol=1e-14)))
 
 
-def _on_chord(equations: Moments, start: Array, chord: Array, normal: Array, share: float) -> Array:
-    return _corrected(equations, start + share * chord, normal)
+def on_chord(equations: Moments, start: Array, chord: Array, normal: Array, share: float) -> Array:
+    """The point of a branch over a share of the chord between two of its points, whose direction is `normal`."""
+    return corrected(equations, start + share * chord, normal)

@@ -92,7 +92,7 @@ def _operator(moments: Moments, rho: Array, nu: float, order: int) -> tuple[Arra
     stiff = (along * (area * sine ** (order - 1.0))) @ along.T
     if order:
         stiff += order * (order + d - 3) * (p * (area * sine ** (order - 1.0))) @ p.T
-    factor: Array = np.asarray(np.linalg.cholesky(stiff), dtype=np.float64)
+    factor = _lower(stiff)
     inner = -nu * np.eye(len(p))
     if order <= top:
         harmonics = legendre(t, d + 2 * order, top - order)
@@ -102,6 +102,16 @@ def _operator(moments: Moments, rho: Array, nu: float, order: int) -> tuple[Arra
         inner += (overlaps.T * moments.factors[order:]) @ overlaps
     operator = factor.T @ inner @ factor
     return 0.5 * (operator + operator.T), factor, p
+
+
+def _lower(matrix: Array) -> Array:
+    """C, lower triangular, with C C^T = A; exchange of wells that is below rounding has rounding in its place."""
+    try:
+        return np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(matrix)
+        root = np.sqrt(np.maximum(values, np.finfo(np.float64).eps * values[-1]))
+        return np.asarray(np.linalg.qr((vectors * root).T)[1].T, dtype=np.float64)
 
 
 def _orthonormal(t: Array, weights: Array, degree: int) -> tuple[Array, Array]:

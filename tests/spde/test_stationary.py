@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from particles import Noise
-from particles.equations import Dot, Equation, Exponential, Zonal
-from particles.stationary import follow, onset
+from particles.equations import Dot, Equation, Exponential, ExponentialRungeKutta4, Legendre, Zonal
+from particles.stationary import follow, onset, secondaries
 from spde import Circle, Density, DensityFlow, Sphere, spectral_field
 
 
@@ -60,3 +60,17 @@ def test_small_disturbances_have_its_rates():
             left = np.abs(np.subtract(*ends))[:, push > 0][:, 0]
             falls.append(np.log(left[1] / left[0]) / (8 * law.dt))
         assert abs((4 * falls[1] - falls[0]) / 3 - state.rates.by_order[order]) < 0.02
+
+
+def test_a_long_run_ends_on_a_secondary_branch():
+    """From the nematic law of 0.8 cos + cos 2 with a small mean, where that law is unstable and where it is stable."""
+    w, sphere = Legendre((0.0, 0.8, 1.0), 2), Circle(31)
+    branch = follow(w, 2, 0.35)
+    (mixed,) = secondaries(branch)
+    for nu, end in ((0.4, mixed.at(0.4)), (0.494, branch.at(0.494))):
+        law = Equation(2, (Zonal(w),), 0.2, Noise(0), nu=nu, scheme=ExponentialRungeKutta4())
+        run = DensityFlow(sphere, law)
+        start = held(branch.at(nu), sphere) + 0.02 * (sphere.degrees == 1)
+        steps = int(20 / -end.stability / law.dt)
+        found = run.advance(run.start(Density.from_coefficients(start, sphere)), steps).coefficients
+        assert np.abs(found - held(end, sphere)).max() < 1e-7

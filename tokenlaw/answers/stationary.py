@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from particles import Array, LayerLaw
+from particles import Array, ConvergenceError, LayerLaw
 from particles.equations import Equation, Interaction, Zonal
 from particles.files import save, versions, whole, writing
-from particles.stationary import Branch, StationaryState, follow, onset, uniform_state
+from particles.stationary import Branch, StationaryState, follow, onset, secondaries, uniform_state
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
 from tokenlaw.config.toml import write_value
@@ -23,7 +23,10 @@ from tokenlaw.runs.resume import input_sums
 from tokenlaw.tables import Table, finite
 
 NAMES = ("uniform", "ordered", "between", "opposite")
-"""Branches: the uniform law; behind the last fold; before it; with the other sign of the moment (even degrees)."""
+"""Branches: the uniform law; behind the last fold; before it; with the other sign of the moment (even degrees).
+
+Behind them stand those that leave these: secondary 1, 2, ..., one for each part between folds, the last part first.
+"""
 DEGREE = 32  # of the coefficients on file
 TEXTS = {
     "order_parameter": "length of the mean; (d lambda - 1)/(d - 1), lambda the largest eigenvalue of the second "
@@ -42,27 +45,71 @@ class Stationary:
     experiment: Experiment
 
 
+@dataclass(frozen=True)
+class Branches:
+    """The branches of an interaction: by direction, and those that leave them with the parts between their folds."""
+
+    interaction: Interaction
+    by_direction: dict[int, Branch]
+    more: tuple[tuple[Branch, int], ...]
+    lost: str = ""
+
+    @classmethod
+    def of(cls, interaction: Interaction, d: int, least: float) -> "Branches":
+        """Followed until nu has fallen to `least`; what is lost on the way says so."""
+        found = _branches(interaction, d, least)
+        parents = [*found.values()]
+        if d == 2 and parents and parents[0].degree % 2 == 0:  # turned by a rotation, with other laws of the same axis
+            parents.append(follow(interaction, d, least, direction=-1))
+        try:
+            more = [branch for parent in parents for branch in secondaries(parent)]
+        except ConvergenceError as error:
+            return cls(interaction, found, (), str(error))
+        return cls(interaction, found, tuple((one, sheet) for one in more for sheet in reversed(range(one.sheets))))
+
+    def transition(self, onset: float) -> float:
+        """The largest nu at which a law has the free energy of the uniform one, before that is unstable; NaN: none."""
+        up = self.by_direction.get(1)
+        first = None if up is None else up.transition()
+        others = (branch.transition(sheet) for branch, sheet in self.more)
+        return max([first or math.nan, *(nu for nu in others if nu is not None and nu > onset)], key=np.nan_to_num)
+
+
 def stationary(
     interactions: Sequence[Interaction], nus: Sequence[float], d: int, values: Sequence[float]
 ) -> xr.Dataset:
     """The laws on all branches of the degree that is lost first, at one interaction and nu for each value."""
-    shape = (len(NAMES), len(values))
-    found = {name: np.full(shape, np.nan) for name in TEXTS}
-    coefficients, onsets, transitions = np.full((*shape, DEGREE + 1), np.nan), [], []
-    known: tuple[Interaction, dict[int, Branch]] | None = None
-    for k, (interaction, nu) in enumerate(zip(interactions, nus, strict=True)):
-        if known is None or known[0] != interaction:
+    known: Branches | None = None
+    columns, onsets, transitions, leaving, lost = [], [], [], [], ""
+    for interaction, nu in zip(interactions, nus, strict=True):
+        if known is None or known.interaction != interaction:
             same = [one for other, one in zip(interactions, nus, strict=True) if other == interaction]
-            known = interaction, _branches(interaction, d, 0.999 * min(same))
-        for row, state in enumerate(_states(interaction, nu, d, known[1])):
+            known = Branches.of(interaction, d, 0.999 * min(same))
+        columns.append(_states(interaction, nu, d, known))
+        leaving.append([branch.leaves for branch, _ in known.more])
+        onsets.append(onset(interaction, d)[1])
+        transitions.append(known.transition(onsets[-1]))
+        lost = lost or known.lost
+    found, coefficients, leaves = _filled(columns, leaving)
+    dataset = _dataset(found, coefficients, leaves, onsets, transitions, nus, values)
+    return dataset.assign_attrs(secondary=f"not followed: {lost}") if lost else dataset
+
+
+def _filled(
+    columns: list[list[StationaryState | None]], leaving: list[list[float | None]]
+) -> tuple[dict[str, Array], Array, Array]:
+    """Numbers of the laws, their coefficients, and nu where secondary branches begin; NaN where there is none."""
+    shape = (max(map(len, columns)), len(columns))
+    found = {name: np.full(shape, np.nan) for name in TEXTS}
+    coefficients, leaves = np.full((*shape, DEGREE + 1), np.nan), np.full(shape, np.nan)
+    for k, states in enumerate(columns):
+        leaves[len(NAMES) : len(states), k] = leaving[k]
+        for row, state in enumerate(states):
             if state is not None:
                 for name in TEXTS:
                     found[name][row, k] = getattr(state, name)
                 coefficients[row, k] = state.coefficients(DEGREE)
-        onsets.append(onset(interaction, d)[1])
-        up = known[1].get(1)
-        transitions.append(math.nan if up is None else up.transition() or math.nan)
-    return _dataset(found, coefficients, onsets, transitions, nus, values)
+    return found, coefficients, leaves
 
 
 def _branches(interaction: Interaction, d: int, least: float) -> dict[int, Branch]:
@@ -74,19 +121,20 @@ def _branches(interaction: Interaction, d: int, least: float) -> dict[int, Branc
     return {direction: follow(interaction, d, least, direction=direction) for direction in directions}
 
 
-def _states(interaction: Interaction, nu: float, d: int, branches: dict[int, Branch]) -> list[StationaryState | None]:
-    """The laws in the order of NAMES."""
-    up, down = branches.get(1), branches.get(-1)
+def _states(interaction: Interaction, nu: float, d: int, branches: Branches) -> list[StationaryState | None]:
+    """The laws in the order of NAMES, and those of the secondary branches."""
+    up, down = branches.by_direction.get(1), branches.by_direction.get(-1)
     return [
         uniform_state(interaction, nu, d),
         None if up is None else up.at(nu),
         None if up is None or up.sheets < 2 else up.at(nu, -2),
         None if down is None else down.at(nu),
+        *(branch.at(nu, sheet) for branch, sheet in branches.more),
     ]
 
 
 def _dataset(
-    found: dict[str, Array], coefficients: Array, onsets: list[float], transitions: list[float],
+    found: dict[str, Array], coefficients: Array, leaves: Array, onsets: list[float], transitions: list[float],
     nus: Sequence[float], values: Sequence[float],
 ) -> xr.Dataset:  # fmt: skip
     def told(text: str) -> dict[str, str]:
@@ -95,12 +143,15 @@ def _dataset(
     data: dict[str, Any] = {name: (("branch", "parameter"), found[name], told(text)) for name, text in TEXTS.items()}
     text = "orthonormal coefficients of the density in order 0, axis of the law along z (x on the circle)"
     data["coefficients"] = (("branch", "parameter", "degree"), coefficients, told(text))
+    text = "nu at which a secondary branch leaves another one"
+    data["leaves"] = (("branch", "parameter"), leaves, told(text))
     data["nu"] = ("parameter", np.asarray(nus, dtype=np.float64), told("strength of the private noise"))
     data["onset"] = ("parameter", onsets, told("nu below which the uniform law is unstable"))
     text = "nu at which ordered and uniform law have equal free energies; missing where the transition is continuous"
     data["transition"] = ("parameter", transitions, told(text))
+    names = [*NAMES, *(f"secondary {k + 1}" for k in range(len(leaves) - len(NAMES)))]
     coordinates = {
-        "branch": ("branch", list(NAMES), {"long_name": "branch of stationary laws"}),
+        "branch": ("branch", names, {"long_name": "branch of stationary laws"}),
         "parameter": ("parameter", np.asarray(values, dtype=np.float64), told("value of the key")),
         "degree": ("degree", np.arange(DEGREE + 1), told("degree")),
     }
@@ -181,9 +232,16 @@ def as_json(dataset: xr.Dataset) -> dict[str, Any]:
             "value": float(last["parameter"]),
             **numbers,
             "branches": branches,
+            "leaves": {name: nu for name, nu in _leaves(dataset).items() if name in branches},
         }
     )
     return found
+
+
+def _leaves(dataset: xr.Dataset) -> dict[str, float]:
+    """Where secondary branches begin, at the last value."""
+    last = dataset["leaves"].isel(parameter=-1)
+    return {str(name): float(nu) for name, nu in zip(last["branch"].values, last.values, strict=True) if nu > 0}
 
 
 def lines(dataset: xr.Dataset) -> list[str | Table]:
@@ -200,4 +258,7 @@ def lines(dataset: xr.Dataset) -> list[str | Table]:
     told.append(f"the uniform law is stable above nu = {float(last['onset']):.9g}")
     if np.isfinite(float(last["transition"])):
         told.append(f"first-order transition at nu = {float(last['transition']):.9g}: equal free energies")
+    told += [f"{name} leaves another branch at nu = {nu:.9g}" for name, nu in _leaves(dataset).items()]
+    if "secondary" in dataset.attrs:
+        told.append(f"secondary branches {dataset.attrs['secondary']}")
     return told

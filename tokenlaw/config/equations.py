@@ -123,6 +123,10 @@ class EquationLayers(Section):
         default=None, gt=0,
         description="without common noise: error of a step over its length, steps at most dt; left out: steps of dt",
     )  # fmt: skip
+    stepping: str | None = Field(
+        default=None, description="halves of private noise around the drift, or exponential, for densities",
+        json_schema_extra={"table": "particles.equations.steps:STEPPINGS"},
+    )  # fmt: skip
     drift: Annotated[tuple[DriftTerm, ...], Strict(False)] = _tables("terms of b")
     common_noise: Annotated[tuple[NoiseTerm, ...], Strict(False)] = _tables("terms of the common noise")
     refine: Refine

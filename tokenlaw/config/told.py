@@ -17,6 +17,7 @@ KEYS: Final[Mapping[str, str]] = {
     "law": "layers.norm",
     "nu": "layers.private_noise",
     "overlap": "initial.overlap",
+    "passive": "layers.stepping",
     "tokens": "simulate.tokens",
     **{name: f"layers.mlp.{name}" for name in ("activation", "width", "sigma_r", "sigma_w")},
     **{name: f"solve.{name}" for name in ("lmax", "field_tol", "moment_tol", "remap_every", "on_unresolved")},

@@ -5,9 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from particles import Cloud, Noise, Push, Uniform
+from particles import ArgumentError, Cloud, Noise, Push, Uniform
 from particles.equations import (
     INTERPRETATIONS,
+    STEPPINGS,
     CommonNoise,
     Dot,
     Drift,
@@ -58,11 +59,17 @@ def equation(c: Configuration, layers: EquationLayers, functions: Functions) -> 
     sense = None if layers.interpretation is None else chosen(INTERPRETATIONS, c, "layers.interpretation")
     drift = [_drift(c, f"layers.drift[{k}]", term, functions) for k, term in enumerate(layers.drift)]
     common = [_noise(c, f"layers.common_noise[{k}]", term, functions) for k, term in enumerate(layers.common_noise)]
-    with telling(c, "layers"):
+    stepping = STEPPINGS["halves"] if layers.stepping is None else chosen(STEPPINGS, c, "layers.stepping")
+    try:
         return Equation(
             c.model.d, tuple(drift), layers.dt, Noise(c.noise.seed, c.noise.member), tuple(common),
-            layers.private_noise, sense, replica=c.simulate.replica, tolerance=layers.tolerance,
+            layers.private_noise, sense, stepping, replica=c.simulate.replica, tolerance=layers.tolerance,
         )  # fmt: skip
+    except ArgumentError as error:
+        if error.name == "scheme":
+            raise ConfigError(keyed(c, "layers.stepping", f"must {error.allowed}")) from None
+        with telling(c, "layers"):
+            raise
 
 
 def _drift(c: Configuration, path: str, term: Any, functions: Functions) -> Drift:

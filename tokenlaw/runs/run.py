@@ -10,6 +10,7 @@ from particles.machine import one_blas_thread, undisturbed
 from spde import Density
 from tokenlaw.config import read as config
 from tokenlaw.config.read import ConfigError
+from tokenlaw.config.told import telling
 from tokenlaw.runs import memory
 from tokenlaw.runs.build import Experiment
 from tokenlaw.runs.locks import locked
@@ -60,7 +61,8 @@ def compare_job(experiment: Experiment, density: Density | None = None, refine: 
         at = frozenset()
         notes += (f"{n} tokens: exact Wasserstein distances stop at {MAX_POINTS}, only coupled_rms is computed",)
     flow = PairFlow(experiment.flow(density, refine), experiment.token_field(), at)
-    return Job(flow, flow.start(density, tokens, (experiment.sample(1, n), experiment.sample(2, n))), notes)
+    with telling(experiment.configuration, "layers"):
+        return Job(flow, flow.start(density, tokens, (experiment.sample(1, n), experiment.sample(2, n))), notes)
 
 
 JOBS = {"solve": solve_job, "simulate": simulate_job, "compare": compare_job}

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from particles.equations import Dot, Exponential
+from particles import ConvergenceError
+from particles.equations import Dot, Exponential, Legendre
+from tokenlaw.answers import stationary as module
 from tokenlaw.answers.stationary import NAMES, stationary
 from tokenlaw.commands.app import run
 from tokenlaw.pictures.studies import branches_figure
@@ -91,3 +93,66 @@ def test_what_is_refused(tmp_path, capsys, arguments, message):
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_secondary_branches_stand_behind_the_others(tmp_path, capsys):
+    """w = cos/2 + cos 2 on the circle: a mixed law leaves that of degree 2 (tests/particles/stationary)."""
+    text = (
+        "[model]\nd = 2\n[layers]\nkind = 'equation'\ndt = 0.1\nt_end = 1.0\nprivate_noise = 0.3\n"
+        "[[layers.drift]]\nkind = 'zonal'\nkernel = 'legendre'\ncoefficients = [0.0, 0.5, 1.0]\n"
+        "[initial]\nkind = 'uniform'\n"
+    )
+    path, out = tmp_path / "mixed.toml", tmp_path / "mixed.nc"
+    path.write_text(text)
+    vary = ["--vary", "layers.private_noise=0.25,0.3,0.45,0.55"]
+    assert run(["stationary", str(path), *vary, "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "secondary 1 leaves another branch at nu = 0.39841705" in told
+    with xr.open_dataset(out) as found:
+        assert list(found["branch"].values) == [*NAMES, "secondary 1"]
+        there = np.isfinite(found["order_parameter"].values[[1, 4]])
+        assert there.tolist() == [[True] * 3 + [False], [True] * 2 + [False] * 2]
+        assert (found["stability"].values[1] < 0).tolist() == [False, False, True, False]
+        assert (found["stability"].values[4, :2] < 0).all()
+        assert np.isnan(found["leaves"].values[:4]).all()
+        assert abs(found["coefficients"].values[4, 0, 1] * (2 * np.pi) ** 0.5) > 0.5
+        lines = branches_figure(found).axes[0].lines
+        drawn = {line.get_linestyle() for line in lines if np.isfinite(line.get_ydata()).any()}
+        assert {"-", "--"} <= drawn
+    assert run(["stationary", str(path), "--out", str(out), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer["branches"]) == {"uniform", "ordered", "secondary 1"}
+    assert list(answer["leaves"]) == ["secondary 1"]
+
+
+def test_interactions_with_and_without_secondary_branches_in_one_file():
+    two = [Legendre((0.0, first, 1.0), 2) for first in (0.0, 0.5, 0.8)]
+    found = stationary(two, [0.3] * 3, 2, [0.0, 0.5, 0.8])
+    assert list(found["branch"].values) == [*NAMES, "secondary 1", "secondary 2"]
+    assert np.isfinite(found["leaves"].values[4:]).tolist() == [[False, True, True], [False, False, True]]
+    assert found["stability"].sel(branch="secondary 1").values[1:].max() < 0
+
+
+def test_branches_that_are_lost_are_said_to_be(monkeypatch):
+    def lost(branch):
+        raise ConvergenceError("lost at nu = 0.1")
+
+    monkeypatch.setattr(module, "secondaries", lost)
+    found = stationary([Dot(1.0)], [0.3], 2, [1.0])
+    assert found.attrs["secondary"] == "not followed: lost at nu = 0.1"
+    assert module.lines(found)[-1] == "secondary branches not followed: lost at nu = 0.1"
+
+
+def test_the_transition_is_to_a_secondary_branch_where_that_has_it():
+    """w = 0.8 cos + cos 2: free energies of 512 angles are equal at a law of the last part of the mixed branch."""
+    a, theta = np.array([0.8, 1.0]), 2 * np.pi * np.arange(512) / 512
+    w, modes = Legendre((0.0, *a), 2), np.cos(np.outer([1, 2], theta))
+    nu = float(stationary([w], [0.45], 2, [0.45])["transition"][0])
+    assert 0.5 < nu < 0.51
+    law = stationary([w], [nu], 2, [nu]).sel(branch="secondary 1")["coefficients"].values[0]
+    waves = np.cos(np.outer(np.arange(1, len(law)), theta))
+    rho = 1 / (2 * np.pi) + 2 * law[1:] @ waves / (2 * np.pi) ** 0.5
+    m = modes @ rho * (2 * np.pi / 512)
+    assert m[0] > 0.3
+    free = -0.5 * a @ m**2 + nu * (rho @ np.log(2 * np.pi * rho)) * (2 * np.pi / 512)
+    assert abs(free) < 1e-9

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from particles import ACTIVATIONS, RETRACTIONS, ArgumentError
 from particles.attention import KERNELS
-from particles.equations import INTERPRETATIONS
+from particles.equations import INTERPRETATIONS, STEPPINGS
 from particles.files.closure import CLOSED
 from particles.heads import ENTRIES, GaussianHeads, usual_deviation
 from particles.layers import SCHEMES
@@ -689,7 +689,7 @@ def test_names_of_choices_stand_in_one_table_each(capsys):
     }
     objects = {
         "model.attention": KERNELS, "layers.retraction": RETRACTIONS, "layers.scheme": SCHEMES,
-        "layers.interpretation": INTERPRETATIONS,
+        "layers.interpretation": INTERPRETATIONS, "layers.stepping": STEPPINGS,
     }  # fmt: skip
     assert tables.keys() == objects.keys()
     assert {path: tuple(table) for path, table in objects.items()} == tables  # which were read without importing them
@@ -698,7 +698,8 @@ def test_names_of_choices_stand_in_one_table_each(capsys):
     for table in (RETRACTIONS, ACTIVATIONS):
         assert [one.name for one in table.values()] == list(table)
     for path, names in tables.items():
-        space = {"layers.scheme": [BALLISTIC, MEAN], "layers.interpretation": [EQUATION]}.get(path, [])
+        space = {"layers.scheme": [BALLISTIC, MEAN], "layers.interpretation": [EQUATION], "layers.stepping": [EQUATION]}
+        space = space.get(path, [])
         model = BASE.replace('[heads]\nkind = "gaussian"\n', "") if EQUATION in space else BASE
         assert refusal(*space, f"{path}=other", text=model) == f'{path} = "other": must be one of {", ".join(names)}'
     assert list(kinds_of(RandomHeads)) == list(ENTRIES)

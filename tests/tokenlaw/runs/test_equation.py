@@ -182,6 +182,24 @@ def test_converge_sees_the_order_of_strang(capsys):
     assert abs(found["slope"]["value"] + 2) < 0.15
 
 
+def test_exponential_steps_have_order_four_and_go_on_bitwise(capsys):
+    more = DOT + '\nprivate_noise = 0.3\nstepping = "exponential"\n'
+    Path("c.toml").write_text(BASE.format(more=more).replace("lmax = 12", "lmax = 24"))
+    words = ("--vary", "layers.refine=1,2,4,8", "--observable", "coefficients", "--members", 2, "--json")
+    assert call("converge", "c.toml", *words, layers__dt=0.4, layers__t_end=1.6, output__save_every=1.6) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert abs(found["slope"]["value"] + 4) < 0.25
+    for t_end, more in ((0.34, ()), (0.8, ("--resume",))):
+        assert call("solve", "c.toml", "--out", "two.nc", "-q", *more, layers__t_end=t_end) == 0
+    assert call("solve", "c.toml", "--out", "one.nc", "-q", layers__t_end=0.8) == 0
+    assert_same("one.nc", "two.nc")
+    capsys.readouterr()
+    assert call("compare", "c.toml", "--out", "no.nc") == 2
+    message = 'layers.stepping = "exponential": must be left out with ExponentialRungeKutta4: it moves no points'
+    assert capsys.readouterr().err.strip() == f"error: {message}"
+    assert not Path("no.nc").exists()
+
+
 def refused(more, **changes):
     text = BASE.format(more=more)
     for old, new in changes.values():
@@ -253,6 +271,12 @@ NEED = "must be ito or stratonovich: this common noise differs in the two"
         ),
         ('common_noise = [{kind = "python", function = "own:wind"}]', f"layers.interpretation: {NEED}"),
         ('interpretation = "itto"', 'layers.interpretation = "itto": must be one of ito, stratonovich'),
+        (
+            'stepping = "exponential"',
+            'layers.stepping = "exponential": must be another without private noise, with common noise, or with '
+            "Function or Attention in the drift",
+        ),
+        ('stepping = "rk4"', 'layers.stepping = "rk4": must be one of halves, exponential'),
         ("refine = 3", "layers.refine = 3: must be a power of two (1, 2, 4, ...)"),
         (
             'drift = [{kind = "python", function = "own.wind"}]',
