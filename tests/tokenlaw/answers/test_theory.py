@@ -19,8 +19,10 @@ from tokenlaw.commands import app
 
 KEYS = {  # fixed: scripts depend on them
     "values-only": (["d", "beta", "u0"], ["critical_beta", "antipodal_probability"]),
-    "mlp-kernel": (["activation", "d", "sigma_r", "sigma_w"], ["k", "dk", "lambda_1", "lambda_bar"]),
-    "low-temperature": (["d", "head_dim"], ["kappa", "exponent"]),
+    "mlp-kernel": (["activation", "d", "sigma_r", "sigma_w"], ["k", "dk", "lambda_1", "lambda_bar", "decay_rate",
+                                                                   "overlap_energy_rate"]),
+    "spectral-gap": (["d", "gamma"], ["gap", "printed_rate", "edge"]),
+    "low-temperature": (["d", "head_dim"], ["kappa", "exponent", "probability_plus"]),
     "cosine-lemma": (["d", "head_dim", "overlap"], ["one_factor", "two_factor"]),
     "two-token": (["d", "beta", "sigma_a", "head_dim", "overlap"], ["drift", "diffusion", "exponent"]),
     "simplex": (["d", "n", "beta", "sigma_a", "head_dim", "overlap"],
@@ -56,6 +58,13 @@ CASES = [  # numbers of an independent program or closed forms, with the toleran
                                                     "lambda_1": (-7.875968, 5e-7), "lambda_bar": (-15.24806, 5e-6)}),
     (["mlp-kernel", "activation=relu", "d=5", "sigma_r=.1", "sigma_w=1e-1"],
      {"k": (0.115, 1e-15), "dk": (0.1, 1e-15), "lambda_1": (-0.13, 1e-15), "lambda_bar": (0.17, 1e-15)}),
+    (["mlp-kernel", "activation=relu", "d=5", "beta=0"], {"decay_rate": (0.025, 1e-9),
+                                                          "overlap_energy_rate": (-0.2, 1e-9)}),
+    (["spectral-gap", "d=10", f"gamma={2 / 3:.16f}"], {"gap": (1.8, 1e-9), "printed_rate": (1.8, 1e-9),
+                                                       "edge": (1.8, 1e-9)}),
+    (["spectral-gap", "d=3", "gamma=0.1"], {"gap": (0.0720, 1e-4), "printed_rate": (0.04 / 4.01, 1e-12)}),
+    (["low-temperature", "d=16", "factors=1", "u0=0"], {"kappa": (1.5, 0), "probability_plus": (0.5, 1e-9),
+                                                        "exponent": (-15 / (16 * 14), 1e-12)}),
     (["low-temperature", "d=16"], {"kappa": (2.0, 0), "exponent": (-0.0048, 5e-5)}),
     (["low-temperature", "d=16", "head_dim=4"], {"kappa": (3.5, 0), "exponent": (0.368, 5e-4)}),
     (["cosine-lemma", "d=8", "overlap=0.5"], {"one_factor": (0.5 - 0.375 * 0.5130 / 8, 3e-6),
@@ -92,9 +101,11 @@ def test_simplex_says_its_error(capsys):
 
 
 def test_what_is_infinite_is_null_in_json_and_inf_in_text(capsys):
-    assert asked(capsys, "low-temperature", "d=16", "head_dim=2") == {"kappa": 5.5, "exponent": None}
+    assert asked(capsys, "low-temperature", "d=16", "head_dim=2") == {
+        "kappa": 5.5, "exponent": None, "probability_plus": None,
+    }  # fmt: skip
     assert app.run(["theory", "low-temperature", "d=16", "head_dim=2"]) == 0
-    assert "exponent  inf" in capsys.readouterr().out
+    assert "exponent          inf" in capsys.readouterr().out
 
 
 def test_text_has_every_key_with_its_meaning(capsys):
