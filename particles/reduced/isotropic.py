@@ -126,8 +126,8 @@ def decay_rate(kernel: Kernel) -> float:
 def overlap_energy_rate(kernel: Kernel, beta: float) -> float:
     """Largest rate with E e(R_t) <= e^{-rate t} e(R_0) from every overlap, e(R) = e^beta - e^{beta R}.
 
-    1 - R stands for e at beta = 0.  It is the least value of -(L e)/e on [-1, 1); at R = 1 that is -lambda_bar.  Negative where the energy of some pairs
-    grows at first.
+    1 - R stands for e at beta = 0.  It is the least value of -(L e)/e on [-1, 1); at R = 1 that is -lambda_bar.
+    Negative where the energy of some pairs grows at first.
 
     Parameters
     ----------

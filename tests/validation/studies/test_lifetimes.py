@@ -9,6 +9,9 @@ import pytest
 from particles.reduced import IsotropicNoise, QuadraticForm, spectral_gap
 from validation import Part
 from validation.studies import m3_opposite_pairs as m3
+from validation.studies import m4_sharp_rates as m4
+from validation.studies.shared.backward import expectations
+from validation.studies.shared.mlp_pairs import Block
 
 RNG = np.random.default_rng
 
@@ -61,3 +64,27 @@ def test_opposite_pairs_of_blocks_live_as_long_as_the_quadrature_says(monkeypatc
     found = m3.lifetime(RNG(3), m3.blocks(0.1), 1000)
     assert abs(found.value - m3.mean_passage(IsotropicNoise(m3.blocks(0.1).kernel))) < 4 * found.error + 0.1
     assert found.value > 16 * found.error
+
+
+def test_the_backward_equation_keeps_the_mean_angle_of_linear_noise_and_finds_the_ends():
+    linear = IsotropicNoise(Block("linear", 5).kernel)
+    found = expectations(linear, lambda y: 2 * np.arctan(np.exp(-y)), -0.3, (1.0, 4.0), cells=600)
+    assert np.abs(found - math.acos(-0.3)).max() < 2e-5
+    odd = IsotropicNoise(Block("erf", 4).kernel)
+    share = expectations(odd, lambda y: (y < 0).astype(float), -0.5, (150.0,), cells=600, step=0.1)[0]
+    assert share == pytest.approx(odd.antipodal_probability(-0.5), abs=3e-3)
+
+
+def test_the_rate_at_the_edge_and_a_wrong_one():
+    part = m4.late_rate()
+    assert part.verdict == "holds"
+    assert replace(part, predicted=1.25 * part.predicted, effect=0.25 * m4.edge(m4.RELU.kernel)).verdict == "fails"
+
+
+def test_exponents_of_means_in_blocks_are_those_of_the_backward_equation():
+    found = m4.exponent(RNG(4), m4.RELU, m4.distance, (5.0, 15.0), 2500, 0.1)
+    early, late = m4.backward(m4.RELU, m4.distance, (5.0, 15.0))
+    want = math.log(late / early) / 10
+    assert abs(found.value - want) < 4 * found.error + 0.003
+    assert abs(want) > 8 * found.error
+    assert want < -0.05  # and not lambda_bar = 0.2
