@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tokenlaw.answers.overlaps as _overlaps  # noqa: F401  its entries
+import tokenlaw.answers.scores as _scores  # noqa: F401  its entries
 from tokenlaw.answers.arguments import nearest, read_arguments
 from tokenlaw.answers.entries import ENTRIES, Entry, Result
 from tokenlaw.config.toml import show

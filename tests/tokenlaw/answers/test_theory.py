@@ -27,6 +27,8 @@ KEYS = {  # fixed: scripts depend on them
     "two-token": (["d", "beta", "sigma_a", "head_dim", "overlap"], ["drift", "diffusion", "exponent"]),
     "simplex": (["d", "n", "beta", "sigma_a", "head_dim", "overlap"],
                 ["f", "h", "drift_finite_d", "drift_infinite_d", "standard_error"]),
+    "attention-statistics": (["n", "score_std", "overlap"],
+                             ["f", "h", "effective_keys", "entropy", "rem_f", "critical_score_std", "standard_error"]),
     "gaussian-closure": (["attention", "file"], ["mean", "covariance", "blow_up_time"]),
 }  # fmt: skip
 
@@ -65,6 +67,10 @@ CASES = [  # numbers of an independent program or closed forms, with the toleran
     (["spectral-gap", "d=3", "gamma=0.1"], {"gap": (0.0720, 1e-4), "printed_rate": (0.04 / 4.01, 1e-12)}),
     (["low-temperature", "d=16", "factors=1", "u0=0"], {"kappa": (1.5, 0), "probability_plus": (0.5, 1e-9),
                                                         "exponent": (-15 / (16 * 14), 1e-12)}),
+    (["attention-statistics", "n=4", "score_std=0", "overlap=.3"], {"f": (0.25, 0), "h": (0.25, 0), "rem_f": (0, 0),
+                                                                    "effective_keys": (4, 0),
+                                                                    "entropy": (math.log(4), 1e-15)}),
+    (["attention-statistics", "n=512", "score_std=6", "overlap=.9"], {"f": (0.511, 2e-3), "h": (0.3000, 3e-3)}),
     (["low-temperature", "d=16"], {"kappa": (2.0, 0), "exponent": (-0.0048, 5e-5)}),
     (["low-temperature", "d=16", "head_dim=4"], {"kappa": (3.5, 0), "exponent": (0.368, 5e-4)}),
     (["cosine-lemma", "d=8", "overlap=0.5"], {"one_factor": (0.5 - 0.375 * 0.5130 / 8, 3e-6),

@@ -1,0 +1,34 @@
+"""Studies of attention at initialisation on small sizes: their estimators against known values, and wrong laws."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from particles.scores import attention_statistics, critical_deviation
+from validation.studies import a1_random_energy as a1
+
+RNG = np.random.default_rng
+
+
+def test_shares_of_whole_heads_are_those_of_quadrature(monkeypatch):
+    monkeypatch.setattr(a1, "N", 32)
+    monkeypatch.setattr(a1, "D", 96)
+    deviation = critical_deviation(32)
+    f, h = a1.shares(RNG(1), deviation, 250)
+    exact = attention_statistics(32, deviation, a1.OVERLAP)
+    assert abs(f.value - exact.f) < 4 * f.error + 0.01
+    assert abs(h.value - exact.h) < 4 * h.error + 0.005
+    assert exact.f > 12 * f.error  # and not the 0 of many keys
+    assert abs(attention_statistics(32, 1.25 * deviation, a1.OVERLAP).f - f.value) > 8 * f.error
+
+
+def test_maps_and_power_laws():
+    limit, finite = (a1.overlap_map(0.3, 5.0, 64, 4, kind) for kind in (True, False))
+    s = 5.0 * 0.7**0.5
+    f = 1 - critical_deviation(64) / s
+    assert limit[1] == 0.6 / (1 + 0.3 + 0.7 * f)
+    assert finite[1] < limit[1]
+    parts = a1.powers()
+    assert {part.verdict for part in parts.values()} == {"holds"}
+    assert replace(parts["power_h"], predicted=-0.5).verdict == "fails"  # 1 - p instead
+    assert replace(parts["power_f"], predicted=-((2**0.5 - 0.5) ** 2)).verdict == "fails"  # the law beyond 2^-1/2
