@@ -4,6 +4,7 @@ from particles.reduced.architecture import Architecture, MLPKernel
 from particles.reduced.exact import (
     angular_gaussian,
     angular_gaussian_second_moment,
+    averaged_length,
     conformal_mean,
     conformal_step,
     equiangular_overlap,
@@ -40,10 +41,10 @@ from particles.reduced.values_only import ValuesOnly
 __all__ = [
     "Architecture", "ClosedAttention", "Estimate", "Forecast", "FrozenUniform", "IsotropicNoise", "Kernel",
     "LowTemperatureLimit", "MLPKernel", "OverlapDiffusion", "QuadraticForm", "Simplex", "SimplexStatistics",
-    "SpectralGap", "TwoTokens", "ValuesOnly", "angle_exponent", "angular_gaussian", "angular_gaussian_second_moment",
-    "collapse_exponent", "conformal_mean", "conformal_step", "decay_rate", "equiangular_overlap", "equiangular_rate",
-    "forecast", "frozen_uniform", "kappa", "linear_step", "logistic_overlap", "low_temperature_exponent",
-    "mean_exponent", "mean_over_sample_correlation", "mean_overlap_drift", "mean_overlap_variance",
-    "one_factor_cosine", "overlap_drift", "overlap_energy_rate", "overlap_variance", "spectral_gap",
-    "two_factor_cosine",
+    "SpectralGap", "TwoTokens", "ValuesOnly", "angle_exponent", "angular_gaussian",
+    "angular_gaussian_second_moment", "averaged_length", "collapse_exponent", "conformal_mean",
+    "conformal_step", "decay_rate", "equiangular_overlap", "equiangular_rate", "forecast", "frozen_uniform",
+    "kappa", "linear_step", "logistic_overlap", "low_temperature_exponent", "mean_exponent",
+    "mean_over_sample_correlation", "mean_overlap_drift", "mean_overlap_variance", "one_factor_cosine",
+    "overlap_drift", "overlap_energy_rate", "overlap_variance", "spectral_gap", "two_factor_cosine",
 ]  # fmt: skip

@@ -4,9 +4,9 @@ n keys have scores s Z_k and s Z'_k of two tokens, (Z_k, Z'_k) independent over 
 weights w = e^{s Z} and 1/x = int e^{-t x} dt, 1/x^2 = int t e^{-t x} dt, means over all keys are those over one:
 
     f = E sum pi_k^2 = n int t E[w^2 e^{-t w}] M(t)^(n-1) dt,                  M(t) = E e^{-t w},
-    h = E sum pi_k pi'_k = n int int E[w w' e^{-t w - u w'}] M(t, u)^(n-1) dt du,    M(t, u) = E e^{-t w - u w'},
+    h = E sum pi_k pi'_k = n int int E[w w' e^{-t w - u w'}] M(t, u)^(n-1) dt du,   M(t, u) = E e^{-t w - u w'},
 
-and E log sum w = int (e^{-t} - M(t)^n)/t dt.  All integrals are trapezoidal sums in log t, where integrands are analytic.
+and E log sum w = int (e^{-t} - M(t)^n)/t dt.  All integrals are trapezoidal sums in log t: integrands are analytic.
 """
 
 import math
@@ -130,6 +130,6 @@ def normal_rule(scale: float) -> tuple[Array, Array]:
     if scale == 0:
         return np.zeros(1), np.ones(1)
     step = min(0.25, 1.5 * STEP / scale)
-    z: Array = step * np.arange(-math.ceil(10.5 / step), math.ceil(10.5 / step) + 1)
-    weight: Array = np.exp(-0.5 * z**2)
+    z = step * np.arange(-math.ceil(10.5 / step), math.ceil(10.5 / step) + 1, dtype=np.float64)
+    weight: Array = np.exp(-0.5 * np.square(z))
     return z, weight / float(weight.sum())

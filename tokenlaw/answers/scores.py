@@ -1,6 +1,6 @@
 """`tokenlaw theory`: attention at initialisation."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 
@@ -39,3 +39,23 @@ def _attention_statistics(
         "critical_score_std": critical_deviation(n),
         "standard_error": 0.0,
     }
+
+
+@entry(
+    "Where tokens are normalised: how fast the overlap of n orthogonal tokens rises at first, V = A = I.",
+    {"initial_rate": "d R/dt at depth time 0"},
+    "docs/theory.md, Normalisation; Karagodin, Ge, Polyanskiy and Rigollet, as reported",
+)
+def _normalisation(
+    variant: Annotated[
+        Literal["post", "pre", "mix", "peri", "cod"],
+        "place of the norm; mix is post at first, cod post with branches scaled by depth^-1/2",
+    ],
+    beta: Annotated[float, Interval(ge=0, le=700), "inverse temperature"],
+    n: Annotated[int, Interval(ge=2, le=10**9), "number of tokens"],
+    r0: Annotated[float, Interval(gt=0, lt=1e9), "length of the tokens at the start, for pre and peri"] = 1.0,
+) -> Result:
+    from particles.reduced import averaged_length, equiangular_rate
+
+    speed = {"pre": r0, "peri": r0 * averaged_length(0.0, n, beta)}.get(variant, 1.0)
+    return {"initial_rate": float(equiangular_rate(0.0, n, beta)) / speed}

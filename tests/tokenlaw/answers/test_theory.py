@@ -29,6 +29,7 @@ KEYS = {  # fixed: scripts depend on them
                 ["f", "h", "drift_finite_d", "drift_infinite_d", "standard_error"]),
     "attention-statistics": (["n", "score_std", "overlap"],
                              ["f", "h", "effective_keys", "entropy", "rem_f", "critical_score_std", "standard_error"]),
+    "normalisation": (["variant", "beta", "n", "r0"], ["initial_rate"]),
     "gaussian-closure": (["attention", "file"], ["mean", "covariance", "blow_up_time"]),
 }  # fmt: skip
 
@@ -71,6 +72,11 @@ CASES = [  # numbers of an independent program or closed forms, with the toleran
                                                                     "effective_keys": (4, 0),
                                                                     "entropy": (math.log(4), 1e-15)}),
     (["attention-statistics", "n=512", "score_std=6", "overlap=.9"], {"f": (0.511, 2e-3), "h": (0.3000, 3e-3)}),
+    (["normalisation", "variant=post", "beta=2", "n=10"], {"initial_rate": (2 / (math.exp(2) + 9), 1e-15)}),
+    (["normalisation", "variant=cod", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(2) + 9), 1e-15)}),
+    (["normalisation", "variant=pre", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(2) + 9) / 3, 1e-15)}),
+    (["normalisation", "variant=peri", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(4) + 9) ** 0.5 / 3,
+                                                                                   1e-15)}),
     (["low-temperature", "d=16"], {"kappa": (2.0, 0), "exponent": (-0.0048, 5e-5)}),
     (["low-temperature", "d=16", "head_dim=4"], {"kappa": (3.5, 0), "exponent": (0.368, 5e-4)}),
     (["cosine-lemma", "d=8", "overlap=0.5"], {"one_factor": (0.5 - 0.375 * 0.5130 / 8, 3e-6),
