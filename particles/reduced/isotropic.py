@@ -143,7 +143,7 @@ def overlap_energy_rate(kernel: Kernel, beta: float) -> float:
         found: Array = above * (drift - np.tanh(y) * variance + 0.5 * beta * below * above * variance) * slope
         return found
 
-    grid = np.linspace(-FAR, FAR, 1601)
+    grid = np.linspace(-FAR, FAR, 401)
     at = int(np.argmin(values := rate(grid)))
     around = grid[[max(at - 1, 0), min(at + 1, len(grid) - 1)]]
     best = scipy.optimize.minimize_scalar(lambda y: float(rate(np.array([y]))[0]), bounds=around, method="bounded")

@@ -1,5 +1,6 @@
-"""`tokenlaw theory`: attention at initialisation."""
+"""`tokenlaw theory`: attention at initialisation, places of norms, phase transitions."""
 
+import math
 from typing import Annotated, Literal
 
 from annotated_types import Interval
@@ -59,3 +60,34 @@ def _normalisation(
 
     speed = {"pre": r0, "peri": r0 * averaged_length(0.0, n, beta)}.get(variant, 1.0)
     return {"initial_rate": float(equiangular_rate(0.0, n, beta)) / speed}
+
+
+@entry(
+    "Interaction and private noise: when is the uniform law of tokens left, and with a jump?",
+    {
+        "critical_strength": "K/nu at which ordered laws have the lower free energy",
+        "order": "2 where the transition is continuous, 1 where it is not",
+        "order_parameter": "of the ordered law there; 0 where the transition is continuous",
+    },
+    "mathematics, section 10; stationary laws by branches; Mun and Rosenzweig, as reported",
+)
+def _phase_transition(
+    model: Annotated[
+        Literal["dot", "maier_saupe", "exponential"], "w = K t, K t^2/2, or K e^(beta t)/beta; noise sqrt(2 nu) dB"
+    ],
+    d: Annotated[int, Interval(ge=2, le=64), "dimension of the tokens"],
+    beta: Annotated[float, Interval(gt=0, le=30), "of the exponential interaction"] = 1.0,
+) -> Result:
+    from particles.equations import Dot, Exponential, MaierSaupe
+    from particles.stationary import follow, onset
+
+    models = {"dot": Dot(1.0), "maier_saupe": MaierSaupe(1.0), "exponential": Exponential(beta)}
+    interaction = models[model]
+    _, leaves = onset(interaction, d)
+    branch = follow(interaction, d, 0.7 * leaves)
+    while (nu := branch.transition() if branch.sheets > 1 else None) is None and branch.sheets > 1:
+        branch = follow(interaction, d, 0.5 * branch.least)
+    if nu is None:
+        return {"critical_strength": 1 / leaves, "order": 2, "order_parameter": 0.0}
+    state = branch.at(nu)
+    return {"critical_strength": 1 / nu, "order": 1, "order_parameter": state.order_parameter if state else math.nan}

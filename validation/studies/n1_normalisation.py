@@ -37,7 +37,8 @@ Velocity = Callable[[Array, float], Array]
 def average(x: Array) -> Array:
     """Softmax averages (n, d) of the directions of x (n, d)."""
     directions = x / np.linalg.norm(x, axis=1, keepdims=True)
-    return averages(directions[None], np.eye(x.shape[1]), BETA)[0]
+    found: Array = averages(directions[None], np.eye(x.shape[1]), BETA)[0]
+    return found
 
 
 def post(x: Array, time: float) -> Array:
@@ -61,7 +62,8 @@ def peri(x: Array, time: float) -> Array:
 
 def scaled(x: Array, time: float) -> Array:
     """On the sphere, branches times (1 + t)^-1/2."""
-    return post(x, time) / np.sqrt(1 + time)
+    velocity: Array = post(x, time) / np.sqrt(1 + time)
+    return velocity
 
 
 def gap(x: Array) -> float:

@@ -30,6 +30,7 @@ KEYS = {  # fixed: scripts depend on them
     "attention-statistics": (["n", "score_std", "overlap"],
                              ["f", "h", "effective_keys", "entropy", "rem_f", "critical_score_std", "standard_error"]),
     "normalisation": (["variant", "beta", "n", "r0"], ["initial_rate"]),
+    "phase-transition": (["model", "d", "beta"], ["critical_strength", "order", "order_parameter"]),
     "gaussian-closure": (["attention", "file"], ["mean", "covariance", "blow_up_time"]),
 }  # fmt: skip
 
@@ -77,6 +78,12 @@ CASES = [  # numbers of an independent program or closed forms, with the toleran
     (["normalisation", "variant=pre", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(2) + 9) / 3, 1e-15)}),
     (["normalisation", "variant=peri", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(4) + 9) ** 0.5 / 3,
                                                                                    1e-15)}),
+    (["phase-transition", "model=dot", "d=5"], {"critical_strength": (5, 1e-12), "order": (2, 0),
+                                                "order_parameter": (0, 0)}),
+    (["phase-transition", "model=maier_saupe", "d=3"], {"critical_strength": (3 / 0.22019, 1e-3), "order": (1, 0),
+                                                        "order_parameter": (0.4290, 1e-4)}),
+    (["phase-transition", "model=exponential", "d=3", "beta=1.7"], {"order": (2, 0)}),
+    (["phase-transition", "model=exponential", "d=3", "beta=1.9"], {"order": (1, 0)}),
     (["low-temperature", "d=16"], {"kappa": (2.0, 0), "exponent": (-0.0048, 5e-5)}),
     (["low-temperature", "d=16", "head_dim=4"], {"kappa": (3.5, 0), "exponent": (0.368, 5e-4)}),
     (["cosine-lemma", "d=8", "overlap=0.5"], {"one_factor": (0.5 - 0.375 * 0.5130 / 8, 3e-6),
