@@ -1,9 +1,10 @@
 """E1, phase transition of unnormalised attention with private noise: continuous below beta*, first order above.
 
 w = K e^{beta t}/beta, noise sqrt(2 nu) dB.  As reported the uniform law is lost at
-K_#/nu = 2 beta^(d/2)/(2^(d/2) Gamma(d/2) I_{d/2}(beta)); continuously for beta <= beta*, I_{d/2+1}(beta*)/I_{d/2}(beta*) = 1/d, else at a smaller K, with a jump.
-Measured with the kernel averaged over azimuth on a grid of t = <x, e>, no harmonics: K as a function of the order
-parameter.  `particles.stationary` (branches in moments) is the second way, the nematic of Maier and Saupe the control.
+K_#/nu = 2 beta^(d/2)/(2^(d/2) Gamma(d/2) I_{d/2}(beta)); continuously for beta <= beta*, where
+I_{d/2+1}(beta*)/I_{d/2}(beta*) = 1/d, else at a smaller K, with a jump.  Measured with the kernel averaged over azimuth
+on a grid of t = <x, e>, no harmonics: K as a function of the order parameter.  `particles.stationary` (branches in
+moments) is the second way, the nematic of Maier and Saupe the control.
 """
 
 import numpy as np

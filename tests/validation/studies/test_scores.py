@@ -8,6 +8,8 @@ import pytest
 from particles.reduced import averaged_length, equiangular_rate
 from particles.scores import attention_statistics, critical_deviation
 from validation.studies import a1_random_energy as a1
+from validation.studies import a2_one_head_moments as a2
+from validation.studies import a3_long_context as a3
 from validation.studies import n1_normalisation as n1
 
 RNG = np.random.default_rng
@@ -54,3 +56,36 @@ def test_random_values_with_a_residual_stream_collapse_like_one_over_t():
     found = n1.random_values(RNG(3), 300, unit_branch=True)
     assert abs(found.value + 1) < 4 * found.error + 0.03
     assert abs(found.value + 15 / 14) > 3 * found.error  # that of radii which are all alike
+
+
+def test_one_head_moments_leave_the_law_of_large_numbers(monkeypatch):
+    monkeypatch.setattr(a2, "N", 200)
+    found = a2.sampled(RNG(4), 1.8, 4000)
+    exact = 200 * attention_statistics(200, 1.8).f
+    assert abs(found.value - exact) < 4 * found.error
+    assert np.exp(1.8**2) - exact > 10 * found.error
+    share = attention_statistics(1000, a2.carried(1000)).f * 1000 / np.exp(a2.carried(1000) ** 2)
+    assert share == pytest.approx(1 - a2.CLOSE, abs=1e-9)
+
+
+def test_cosines_of_outputs_are_those_of_the_closed_weights():
+    for share in (0.4, 1.0, 2.0):
+        assert a3.cosine(50, share) == pytest.approx(float(a3.closed(np.array([50.0]), share)[0]), rel=1e-12)
+    assert a3.limit(1.0)[0] == pytest.approx(4 * a3.RHO / (1 + 3 * a3.RHO), abs=1e-8)
+
+
+def test_the_beta_of_few_keys_on_the_circle_line_and_a_wrong_power():
+    """d = 3: t is uniform, gaps of the nearest keys are exponential, so beta doubles with n."""
+    values = [a3.half(RNG(5), 3, n, 400) for n in (200, 800)]
+    power = np.log(values[1].value / values[0].value) / np.log(4)
+    error = np.hypot(values[0].error / values[0].value, values[1].error / values[1].value) / np.log(4)
+    assert abs(power - 1) < 4 * error + 0.01
+    assert abs(power - 2 / 3) > 8 * error
+
+
+def test_the_first_correction_of_one_head_moments():
+    """1 - [2 (e^{2 s^2} - 1) - 3 (e^{s^2} - 1)]/n, docs/theory.md."""
+    s, n = 0.8, 10**6
+    ratio = attention_statistics(n, s).f * n / np.exp(s * s)
+    want = (2 * (np.exp(2 * s * s) - 1) - 3 * (np.exp(s * s) - 1)) / n
+    assert 1 - ratio == pytest.approx(want, rel=1e-3)
