@@ -18,8 +18,9 @@ from validation.verdict import Claim, Figure, Findings, Part, Series
 CLAIM = Claim(
     __name__,
     "inverse temperatures of long context",
-    "with beta = g log n the cosine of two outputs of n tokens of overlap rho (A = V = I) tends to 1 for g < 1/(1 - rho)"
-    ", to 4 rho/(1 + 3 rho) at it and to rho beyond; of n keys uniform on S^(d-1) a few are seen at beta of order "
+    "with beta = g log n the cosine of two outputs of n tokens of overlap rho (A = V = I) tends to 1 for "
+    "g < 1/(1 - rho), "
+    "to 4 rho/(1 + 3 rho) at it and to rho beyond; of n keys uniform on S^(d-1) a few are seen at beta of order "
     "n^(2/(d-1))",
     f"{LONG}; {SHARP}",
 )

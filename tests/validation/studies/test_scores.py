@@ -85,7 +85,7 @@ def test_the_beta_of_few_keys_on_the_circle_line_and_a_wrong_power():
 
 def test_the_first_correction_of_one_head_moments():
     """1 - [2 (e^{2 s^2} - 1) - 3 (e^{s^2} - 1)]/n, docs/theory.md."""
-    s, n = 0.8, 10**6
+    s, n = 0.8, 10**4
     ratio = attention_statistics(n, s).f * n / np.exp(s * s)
     want = (2 * (np.exp(2 * s * s) - 1) - 3 * (np.exp(s * s) - 1)) / n
-    assert 1 - ratio == pytest.approx(want, rel=1e-3)
+    assert 1 - ratio == pytest.approx(want, rel=2e-3)
