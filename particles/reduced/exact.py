@@ -77,6 +77,15 @@ def equiangular_rate(overlap: ArrayLike, n: int, beta: float) -> Array:
     return rate
 
 
+def averaged_length(overlap: float, n: int, beta: float) -> float:
+    """Length of the softmax average of n tokens of equal overlaps rho, A = V = I.
+
+    Own weight a, that of others b, a + (n - 1) b = 1: the square is rho + (1 - rho)(a^2 + (n - 1) b^2).
+    """
+    fall = math.exp(-beta * (1 - overlap))
+    return math.sqrt(overlap + (1 - overlap) * (1 + (n - 1) * fall**2) / (1 + (n - 1) * fall) ** 2)
+
+
 def equiangular_overlap(time: ArrayLike, start: float, n: int, beta: float) -> Array:
     """Overlap of equiangular tokens at depth times `time` >= 0 (any shape), from `start` at time 0.
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from particles.arrays import Array
+from particles.arrays import Array, check_not_negative
 from particles.reduced.overlap import OverlapDiffusion, check_dimension, gaps
+from particles.reduced.scale import FAR
+from particles.reduced.spectrum import spectral_gap
 
 NEAR = 0.1  # 1 - |R| below which differences of k are taken by integrating k'
 ODD = 1e-12  # k(1) + k(-1) below this fraction of k(1): the kernel is odd
@@ -104,3 +107,44 @@ class IsotropicNoise(OverlapDiffusion):
         end = np.where(right, top, both - top)
         far = sign * (end - self.kernel.value(sign * (1 - gap))) / gap
         return np.where(near, mean, far)
+
+
+def decay_rate(kernel: Kernel) -> float:
+    """Rate at which E(1 - R) falls in the end, from every overlap in (-1, 1); 0 where it does not go to 0.
+
+    Near R = 1 the mean of 1 - R is borne by paths that come near at the rate |lambda_bar| if |lambda_1| >= 2 c,
+    c = k(1) + k'(1), else by those that stay away; there are e^{-gap t} of these, `spectral_gap`.  docs/theory.md.
+    """
+    first = angle_exponent(kernel)
+    if first >= 0:
+        return 0.0
+    gap = spectral_gap(IsotropicNoise(kernel)).gap
+    curvature = float(kernel.value(1.0)) + float(kernel.derivative(1.0))
+    return min(gap, -mean_exponent(kernel)) if -first >= 2 * curvature else gap
+
+
+def overlap_energy_rate(kernel: Kernel, beta: float) -> float:
+    """Largest rate with E e(R_t) <= e^{-rate t} e(R_0) from every overlap, e(R) = e^beta - e^{beta R}.
+
+    1 - R stands for e at beta = 0.  It is the least value of -(L e)/e on [-1, 1); at R = 1 that is -lambda_bar.
+    Negative where the energy of some pairs grows at first.
+
+    Parameters
+    ----------
+    beta : of the interaction energy; the tokens are moved by the blocks alone.
+    """
+    check_not_negative(beta, "beta")
+    law = IsotropicNoise(kernel)
+
+    def rate(y: Array) -> Array:
+        below, above = gaps(y)
+        drift, variance = law.rates(y)
+        slope = 1.0 if beta == 0 else beta * below / np.expm1(beta * below)
+        found: Array = above * (drift - np.tanh(y) * variance + 0.5 * beta * below * above * variance) * slope
+        return found
+
+    grid = np.linspace(-FAR, FAR, 401)
+    at = int(np.argmin(values := rate(grid)))
+    around = grid[[max(at - 1, 0), min(at + 1, len(grid) - 1)]]
+    best = scipy.optimize.minimize_scalar(lambda y: float(rate(np.array([y]))[0]), bounds=around, method="bounded")
+    return float(min(values[at], best.fun))

@@ -19,12 +19,18 @@ from tokenlaw.commands import app
 
 KEYS = {  # fixed: scripts depend on them
     "values-only": (["d", "beta", "u0"], ["critical_beta", "antipodal_probability"]),
-    "mlp-kernel": (["activation", "d", "sigma_r", "sigma_w"], ["k", "dk", "lambda_1", "lambda_bar"]),
-    "low-temperature": (["d", "head_dim"], ["kappa", "exponent"]),
+    "mlp-kernel": (["activation", "d", "sigma_r", "sigma_w"], ["k", "dk", "lambda_1", "lambda_bar", "decay_rate",
+                                                                   "overlap_energy_rate"]),
+    "spectral-gap": (["d", "gamma"], ["gap", "printed_rate", "edge"]),
+    "low-temperature": (["d", "head_dim"], ["kappa", "exponent", "probability_plus"]),
     "cosine-lemma": (["d", "head_dim", "overlap"], ["one_factor", "two_factor"]),
     "two-token": (["d", "beta", "sigma_a", "head_dim", "overlap"], ["drift", "diffusion", "exponent"]),
     "simplex": (["d", "n", "beta", "sigma_a", "head_dim", "overlap"],
                 ["f", "h", "drift_finite_d", "drift_infinite_d", "standard_error"]),
+    "attention-statistics": (["n", "score_std", "overlap"],
+                             ["f", "h", "effective_keys", "entropy", "rem_f", "critical_score_std", "standard_error"]),
+    "normalisation": (["variant", "beta", "n", "r0"], ["initial_rate"]),
+    "phase-transition": (["model", "d", "beta"], ["critical_strength", "order", "order_parameter"]),
     "gaussian-closure": (["attention", "file"], ["mean", "covariance", "blow_up_time"]),
 }  # fmt: skip
 
@@ -56,6 +62,28 @@ CASES = [  # numbers of an independent program or closed forms, with the toleran
                                                     "lambda_1": (-7.875968, 5e-7), "lambda_bar": (-15.24806, 5e-6)}),
     (["mlp-kernel", "activation=relu", "d=5", "sigma_r=.1", "sigma_w=1e-1"],
      {"k": (0.115, 1e-15), "dk": (0.1, 1e-15), "lambda_1": (-0.13, 1e-15), "lambda_bar": (0.17, 1e-15)}),
+    (["mlp-kernel", "activation=relu", "d=5", "beta=0"], {"decay_rate": (0.025, 1e-9),
+                                                          "overlap_energy_rate": (-0.2, 1e-9)}),
+    (["spectral-gap", "d=10", f"gamma={2 / 3:.16f}"], {"gap": (1.8, 1e-9), "printed_rate": (1.8, 1e-9),
+                                                       "edge": (1.8, 1e-9)}),
+    (["spectral-gap", "d=3", "gamma=0.1"], {"gap": (0.0720, 1e-4), "printed_rate": (0.04 / 4.01, 1e-12)}),
+    (["low-temperature", "d=16", "factors=1", "u0=0"], {"kappa": (1.5, 0), "probability_plus": (0.5, 1e-9),
+                                                        "exponent": (-15 / (16 * 14), 1e-12)}),
+    (["attention-statistics", "n=4", "score_std=0", "overlap=.3"], {"f": (0.25, 0), "h": (0.25, 0), "rem_f": (0, 0),
+                                                                    "effective_keys": (4, 0),
+                                                                    "entropy": (math.log(4), 1e-15)}),
+    (["attention-statistics", "n=512", "score_std=6", "overlap=.9"], {"f": (0.511, 2e-3), "h": (0.3000, 3e-3)}),
+    (["normalisation", "variant=post", "beta=2", "n=10"], {"initial_rate": (2 / (math.exp(2) + 9), 1e-15)}),
+    (["normalisation", "variant=cod", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(2) + 9), 1e-15)}),
+    (["normalisation", "variant=pre", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(2) + 9) / 3, 1e-15)}),
+    (["normalisation", "variant=peri", "beta=2", "n=10", "r0=3"], {"initial_rate": (2 / (math.exp(4) + 9) ** 0.5 / 3,
+                                                                                   1e-15)}),
+    (["phase-transition", "model=dot", "d=5"], {"critical_strength": (5, 1e-12), "order": (2, 0),
+                                                "order_parameter": (0, 0)}),
+    (["phase-transition", "model=maier_saupe", "d=3"], {"critical_strength": (3 / 0.22019, 1e-3), "order": (1, 0),
+                                                        "order_parameter": (0.4290, 1e-4)}),
+    (["phase-transition", "model=exponential", "d=3", "beta=1.7"], {"order": (2, 0)}),
+    (["phase-transition", "model=exponential", "d=3", "beta=1.9"], {"order": (1, 0)}),
     (["low-temperature", "d=16"], {"kappa": (2.0, 0), "exponent": (-0.0048, 5e-5)}),
     (["low-temperature", "d=16", "head_dim=4"], {"kappa": (3.5, 0), "exponent": (0.368, 5e-4)}),
     (["cosine-lemma", "d=8", "overlap=0.5"], {"one_factor": (0.5 - 0.375 * 0.5130 / 8, 3e-6),
@@ -92,9 +120,11 @@ def test_simplex_says_its_error(capsys):
 
 
 def test_what_is_infinite_is_null_in_json_and_inf_in_text(capsys):
-    assert asked(capsys, "low-temperature", "d=16", "head_dim=2") == {"kappa": 5.5, "exponent": None}
+    assert asked(capsys, "low-temperature", "d=16", "head_dim=2") == {
+        "kappa": 5.5, "exponent": None, "probability_plus": None,
+    }  # fmt: skip
     assert app.run(["theory", "low-temperature", "d=16", "head_dim=2"]) == 0
-    assert "exponent  inf" in capsys.readouterr().out
+    assert "exponent          inf" in capsys.readouterr().out
 
 
 def test_text_has_every_key_with_its_meaning(capsys):
