@@ -278,7 +278,8 @@ def test_tokens_that_part_come_to_rest():
 # --- advice
 
 
-def test_advice_is_forecast_by_the_method_that_answers():
+def test_advice_is_forecast_by_the_method_that_answers(monkeypatch):
+    monkeypatch.setattr(advice, "NETWORKS", 3)
     request = request_of(None, {**SMALL, "init_std": 0.12, "mlp": "gelu", "causal": True})
     way = plan.plan(request, "chain", 8, False)
     told = advice.by_chain(request, way, 0)

@@ -24,9 +24,10 @@ KEYS = {
 
 @pytest.fixture(autouse=True)
 def without_advice(request, monkeypatch):
-    """Advice of chains takes longer than they do; the test that looks at it has it."""
+    """Advice takes longer than the forecast; the tests that look at it have it."""
     if "advice" not in request.node.name:
         monkeypatch.setattr("tokenlaw.answers.forecast.advice.by_chain", lambda request, plan, seed: [])
+        monkeypatch.setattr("tokenlaw.answers.forecast.advice.by_mean", lambda request, seed: [])
 
 
 def answered(capsys, *words):
@@ -35,7 +36,7 @@ def answered(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_mean_is_the_forecast_of_one_overlap(capsys):
+def test_the_mean_is_the_forecast_of_one_overlap_with_advice(capsys):
     found = answered(capsys, *SIZES, "--residual-scale", "2", "--overlap0", "0.2", "--method", "mean")
     wanted = forecast(Architecture(64, 4, 16, 16, 12, 2.0, 1 / 8, 1.0, 0.25), 0.2, realizations=REALIZATIONS)
     assert set(found) == KEYS
@@ -145,10 +146,10 @@ def test_what_a_coarser_way_leaves_out_is_said(capsys, monkeypatch):
 
 def test_the_start_is_the_given_one(capsys):
     found = []
-    preset = ("--preset", "bert-base", "--overlap0", "0.1", "--layers", "1")
+    preset = ("--preset", "bert-base", "--overlap0", "0.1")
     for words in (FEW, (*FEW, "--overlap0", "0"), preset):
         for method in (("--method", "mean"), ("--networks", "8")):
-            one = answered(capsys, *words, "--context", "8", *method)["overlap"]
+            one = answered(capsys, *words, "--context", "8", "--layers", "1", *method)["overlap"]
             found.append([one[name][0] for name in ("mean", "low", "high")])
     assert found[0][1] < 0 < found[0][2]  # random tokens
     assert found[1][1] < 0 < found[1][2]
