@@ -53,13 +53,15 @@ def test_blocks_of_scores_are_the_whole():
     heads = AttentionHeads(SelfAttention(4, 8, kv_heads=2, causal=True, positions=ALiBi(), score_scale=1.3), 32, SCALES)
     z = rng.standard_normal((32, n))
     seen = heads.forward(z, np.random.default_rng(3), taped=True)
-    place = np.arange(n)
+    place, spreads = np.arange(n), []
     for head, slope in enumerate((2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8)):
         queries, keys, values = (w[head if k == 0 else head // 2] @ z for k, w in enumerate(seen.projections))
         scores = 1.3 / math.sqrt(8) * queries.T @ keys - slope * np.abs(place[:, None] - place)
         weights = np.exp(np.where(place <= place[:, None], scores, -np.inf))
         weights /= weights.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(seen.out[8 * head : 8 * head + 8], values @ weights.T, atol=1e-12)
+        spreads += [row[: i + 1].var() for i, row in enumerate(scores) if i > 0]  # the first token reads one key
+    assert seen.deviation == pytest.approx(math.sqrt(np.mean(spreads)), rel=1e-12)
 
 
 @pytest.mark.parametrize("attention", [
