@@ -34,6 +34,7 @@ def twin(net):
         alibi=isinstance(a.positions, ALiBi), qk_norm=a.qk_norm, score_scale=a.score_scale,
         act=None if mlp is None else mlp.activation.name, width=0 if mlp is None else mlp.width,
         gated=mlp is not None and mlp.gated, norm="layer" if isinstance(net.norm, LayerNorm) else "rms",
+        eps=net.norm.eps,
         placement=kinds.get((place.before, place.behind, place.after), "none"), parallel=net.parallel,
         residual_scale=net.residual_scale, layer_scale=net.layer_scale, depth_scaled=net.depth_scaled,
         init=net.initialisation.std if isinstance(net.initialisation, Normal) else init,
@@ -44,7 +45,7 @@ def twin_start(law):
     """Its tokens, as a function of (random numbers, networks, d)."""
     if isinstance(law, Normed):
         inner, centred = twin_start(law.start), isinstance(law.norm, LayerNorm)
-        return lambda rng, networks, d: dense.normed(inner(rng, networks, d), centred)[0]
+        return lambda rng, networks, d: dense.normed(inner(rng, networks, d), centred, eps=law.norm.eps)[0]
     if isinstance(law, Simplex):
         return starts.Simplex(law.n, law.overlap, law.std)
     if isinstance(law, Embeddings):

@@ -5,7 +5,7 @@ CURVES = {
     "log_gap": "mean of log(1 - cosine) over pairs of tokens",
     "radius": "root mean square length of the tokens",
     "stable_rank": "squared Frobenius norm of the tokens over their squared spectral norm",
-    "score_std": "root of the variance of the attention scores over the keys that a token sees",
+    "score_std": "root of the variance of the attention scores over the keys of tokens that see more than one",
     "attention_entropy": "entropy of the attention weights, mean over heads and tokens (nats)",
     "effective_keys": "1/sum of squared attention weights, mean over heads and tokens",
     "gradient": "mean square of the gradient of <X_L, P>, P Gaussian, over that behind the last block",

@@ -62,7 +62,8 @@ def examine(path: Path) -> None:
     ValueError : the file is damaged, leads into others, or cannot be read within the limits; in one line.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file" if not path.exists() or path.is_dir() else f"{path}: is not a file")
+        what = "is a folder, not a file" if path.is_dir() else "is not a file" if path.exists() else "no such file"
+        raise ValueError(f"{path}: {what}")
     sealed = checksum.sealed(path)
     if sealed and not checksum.intact(path):
         raise ValueError(f"{path}: is damaged: its checksum is not that of its contents")

@@ -34,7 +34,7 @@ LAYERS: dict[str, tuple[str, str]] = {
     "log_gap": ("mean of log(1 - cosine) over pairs of tokens", "1"),
     "radius": ("root mean square of the entries of tokens", "1"),
     "stable_rank": ("stable rank of the tokens, |X|_F^2/|X|_2^2", "1"),
-    "score_std": ("standard deviation of the scores over the keys of a token", "1"),
+    "score_std": ("standard deviation of the scores of a token over the keys that it may read, if several", "1"),
     "entropy": ("mean entropy of the attention weights of a token", "1"),
     "effective_keys": ("mean over tokens of 1/sum of squared attention weights", "1"),
 }

@@ -1,7 +1,7 @@
 """Networks by the configurations of a library: what config.json says -> a `Network` at the library's initialisation.
 
 Read from the sources of transformers 5.24: every matrix N(0, initializer_range^2), those of GPT-2 behind both blocks
-times (2 layers)^-1/2; gains 1, biases 0; dropout off.  Left out is the epsilon of the norms.  What a `Network` cannot
+times (2 layers)^-1/2; gains 1, biases 0; dropout off.  Norms have their epsilon.  What a `Network` cannot
 stand for is refused with its reason, unknown models among it.
 """
 
@@ -102,6 +102,18 @@ def deviation(config: Config) -> float:
     return real(config, "initializer_range", 0.02)
 
 
+def epsilon(config: Config) -> float:
+    """What the norms add to a mean square, by the key and the default of the family."""
+    key, default = _EPSILON.get(str(config.get("model_type")), ("rms_norm_eps", 1e-6))
+    return real(config, key, default)
+
+
+_EPSILON = {
+    "gpt2": ("layer_norm_epsilon", 1e-5),
+    **dict.fromkeys(("bert", "roberta", "vit"), ("layer_norm_eps", 1e-12)),
+}
+"""Key and default of the epsilon of norms; of LLaMA and its kin rms_norm_eps, 1e-6."""
+
 _ELSEWHERE = {
     "is_encoder_decoder": "a stack that attends to another one is another network",
     "add_cross_attention": "attention to other tokens is another network",
@@ -135,7 +147,7 @@ def _gpt2(config: Config, context: int | None) -> Network:
     return Network(
         d, layers, SelfAttention(heads, head_dim, causal=True, score_scale=scale),
         MLP(_activation(config, "activation_function", "gelu_new"), whole(config, "n_inner", 4 * d)),
-        LayerNorm(), depth_scaled=True, initialisation=Normal(deviation(config)),
+        LayerNorm(epsilon(config)), depth_scaled=True, initialisation=Normal(deviation(config)),
     )  # fmt: skip
 
 
@@ -147,7 +159,7 @@ def _encoder(config: Config, context: int | None) -> Network:
     return Network(
         d, layers, SelfAttention(heads, _head_dim({}, d, heads), causal=bool(config.get("is_decoder"))),
         MLP(_activation(config, "hidden_act", "gelu"), whole(config, "intermediate_size")),
-        LayerNorm(), PostNorm(), initialisation=Normal(deviation(config)),
+        LayerNorm(epsilon(config)), PostNorm(), initialisation=Normal(deviation(config)),
     )  # fmt: skip
 
 
@@ -156,7 +168,7 @@ def _vit(config: Config, context: int | None) -> Network:
     return Network(
         d, layers, SelfAttention(heads, _head_dim(config, d, heads)),
         MLP(_activation(config, "hidden_act", "gelu"), whole(config, "intermediate_size")),
-        LayerNorm(), initialisation=Normal(deviation(config)),
+        LayerNorm(epsilon(config)), initialisation=Normal(deviation(config)),
     )  # fmt: skip
 
 
@@ -185,7 +197,8 @@ class _Decoder:
             causal=True, positions=RoPE(_rotary_base(config)), qk_norm=self.qk_norm,
         )  # fmt: skip
         units = MLP(_activation(config, "hidden_act", self.activation), whole(config, "intermediate_size"), gated=True)
-        return Network(d, layers, attention, units, RMSNorm(), initialisation=Normal(deviation(config)))
+        norm = RMSNorm(epsilon(config))
+        return Network(d, layers, attention, units, norm, initialisation=Normal(deviation(config)))
 
     def refuse_window(self, config: Config, context: int | None) -> None:
         """Refuse a window of attention that is shorter than the context."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from particles.arrays import Array, check_positive
+from particles.arrays import Array, check_count, check_positive
 from particles.errors import ArgumentError
-from particles.networks.configured import Config, deviation, settings_of, whole
-from particles.networks.parts import LayerNorm, Norm, counted
+from particles.networks.configured import Config, deviation, epsilon, settings_of, whole
+from particles.networks.parts import LayerNorm, Norm
 from particles.networks.starts import Start, embedded
 from particles.networks.vectors import bartlett, image, reflected
 
@@ -66,8 +66,8 @@ class Patches:
     pixels: Array | None = None
 
     def __post_init__(self) -> None:
-        counted("count", self.count)
-        counted("size", self.size)
+        check_count(self.count, "count")
+        check_count(self.size, "size")
         check_positive(self.std, "std")
         if self.pixels is not None and self.pixels.shape != (self.count, self.size):
             raise ArgumentError("pixels", self.pixels.shape, f"have shape {(self.count, self.size)}")
@@ -129,7 +129,7 @@ def embeddings_of(config: Any, given: int | ArrayLike) -> Start:
     if kind == "gpt2":
         return Words(ids, std, std)
     if kind in ("bert", "roberta"):
-        return Normed(Words(ids, std, std, std, blank, kind == "roberta"), LayerNorm())
+        return Normed(Words(ids, std, std, std, blank, kind == "roberta"), LayerNorm(epsilon(settings)))
     scale = math.sqrt(whole(settings, "hidden_size")) if kind == "gemma" else 1.0
     return Words(ids, scale * std, blank=blank)
 

@@ -25,7 +25,8 @@ class Attended:
     Attributes
     ----------
     out : (K, n) stacked outputs, K = heads * head_dim (heads * m where values are whole).
-    deviation : root of the variance of the scores of a token over the keys it sees, averaged over heads and tokens.
+    deviation : root of the variance of the scores of a token over the keys that it may read, averaged over heads and
+        those tokens that may read more than one.
     entropy, keys : -sum w log w and 1/sum w^2 of the weights of a token, averaged likewise.
     """
 
@@ -75,7 +76,7 @@ class AttentionHeads:
             seen = v[self._of_group(part)][:, :, : weights.shape[2]]
             np.matmul(seen, weights.swapaxes(1, 2), out=out[part, :, block])
             sums += logs
-        variance, entropy, reached = sums / (a.heads * n)
+        variance, entropy, reached = sums / (a.heads * np.array([n - a.causal, n, n]))
         return Attended(
             out.reshape(-1, n), math.sqrt(variance), entropy, reached,
             (queries, keys, values), (raw_q, raw_k), (q, k, v),

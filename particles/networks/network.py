@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from particles.arrays import check_not_negative
+from particles.arrays import check_count, check_not_negative
 from particles.errors import ArgumentError
 from particles.flow import Progress
 from particles.networks.chain import run
@@ -21,7 +21,6 @@ from particles.networks.parts import (
     PreNorm,
     RMSNorm,
     SelfAttention,
-    counted,
 )
 from particles.networks.starts import Start
 from particles.networks.stream import Branch
@@ -38,7 +37,7 @@ class Network:
     Parameters
     ----------
     d : dimension of the tokens.   layers : number of layers, each an attention block and an MLP block, if there is one.
-    attention, mlp : their shapes.   norm : RMSNorm() or LayerNorm().
+    attention, mlp : their shapes.   norm : RMSNorm(eps) or LayerNorm(eps).
     placement : PreNorm(), PostNorm(), PeriNorm() or NoNorm().
     parallel : both blocks of a layer read the same tokens (Wang and Komatsuzaki 2021).
     residual_scale, layer_scale : factors on every branch (the second: Touvron et al., arXiv 2103.17239, at its start).
@@ -69,8 +68,8 @@ class Network:
     initialisation: Initialisation = field(default_factory=Normal)
 
     def __post_init__(self) -> None:
-        counted("d", self.d, 2)
-        counted("layers", self.layers)
+        check_count(self.d, "d", 2)
+        check_count(self.layers, "layers")
         for name in ("residual_scale", "layer_scale"):
             check_not_negative(getattr(self, name), name)
         if self.parallel and self.mlp is None:
@@ -131,7 +130,7 @@ class Network:
         layers : of this network to go through, more or fewer than it has; None for all.
         """
         layers = self.layers if layers is None else layers
-        counted("layers", layers)
+        check_count(layers, "layers")
         return run(
             self.branches, layers, start, n_networks, seed, gradients, dtype, first=first, progress=progress
         )

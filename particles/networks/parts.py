@@ -6,21 +6,19 @@ from typing import Protocol
 
 import numpy as np
 
-from particles.arrays import Array, check_not_negative, check_positive
+from particles.arrays import Array, check_count, check_not_negative, check_positive
 from particles.errors import ArgumentError
 from particles.layers.mlp.kernels import Activation
 
 
-def counted(name: str, value: float, least: int = 1) -> None:
-    """ArgumentError where it is no whole number of at least so much."""
-    if not (isinstance(value, int | np.integer) and value >= least):
-        raise ArgumentError(name, value, f"be a whole number of at least {least}")
-
-
 class Norm(Protocol):
-    """Brings every token to mean square 1, length d^1/2: gains 1, no biases, no epsilon."""
+    """Brings every token to mean square 1, length d^1/2, but for its epsilon: gains 1, no biases."""
 
     axes: int
+
+    @property
+    def eps(self) -> float:
+        """What is added to the mean square of a token."""
 
     def scale(self, rows: Array, d: int) -> Array:
         """Factor for each column, (n,)."""
@@ -28,28 +26,40 @@ class Norm(Protocol):
 
 @dataclass(frozen=True)
 class RMSNorm:
-    """x -> d^1/2 x/|x| (Zhang and Sennrich, arXiv 1910.07467).  `axes` that it knows: none."""
+    """x -> x/(mean x^2 + eps)^1/2 (Zhang and Sennrich, arXiv 1910.07467).  `axes` that it knows: none."""
 
+    eps: float = 0.0
     axes = 0
 
+    def __post_init__(self) -> None:
+        check_not_negative(self.eps, "eps")
+
     def scale(self, rows: Array, d: int) -> Array:
-        """Factor for each column, (n,); 0 for tokens of length 0, which stay there."""
-        return _inverse_length(rows) * math.sqrt(d)
+        """Factor for each column, (n,); tokens of length 0 stay there."""
+        return _inverse_length(rows, d * self.eps) * math.sqrt(d)
 
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """x -> d^1/2 c/|c|, c = x - its mean (Ba et al., arXiv 1607.06450).  It knows one axis, (1, ..., 1)/d^1/2."""
+    """x -> c/(mean c^2 + eps)^1/2, c = x - its mean (Ba et al., arXiv 1607.06450).
 
+    It knows one axis, (1, ..., 1)/d^1/2.
+    """
+
+    eps: float = 0.0
     axes = 1
 
+    def __post_init__(self) -> None:
+        check_not_negative(self.eps, "eps")
+
     def scale(self, rows: Array, d: int) -> Array:
-        """Factor for each column, (n,), of its part off the first axis; 0 where there is none."""
-        return _inverse_length(rows[1:]) * math.sqrt(d)
+        """Factor for each column, (n,), of its part off the first axis."""
+        return _inverse_length(rows[1:], d * self.eps) * math.sqrt(d)
 
 
-def _inverse_length(rows: Array) -> Array:
-    length = np.sqrt(np.einsum("ij,ij->j", rows, rows))
+def _inverse_length(rows: Array, more: float) -> Array:
+    """(|x|^2 + more)^-1/2 of columns; 0 where that is not finite."""
+    length = np.sqrt(np.einsum("ij,ij->j", rows, rows) + more)
     inverse: Array = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
     return inverse
 
@@ -165,9 +175,9 @@ class SelfAttention:
     whole_values: bool = False
 
     def __post_init__(self) -> None:
-        counted("heads", self.heads)
-        counted("head_dim", self.head_dim)
-        counted("kv_heads", self.groups)
+        check_count(self.heads, "heads")
+        check_count(self.head_dim, "head_dim")
+        check_count(self.groups, "kv_heads")
         if self.heads % self.groups:
             raise ArgumentError("kv_heads", self.groups, f"divide the {self.heads} heads")
         if not math.isfinite(self.score_scale):
@@ -202,7 +212,7 @@ class MLP:
         if not isinstance(self.activation, Activation):
             raise TypeError(f"activation must be an Activation (see particles.ACTIVATIONS), got {self.activation!r}")
         if self.width != math.inf:
-            counted("width", self.width)
+            check_count(self.width, "width")  # type: ignore[arg-type]
 
 
 MATRICES = ("query", "key", "value", "output", "up", "gate", "down")

@@ -7,9 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from particles.arrays import Array, check_not_negative, check_positive
+from particles.arrays import Array, check_count, check_not_negative, check_positive
 from particles.errors import ArgumentError
-from particles.networks.parts import counted
 from particles.networks.vectors import bartlett, compress, draw, image, reflected, root, split
 
 
@@ -32,7 +31,7 @@ class Independent:
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        counted("n", self.n, 2)
+        check_count(self.n, "n", 2)
         check_positive(self.std, "std")
 
     @property
@@ -54,7 +53,7 @@ class Simplex:
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        counted("n", self.n, 2)
+        check_count(self.n, "n", 2)
         check_positive(self.std, "std")
         if not 0 <= self.overlap <= 1:
             raise ArgumentError("overlap", self.overlap, "lie in [0, 1]")
@@ -92,7 +91,7 @@ class Embedded:
     fixed: Array | None = None
 
     def __post_init__(self) -> None:
-        counted("n", self.n, 2)
+        check_count(self.n, "n", 2)
         for name in ("words", "positions", "shared"):
             check_not_negative(getattr(self, name), name)
         if not 0 <= self.repeat < 1:

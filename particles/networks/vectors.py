@@ -150,7 +150,10 @@ def split(beyond: Array, dimensions: int, first: int, rng: np.random.Generator) 
 
 
 def gaps(rows: Array) -> Array:
-    """1 - cosine of all pairs of columns, (n, n), to some ten digits of each: from differences, not from 1 minus."""
+    """1 - cosine of all pairs of columns, (n, n), to some ten digits of each: from differences, not from 1 minus.
+
+    A column of length 0 has no direction, and counts as orthogonal to all others.
+    """
     length = np.sqrt(np.einsum("ij,ij->j", rows, rows))
     units = rows / np.where(length > 0, length, 1)
     apart = units - units.mean(axis=1, keepdims=True)
@@ -164,4 +167,7 @@ def gaps(rows: Array) -> Array:
         difference = units[:, others] - units[:, one, None]
         found[one, others] = found[others, one] = np.einsum("ij,ij->j", difference, difference)
     found /= 2
+    bare = np.flatnonzero(length == 0)
+    found[bare], found[:, bare] = 1, 1
+    found[bare, bare] = 0
     return np.asarray(found)

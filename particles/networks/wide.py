@@ -75,7 +75,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Limit:
-    """Infinitely many hidden units.
+    """Infinitely many hidden units, of tokens at mean square 1: an epsilon of the norm before them is left out.
 
     Parameters
     ----------

@@ -7,7 +7,8 @@ of a head and drawn for each head.  A wide MLP block adds a = s^2 k(1), c = s^2 
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -121,15 +122,25 @@ class AttentionTable:
         `samples` heads for each overlap; default as many as make 2^20 logits, 32 to 256.
         """
         a = architecture
-        tokens = min(a.context, max(READERS[0], min(READERS[1], (1 << 15) // a.context)))
-        count = max(32, min(256, (1 << 20) // (tokens * a.context))) if samples is None else samples
+        return _table(a.d, a.head_dim, a.context, a.beta * a.sigma_a**2, samples, seed)
+
+    @classmethod
+    def drawn(
+        cls, d: int, head_dim: int, context: int, strength: float, samples: int | None, seed: int
+    ) -> "AttentionTable":
+        """That of all architectures with these numbers, strength = beta sigma_a^2."""
+        tokens = min(context, max(READERS[0], min(READERS[1], (1 << 15) // context)))
+        count = max(32, min(256, (1 << 20) // (tokens * context))) if samples is None else samples
         if not count >= 3:
             raise ValueError(f"samples must be at least 3, got {samples}")
         knots = np.linspace(0, 1, KNOTS)  # attention changes with (1 - g)^1/2
+        pairs, rng = np.empty((KNOTS, 2, count)), np.random.default_rng([seed, 0])
+        for number in range(count):
+            head = RandomHead.draw(d, head_dim, context, tokens, rng)  # the same at every knot: a smooth table
+            for row, apart in enumerate(knots):
+                pairs[row, :, number] = head.at(strength, 1 - float(apart) ** 2)
         mean, root = np.empty((KNOTS, 2)), np.empty((KNOTS, 2, 2))
-        for row, apart in enumerate(knots):
-            rng = np.random.default_rng([seed, 0])  # the same numbers at every knot: a smooth table
-            pair = np.stack([one_head(a, 1 - float(apart) ** 2, tokens, rng) for _ in range(count)], axis=1)
+        for row, pair in enumerate(pairs):
             mean[row] = pair.mean(axis=1)
             values, vectors = np.linalg.eigh(np.cov(pair))
             root[row] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -146,29 +157,49 @@ class AttentionTable:
         return own, 1 - gap * (1 - np.clip(h, 0, f))
 
 
-def one_head(architecture: Architecture, overlap: float, tokens: int, rng: np.random.Generator) -> Array:
-    """f and h of one head, (2,): means over `tokens` tokens and their pairs, all keys random.
+@lru_cache(maxsize=64)
+def _table(*numbers: Any) -> AttentionTable:
+    """Tables are drawn once: maps and advice ask for the same ones again and again."""
+    return AttentionTable.drawn(*numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomHead:
+    """The random numbers of one head: a common one of its queries, their own, its keys.
 
     The common part of the keys cancels in a softmax; the logits of the rest have the covariance of the queries.  Tokens
     x_k = sqrt(g) e + sqrt(1 - g) f_k are in general position, <f_k, f_l> of order d^-1/2: their keys, standard normal,
     tell <f_k, f_l> = <key, key'>/d + (what attention does not see), and tokens that are alike are attended to together:
     f = sum_k pi_k^2 + sum_{k != l} pi_k pi_l <key_k, key_l>/d, and h so with the weights of two tokens.
     """
-    a, apart = architecture, 1 - overlap
-    queries = math.sqrt(overlap) * rng.standard_normal((a.head_dim, 1))
-    queries = queries + math.sqrt(apart) * rng.standard_normal((a.head_dim, tokens))
-    if tokens < a.head_dim:
-        queries = np.asarray(np.linalg.qr(queries, mode="r"), dtype=np.float64)
-    keys = rng.standard_normal((len(queries), a.context))
-    logits = (a.beta * a.sigma_a**2 * math.sqrt(apart)) * queries.T @ keys
-    logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits, out=logits)
-    weights /= weights.sum(axis=1, keepdims=True)
-    squares, total, length = weights * weights, weights.sum(axis=0), np.sum(keys * keys, axis=0)
-    own = squares.sum(axis=0)
-    common = total * total - own  # over pairs i != j
-    seen = weights @ keys.T  # mean key; single pairs of tokens overlap by d^-1/2, and keys tell which
-    alike = float(np.vdot(seen, seen))
-    f = own.sum() + (alike - own @ length) / a.d
-    h = common.sum() + (float(np.sum(seen.sum(axis=0) ** 2)) - alike - common @ length) / a.d
-    return np.array([f / tokens, h / (tokens * (tokens - 1))])
+
+    d: int
+    common: Array
+    own: Array
+    keys: Array
+    length: Array
+
+    @classmethod
+    def draw(cls, d: int, head_dim: int, context: int, tokens: int, rng: np.random.Generator) -> "RandomHead":
+        """Of `tokens` tokens that read; more axes than these have no keys are needed for."""
+        common, own = rng.standard_normal((head_dim, 1)), rng.standard_normal((head_dim, tokens))
+        keys = rng.standard_normal((min(head_dim, tokens), context))
+        return cls(d, common, own, keys, np.sum(keys * keys, axis=0))
+
+    def at(self, strength: float, overlap: float) -> Array:
+        """f and h at an overlap, (2,): means over the tokens and their pairs; strength = beta sigma_a^2."""
+        tokens, apart, keys = self.own.shape[1], 1 - overlap, self.keys
+        queries = math.sqrt(overlap) * self.common + math.sqrt(apart) * self.own
+        if tokens < len(queries):
+            queries = np.asarray(np.linalg.qr(queries, mode="r"), dtype=np.float64)
+        logits = (strength * math.sqrt(apart)) * queries.T @ keys
+        logits -= logits.max(axis=1, keepdims=True)
+        weights = np.exp(logits, out=logits)
+        weights /= weights.sum(axis=1, keepdims=True)
+        own, total = (weights * weights).sum(axis=0), weights.sum(axis=0)
+        common = total * total - own  # over pairs i != j
+        seen = weights @ keys.T  # mean key; single pairs of tokens overlap by d^-1/2, and keys tell which
+        alike = float(np.vdot(seen, seen))
+        f = own.sum() + (alike - own @ self.length) / self.d
+        h = common.sum() + (float(np.sum(seen.sum(axis=0) ** 2)) - alike - common @ self.length) / self.d
+        return np.array([f / tokens, h / (tokens * (tokens - 1))])

@@ -61,12 +61,12 @@ def test_normalized_steps_converge_at_order_one_half():
     """RMS over 24 paths of the density's L^2 error at t = 1/2, five steps; the reference path is 16 times finer."""
     n_paths, finest, factors = 24, 2.0**-6, (1, 2, 4, 8, 16)
     sphere = Sphere(15)
-    start = Density.from_law(Conformal(START), sphere, (24, 48))
+    start = Density.from_law(Conformal(START), sphere, (16, 32))
     squares = np.zeros(len(factors))
     for seed in range(n_paths):
         fine = gaussian(seed, finest / 16)
         exact = conformal_path(fine, int(8 / finest))
-        want = Density.from_law(Conformal(exact), sphere, (64, 128)).coefficients
+        want = Density.from_law(Conformal(exact), sphere, (32, 64)).coefficients
         for k, factor in enumerate(factors):
             coarse = fine.coarsen(16 * factor)
             steps = int(0.5 / (finest * factor))

@@ -56,6 +56,7 @@ OPTIONS: Mapping[str, Mapping[str, tuple[Any, dict[str, Any]]]] = {
                               "parser": _width}),
         "norm": _word("pre|post|peri|none", "where tokens are normalised  [default: pre; on the sphere post]"),
         "norm_kind": _word("rms|layer", "by what  [default: rms]"),
+        "norm_eps": _real("what a norm adds to the mean square of a token  [default: 0; presets their own]"),
         "pre_norm": (bool, {"help": "the same as --norm pre and --norm post"}),
         "parallel_blocks": _flag("attention and MLP read the same tokens"),
     },

@@ -77,14 +77,18 @@ class _Tape:
 
 
 def attention_of(torch: Any, weights: Any) -> Array:
-    """Root of the variance of the scores over the keys seen, entropy, 1/sum of squares: means over (head, token)."""
+    """Root of the variance of the scores over the keys seen, entropy, 1/sum of squares: means over (head, token).
+
+    Tokens that see one key have no spread, and are left out of the first.
+    """
     seen = weights > 0
     logs = torch.where(seen, weights, 1.0).log()
     count = seen.sum(-1)
     mean = logs.sum(-1) / count
     variance = (torch.where(seen, logs - mean[..., None], 0.0) ** 2).sum(-1) / count
     entropy = -(weights * logs).sum(-1)
-    return np.array([float(variance.mean().sqrt()), float(entropy.mean()), float((1 / (weights**2).sum(-1)).mean())])
+    spread = variance[count > 1].mean().sqrt()
+    return np.array([float(spread), float(entropy.mean()), float((1 / (weights**2).sum(-1)).mean())])
 
 
 def look(

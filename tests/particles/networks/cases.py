@@ -3,6 +3,8 @@
 Overlaps move between 0.1 and 0.9 in a few layers and scores have a deviation of 0.5 to 3, so statistics are sensitive.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.particles.networks.dense import ACT, Dense
@@ -56,6 +58,9 @@ CASES = {
     "waves": (with_mlp(placement="post", layers=1), Embedded(12, words=0.8, shared=0.2, fixed=WAVES)),
     "given tokens": (with_mlp(d=16, heads=2, head_dim=8, width=30, norm="layer"), GivenTokens(POINTS)),
     "given overlaps": (with_mlp(norm="layer"), GivenGram(CLUSTERS)),
+    "epsilon": (with_mlp(norm="layer", eps=0.3, causal=True), Embedded(12, words=0.5, positions=0.4)),
+    "epsilon, peri": (with_mlp(placement="peri", eps=0.5, act="silu", gated=True), Simplex(12, 0.2, std=0.6)),
+    "epsilon, post": (with_mlp(placement="post", norm="layer", eps=0.5), Independent(12)),
     "short steps": (
         attention(d=8, heads=2, head_dim=6, placement="post", residual_scale=0.3), Simplex(6, 0.0),
     ),
@@ -107,7 +112,7 @@ def random_case(seed):
         Embedded(n, words=1.0, positions=0.5, shared=0.7, repeat=0.4),
         Embedded(n, words=0.7, positions=0.5, fixed=np.cos(np.arange(d)[:, None] + np.arange(n))),
     )  # fmt: skip
-    return network, start
+    return replace(network, eps=float(np.random.default_rng([seed, 18]).choice([0.0, 0.0, 0.3]))), start
 
 
 ERRORS = {
@@ -122,5 +127,6 @@ ERRORS = {
     "mask ahead": "words again",
     "keys unrotated": "rotary",
     "norm backward": "short steps",
+    "no epsilon": "epsilon",
 }
 """Deliberate mistake -> the case in which it is made."""

@@ -4,7 +4,7 @@ Plain numpy, and nothing from the package.  Arrays are (networks, d, n): several
 Every part returns its value and a function that takes the gradient of a loss by the value to the one by the input.
 `error` makes one deliberate mistake, for tests that show that it would be seen:
 a matrix's name (its entries times sqrt 2), "mask strict" (j < i), "mask ahead" (j <= i + 1), "keys unrotated",
-"norm backward" (the gradient passes the normalisation as a constant factor).
+"norm backward" (the gradient passes the normalisation as a constant factor), "no epsilon" (in the norms).
 """
 
 import math
@@ -54,11 +54,11 @@ def turned(a):
     return np.swapaxes(a, -1, -2)
 
 
-def normed(x, centred=False, constant=False):
-    """Columns brought to length sqrt(rows), less their mean first if centred; constant: the mistake in the gradient."""
+def normed(x, centred=False, constant=False, eps=0.0):
+    """Columns c/sqrt(mean c^2 + eps), c less their mean if centred; constant: the mistake in the gradient."""
     rows = x.shape[-2]
     c = x - x.mean(axis=-2, keepdims=True) if centred else x
-    length = np.sqrt((c * c).sum(axis=-2, keepdims=True))
+    length = np.sqrt((c * c).sum(axis=-2, keepdims=True) + rows * eps)
     unit = c / length
 
     def back(g):
@@ -113,6 +113,7 @@ class Dense:
     width: int = 0
     gated: bool = False
     norm: str = "rms"
+    eps: float = 0.0
     placement: str = "pre"
     parallel: bool = False
     residual_scale: float = 1.0
@@ -199,7 +200,7 @@ class Dense:
             return found + by_v.sum(axis=1) if self.whole_values else found
 
         told = {
-            "score_std": np.sqrt(scores.var(axis=-1, where=allowed).mean(axis=(1, 2))),
+            "score_std": np.sqrt(scores.var(axis=-1, where=allowed)[:, :, allowed.sum(axis=-1) > 1].mean(axis=(1, 2))),
             "entropy": entr(p).sum(axis=-1).mean(axis=(1, 2)),
             "effective_keys": (1 / (p * p).sum(axis=-1)).mean(axis=(1, 2)),
         }
@@ -223,7 +224,8 @@ class Dense:
         """The norm of x where there is one."""
         if not here:
             return x, lambda g: g
-        return normed(x, self.norm == "layer", self.error == "norm backward")
+        eps = 0.0 if self.error == "no epsilon" else self.eps
+        return normed(x, self.norm == "layer", self.error == "norm backward", eps)
 
     def block(self, x, branches):
         """The stream after some branches that read it at once."""

@@ -34,7 +34,7 @@ def network_of(dense):
         networks.SelfAttention(dense.heads, dense.head_dim, dense.kv_heads, dense.causal, positions, dense.qk_norm,
                                dense.score_scale, dense.whole_values),
         networks.MLP(ACTIVATIONS[dense.act], dense.width, dense.gated) if dense.act else None,
-        norm=networks.LayerNorm() if dense.norm == "layer" else networks.RMSNorm(),
+        norm=(networks.LayerNorm if dense.norm == "layer" else networks.RMSNorm)(dense.eps),
         placement=PLACEMENTS[dense.placement](), parallel=dense.parallel, residual_scale=dense.residual_scale,
         layer_scale=dense.layer_scale, depth_scaled=dense.depth_scaled, initialisation=initialisation,
     )  # fmt: skip

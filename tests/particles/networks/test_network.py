@@ -53,13 +53,15 @@ def test_blocks_of_scores_are_the_whole():
     heads = AttentionHeads(SelfAttention(4, 8, kv_heads=2, causal=True, positions=ALiBi(), score_scale=1.3), 32, SCALES)
     z = rng.standard_normal((32, n))
     seen = heads.forward(z, np.random.default_rng(3), taped=True)
-    place = np.arange(n)
+    place, spreads = np.arange(n), []
     for head, slope in enumerate((2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8)):
         queries, keys, values = (w[head if k == 0 else head // 2] @ z for k, w in enumerate(seen.projections))
         scores = 1.3 / math.sqrt(8) * queries.T @ keys - slope * np.abs(place[:, None] - place)
         weights = np.exp(np.where(place <= place[:, None], scores, -np.inf))
         weights /= weights.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(seen.out[8 * head : 8 * head + 8], values @ weights.T, atol=1e-12)
+        spreads += [row[: i + 1].var() for i, row in enumerate(scores) if i > 0]  # the first token reads one key
+    assert seen.deviation == pytest.approx(math.sqrt(np.mean(spreads)), rel=1e-12)
 
 
 @pytest.mark.parametrize("attention", [
@@ -116,11 +118,11 @@ def test_shares_of_embeddings():
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: SelfAttention(4, 8, kv_heads=3), "kv_heads must divide the 4 heads, got 3"),
     (lambda: SelfAttention(4, 7, positions=RoPE()), r"head_dim must make share \* head_dim even for RoPE"),
-    (lambda: SelfAttention(0, 7), "heads must be a whole number of at least 1, got 0"),
+    (lambda: SelfAttention(0, 7), "heads must be an integer >= 1, got 0"),
     (lambda: SelfAttention(2, 8, score_scale=math.nan), "score_scale must be finite, got nan"),
-    (lambda: MLP(ACTIVATIONS["relu"], 0), "width must be a whole number of at least 1, got 0"),
+    (lambda: MLP(ACTIVATIONS["relu"], 0), "width must be an integer >= 1, got 0"),
     (lambda: Network(8, 2, SelfAttention(1, 8), parallel=True), "parallel must be False where there is no MLP"),
-    (lambda: Network(1, 2, SelfAttention(1, 8)), "d must be a whole number of at least 2, got 1"),
+    (lambda: Network(1, 2, SelfAttention(1, 8)), "d must be an integer >= 2, got 1"),
     (lambda: Simplex(4, 1.5), r"overlap must lie in \[0, 1\], got 1.5"),
     (lambda: Simplex(9, 0.5).rows(8, 0, np.random.default_rng(0)), "n must be at most d = 8"),
     (lambda: Embedded(4, repeat=1.0), r"repeat must lie in \[0, 1\)"),

@@ -9,11 +9,15 @@ from docs.measure_forecast import exponent, same, setting
 from particles import ACTIVATIONS, DualKernel, GaussianHeads, Noise, RandomTransformer, Softmax, Tokens, simulate
 from particles.initial import Simplex as SimplexTokens
 from particles.reduced import Architecture, MLPKernel, Simplex, forecast, overlap_drift
-from particles.reduced.architecture import AttentionTable, one_head
+from particles.reduced.architecture import AttentionTable, RandomHead
 from particles.reduced.forecasting import LayerNoise, next_gap, stratified
 from tests.particles.reduced import plain
 
 SMALL = Architecture(64, 4, 16, 32, 12, 1.0, 64**-0.5, 1.0, 0.25)
+
+
+def one_head(a, overlap, tokens, rng):
+    return RandomHead.draw(a.d, a.head_dim, a.context, tokens, rng).at(a.beta * a.sigma_a**2, overlap)
 
 
 def one_layer(d, g, own, shared, count, rng, tokens=2):

@@ -40,10 +40,12 @@ CONFIGURED = {
     "bert-base": {"model_type": "bert", "hidden_size": 768, "num_attention_heads": 12, "num_hidden_layers": 12,
                   "intermediate_size": 3072},
     "roberta-base": {"model_type": "roberta", "hidden_size": 768, "num_attention_heads": 12, "num_hidden_layers": 12,
-                     "intermediate_size": 3072},
+                     "intermediate_size": 3072, "layer_norm_eps": 1e-5},
     "llama-7b": LLAMA,
-    "llama3-8b": LLAMA | {"num_key_value_heads": 8, "intermediate_size": 14_336, "rope_theta": 500_000.0},
-    "mistral-7b": LLAMA | {"model_type": "mistral", "num_key_value_heads": 8, "intermediate_size": 14_336},
+    "llama3-8b": LLAMA | {"num_key_value_heads": 8, "intermediate_size": 14_336, "rope_theta": 500_000.0,
+                          "rms_norm_eps": 1e-5},
+    "mistral-7b": LLAMA | {"model_type": "mistral", "num_key_value_heads": 8, "intermediate_size": 14_336,
+                           "rms_norm_eps": 1e-5},
     "qwen2-7b": {"model_type": "qwen2", "hidden_size": 3584, "num_attention_heads": 28, "num_hidden_layers": 28,
                  "num_key_value_heads": 4, "intermediate_size": 18_944, "rope_theta": 1_000_000.0},
     "gemma-2b": {"model_type": "gemma", "hidden_size": 2048, "num_attention_heads": 8, "num_hidden_layers": 18,
@@ -276,7 +278,8 @@ def test_tokens_that_part_come_to_rest():
 # --- advice
 
 
-def test_advice_is_forecast_by_the_method_that_answers():
+def test_advice_is_forecast_by_the_method_that_answers(monkeypatch):
+    monkeypatch.setattr(advice, "NETWORKS", 3)
     request = request_of(None, {**SMALL, "init_std": 0.12, "mlp": "gelu", "causal": True})
     way = plan.plan(request, "chain", 8, False)
     told = advice.by_chain(request, way, 0)

@@ -24,9 +24,10 @@ KEYS = {
 
 @pytest.fixture(autouse=True)
 def without_advice(request, monkeypatch):
-    """Advice of chains takes longer than they do; the test that looks at it has it."""
+    """Advice takes longer than the forecast; the tests that look at it have it."""
     if "advice" not in request.node.name:
         monkeypatch.setattr("tokenlaw.answers.forecast.advice.by_chain", lambda request, plan, seed: [])
+        monkeypatch.setattr("tokenlaw.answers.forecast.advice.by_mean", lambda request, seed: [])
 
 
 def answered(capsys, *words):
@@ -35,7 +36,7 @@ def answered(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_mean_is_the_forecast_of_one_overlap(capsys):
+def test_the_mean_is_the_forecast_of_one_overlap_with_advice(capsys):
     found = answered(capsys, *SIZES, "--residual-scale", "2", "--overlap0", "0.2", "--method", "mean")
     wanted = forecast(Architecture(64, 4, 16, 16, 12, 2.0, 1 / 8, 1.0, 0.25), 0.2, realizations=REALIZATIONS)
     assert set(found) == KEYS
@@ -98,6 +99,9 @@ def test_text_of_a_mask_and_a_gradient(capsys):
     assert "by position: token 5 has overlap" in text
     assert "gradient: mean square" in text
     assert "it leaves out: causal mask\n" in text
+    assert "of the 16.5 keys that it may read on average (1/sum of squared weights)" in text
+    assert call("predict", *FEW, "--networks", "4") == 0
+    assert "of the 32 keys (1/sum of squared weights)" in capsys.readouterr().out
 
 
 # --- which method
@@ -142,10 +146,10 @@ def test_what_a_coarser_way_leaves_out_is_said(capsys, monkeypatch):
 
 def test_the_start_is_the_given_one(capsys):
     found = []
-    preset = ("--preset", "bert-base", "--overlap0", "0.1", "--layers", "1")
+    preset = ("--preset", "bert-base", "--overlap0", "0.1")
     for words in (FEW, (*FEW, "--overlap0", "0"), preset):
         for method in (("--method", "mean"), ("--networks", "8")):
-            one = answered(capsys, *words, "--context", "8", *method)["overlap"]
+            one = answered(capsys, *words, "--context", "8", "--layers", "1", *method)["overlap"]
             found.append([one[name][0] for name in ("mean", "low", "high")])
     assert found[0][1] < 0 < found[0][2]  # random tokens
     assert found[1][1] < 0 < found[1][2]
@@ -204,6 +208,26 @@ def test_tokens_of_a_file_are_the_start(tmp_path, capsys):
         assert capsys.readouterr().err == f"error: {option}: not with --tokens\n"
     assert call("predict", "--tokens", tmp_path / "none.nc", "--heads", "4", "--layers", "2") == 2
     assert call("predict", *words, "--out", tmp_path / "t.nc") == 2
+
+
+def test_a_token_of_length_0_is_told(tmp_path, capsys):
+    points = np.random.default_rng(2).standard_normal((5, 16))
+    points[3] = 0
+    xr.Dataset({"tokens": (("token", "component"), points)}).to_netcdf(tmp_path / "t.nc")
+    words = ("--tokens", tmp_path / "t.nc", "--heads", "2", "--layers", "1", "--init-std", "0.1")
+    assert call("predict", *words, "--networks", "2") == 0
+    assert "1 of the 5 tokens given is 0: without a direction" in capsys.readouterr().out
+    units = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
+    cosine = ((units.sum(axis=0) ** 2).sum() - 4) / 20
+    assert answered(capsys, *words, "--networks", "2")["overlap"]["mean"][0] == pytest.approx(cosine)
+
+
+def test_a_long_map_says_how_long(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(maps, "DEEPEST", 4)
+    monkeypatch.setattr(maps, "LONG", 0.0)
+    words = (*FEW, "--method", "mean", "--map", "context=8,16;layers=1,2", "--out", tmp_path / "m.nc")
+    assert call("predict", *words) == 0
+    assert "the map of 4 points takes about " in capsys.readouterr().err
 
 
 def test_more_tokens_than_dimensions_share_a_part(capsys):
@@ -332,14 +356,23 @@ def test_a_map_is_plotted_from_its_file(tmp_path, capsys):
     ([*SIZES, "--repeat", "1"], "--repeat: must be from 0 to 0.999999, got 1"),
     ([*SIZES, "--map", "context,d-model", "--out", "m.png", "--json"], "--json: not with --map"),
     (["--preset", "gpt2", "--overlap0", "2"], "--overlap0: must be from 0 to 1"),
-    (["--preset", "gpt2", "--head-dim", "1000", "--method", "mean"], "head_dim must be between 1 and d"),
+    (["--preset", "gpt2", "--head-dim", "1000", "--method", "mean"], "--head-dim: must be at most d-model = 768 for"),
     (["--preset", "gpt2", "--d-model", "700"], "--head-dim: must be given where d-model = 700 is no multiple of heads"),
     (["--preset", "gpt2", "--out", "x.pdf"], "--out: must end with .png"),
     (["--preset", "gpt2", "--map", "a,b", "--out", "m.png"], "--map: must be two of mlp-width, d-model"),
     (["--preset", "gpt2", "--map", "heads=1,2", "--out", "m.png"], "--map: must be two of"),
-    (["--preset", "gpt2", "--map", "heads=1,2;layers=a", "--out", "m.png"], "--map: layers takes numbers, got a"),
+    (["--preset", "gpt2", "--map", "heads=1,2;layers=a", "--out", "m.png"], "layers must be whole numbers, got a"),
     (["--preset", "gpt2", "--map", "heads=1,2;layers=0,1", "--out", "m.png"], "--layers: must be from 1 to 10000"),
     (["--preset", "gpt2", "--map", "context,d-model"], "--map needs --out"),
+    (["--preset", "gpt2", "--map", "heads=;layers=1", "--out", "m.png"], "heads must be whole numbers, got none"),
+    (["--preset", "gpt2", "--map", "heads=2.5;layers=1", "--out", "m.png"], "heads must be whole numbers, got 2.5"),
+    (["--preset", "gpt2", "--map", "heads=4,4;layers=1", "--out", "m.png"], "values of heads must differ, got 4,4"),
+    (["--preset", "gpt2", "--map", "repeat=0.1,0.10;layers=1", "--out", "m.png"], "values of repeat must differ"),
+    ([*SIZES, "--norm", "post", "--post-norm"], "--norm: not with --post-norm"),
+    ([*SIZES, "--norm-eps", "-1"], "--norm-eps: must be from 0 to 1e+06, got -1"),
+    (["--tokens", ".", "--heads", "4", "--layers", "2"], ".: is a folder, not a file"),
+    (["--preset", "gpt2", "--context", "1000000000"], "--context: 1,000,000,000 tokens need at least"),
+    (["--preset", "transformer-base", "--context", "1000000000"], "--context: 1,000,000,000 tokens need at least"),
     (["--d-model", "10", "--heads", "3", "--layers", "2", "--context", "4"], "--head-dim: must be given"),
 ])  # fmt: skip
 def test_wrong_input_is_one_line(arguments, message, capsys):

@@ -125,7 +125,7 @@ def test_interrupted_while_writing(module, name, monkeypatch):
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_signals_end_a_run_that_goes_on(number, code, tmp_path):
     """A process of its own, ended as soon as its file is there."""
-    run = ["simulate", "t.toml", "--set", "layers.depth=8000", "--set", "output.save_every=10.0", "--out"]
+    run = ["simulate", "t.toml", "--set", "layers.depth=4000", "--set", "output.save_every=5.0", "--out"]
     process = start(*run, "two.nc")
     while not (tmp_path / "two.nc").exists():
         assert process.poll() is None

@@ -22,9 +22,10 @@ from particles.networks import (
     Start,
 )
 from tokenlaw.answers.forecast import chain, mean
+from tokenlaw.answers.forecast.beginning import Beginning
 from tokenlaw.answers.forecast.found import INDISTINGUISHABLE
 from tokenlaw.answers.forecast.plan import Plan
-from tokenlaw.answers.forecast.request import Beginning, Request
+from tokenlaw.answers.forecast.request import Request
 
 MOST = 5  # pieces of advice: those that change the overlap most
 NETWORKS, FEWEST, TOKENS = 12, 2, 24  # networks, at most and at least; tokens, at least

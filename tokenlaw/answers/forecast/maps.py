@@ -1,6 +1,7 @@
 """Maps over two options: collapse depth and overlap by the mean; exponents and gradients too by the chain."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -15,8 +16,10 @@ from tokenlaw.answers.forecast.found import INDISTINGUISHABLE
 from tokenlaw.answers.forecast.options import LIMITS, WHOLE, spelled
 from tokenlaw.answers.forecast.plan import LEAST, Plan, plan
 from tokenlaw.answers.forecast.request import Request, request_of
+from tokenlaw.answers.forecast.words import duration
 
 DEEPEST = 4096  # layers of the mean, at most
+LONG = 5.0  # seconds that a reader is told of
 NUMERIC = ("mlp_width", *(name for name in LIMITS if name != "networks"))
 LABELS = {
     "head_dim": "head dimension", "context": "context length n", "d_model": "dimension d of the tokens",
@@ -48,7 +51,10 @@ def axes_of(text: str, preset: str | None, given: Options) -> tuple[Axis, Axis]:
     """Two options to be varied: "head-dim,beta", or with values "head-dim=8,16,32;beta=1,2,4"."""
     parts = text.split(";") if "=" in text or ";" in text else text.split(",")
     base = request_of(preset, given)
-    pairs = [(name.strip().replace("-", "_"), values) for name, _, values in (one.partition("=") for one in parts)]
+    pairs = [
+        (name.strip().replace("-", "_"), values if equals else None)
+        for name, equals, values in (one.partition("=") for one in parts)
+    ]
     names = [name for name, _ in pairs]
     if len(pairs) != 2 or not set(names) <= set(NUMERIC) or len(set(names)) < 2:
         known = ", ".join(spelled(name)[2:] for name in NUMERIC)
@@ -57,11 +63,14 @@ def axes_of(text: str, preset: str | None, given: Options) -> tuple[Axis, Axis]:
     return first, second
 
 
-def axis(name: str, text: str, base: Request, given: Options) -> Axis:
+def axis(name: str, text: str | None, base: Request, given: Options) -> Axis:
     """One option, with the values of a text or its usual ones."""
     label = LABELS.get(name, spelled(name)[2:])
-    if text:
-        return Axis(name, tuple(_read(name, one) for one in text.split(",")), label.partition(" over ")[0], _set(name))
+    if text is not None:
+        found = tuple(_read(name, one) for one in text.split(","))
+        if len(set(found)) < len(found):
+            raise ValueError(f"--map: values of {spelled(name)[2:]} must differ, got {text[:60]}")
+        return Axis(name, found, label.partition(" over ")[0], _set(name))
     values = _usual(name, base, given)
     if name == "beta":
         return Axis(name, values, label, lambda options, x: {**options, "score_scale": x * _scale(options)})
@@ -81,7 +90,9 @@ def _read(name: str, text: str) -> float:
     try:
         return int(text) if name in WHOLE else float(text)
     except ValueError:
-        raise ValueError(f"--map: {spelled(name)[2:]} takes numbers, got {text.strip()[:40] or 'none'}") from None
+        kind = "whole numbers" if name in WHOLE else "numbers"
+        shown = text.strip()[:40] or "none"
+        raise ValueError(f"--map: values of {spelled(name)[2:]} must be {kind}, got {shown}") from None
 
 
 def _usual(name: str, base: Request, given: Options) -> tuple[float, ...]:
@@ -97,7 +108,8 @@ def _usual(name: str, base: Request, given: Options) -> tuple[float, ...]:
         return tuple(own[name])
     if LIMITS[name][1] <= 1:
         return SHARES
-    middle = {"sigma_v": net.d**-0.5, "init_std": 0.02}.get(name, 1.0) if given.get(name) is None else given[name]
+    usual = {"sigma_v": net.d**-0.5, "init_std": 0.02, "norm_eps": 1e-5}
+    middle = usual.get(name, 1.0) if given.get(name) is None else given[name]
     return FACTORS if name == "beta" else tuple(float(middle) * x / 2 for x in FACTORS[:-1])
 
 
@@ -137,7 +149,8 @@ def drawn_map(text: str, preset: str | None, given: Options, seed: int, screen: 
 
 
 def _by_mean(asked: list[Request], seed: int, screen: Any) -> list[dict[str, float]]:
-    found = []
+    found: list[dict[str, float]] = []
+    begun = time.perf_counter()
     with screen.progress(len(asked)) as tell:
         for number, one in enumerate(asked, start=1):
             course, layers = mean.until_collapse(one, seed, DEEPEST), one.network.layers
@@ -145,6 +158,9 @@ def _by_mean(asked: list[Request], seed: int, screen: Any) -> list[dict[str, flo
             overlap = course.mean[min(layers, len(course.mean) - 1)]
             found.append({"collapse_depth": depth, "overlap": float(overlap)})
             tell(number)
+            left = (time.perf_counter() - begun) * (len(asked) - number)
+            if number == 1 and left > LONG:
+                screen.note(f"the map of {len(asked)} points takes about {duration(left)}, if all are like the first")
     return found
 
 

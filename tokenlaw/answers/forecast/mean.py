@@ -23,6 +23,8 @@ def architecture(request: Request) -> Architecture:
     scales, d, pre = deviations(net), net.d, net.placement.before
     step = net.residual_scale * net.layer_scale * ((2 * net.layers) ** -0.5 if net.depth_scaled else 1.0)
     step /= request.start.std if pre else 1.0  # in the length of the tokens at the start
+    if not a.head_dim <= d:
+        raise ValueError(f"--head-dim: must be at most d-model = {d} for --method mean, got {a.head_dim}")
     kernel, scale = (None, 0.0) if net.mlp is None else block(net, net.mlp, scales)
     return Architecture(
         d, a.heads, a.head_dim, request.start.tokens, net.layers,
@@ -52,6 +54,7 @@ def missing(request: Request) -> tuple[str, ...]:
         "QK-norm, but for the scale of the scores": a.qk_norm,
         "parallel blocks (here one behind the other)": net.parallel,
         "finite width of the MLP": request.own_width and net.mlp is not None and net.mlp.width < math.inf,
+        "epsilon of the norms": net.norm.eps > 0,
         "length of the tokens before the first layer": net.placement.after and abs(request.start.std - 1) > 1e-9,
     }
     return (*(words for words, there in parts.items() if there), *request.start.beside, *request.not_included)

@@ -17,7 +17,7 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "context": (2, 10**9), "layers": (1, 10_000), "networks": (2, 100_000), "residual_scale": (0, LARGEST),
     "layer_scale": (0, LARGEST), "score_scale": (0, LARGEST), "sigma_v": (0, LARGEST), "sigma_a": (0, LARGEST),
     "beta": (0, LARGEST), "mlp_gain": (1e-6, 30), "mlp_scale": (0, LARGEST), "init_std": (0, LARGEST),
-    "embedding_std": (1e-6, LARGEST), "overlap0": (0, 1), "repeat": (0, 0.999999),
+    "norm_eps": (0, LARGEST), "embedding_std": (1e-6, LARGEST), "overlap0": (0, 1), "repeat": (0, 0.999999),
 }  # fmt: skip
 WHOLE: Final = frozenset({"d_model", "heads", "head_dim", "kv_heads", "context", "layers", "networks", "mlp_width"})
 """Options that take whole numbers."""
@@ -33,7 +33,7 @@ OF_FILE: Final = ("overlap0", "repeat", "embedding_std", "d_model", "context")
 NEEDED: Final = ("d_model", "heads", "layers", "context")
 ARGUMENTS: Final = {
     "d": "d_model", "n": "context", "overlap": "overlap0", "width": "mlp_width", "parallel": "parallel_blocks",
-    "std": "init_std", "share": "positions", "n_networks": "networks",
+    "std": "init_std", "share": "positions", "n_networks": "networks", "eps": "norm_eps",
 }  # fmt: skip
 """Names of arguments -> the options that they are, where these differ."""
 
@@ -98,7 +98,8 @@ def _check_pairs(preset: str | None, changes: Mapping[str, Any]) -> None:
             raise ValueError(f"{spelled(name)}: not with {stated}, which states all matrices; see {others}")
     for one, other in (("init", "init_std"), ("pre_norm", "norm"), *(("tokens", name) for name in OF_FILE)):
         if one in changes and other in changes:
-            raise ValueError(f"{spelled(other)}: not with {spelled(one)}")
+            typed = "--post-norm" if one == "pre_norm" and not changes[one] else spelled(one)
+            raise ValueError(f"{spelled(other)}: not with {typed}")
     if changes.get("gradients") and changes.get("method") == "mean":
         raise ValueError("--gradients: not with --method mean, which has none")
     if changes.get("gradients") and changes.get("mlp_width") == math.inf:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from particles.machine import available, size
-from particles.networks import Network
+from particles.networks import GivenTokens, Network
 from tokenlaw.answers.forecast import cost, mean
 from tokenlaw.answers.forecast.request import Request, endless
 
@@ -69,7 +69,11 @@ def plan(request: Request, method: str | None, count: int | None, gradients: boo
         return replace(fitted, method="mean", network=request.network, notes=())
     if _memory(way.network, request) > available():
         need = size(_memory(way.network, request))
-        raise ValueError(f"--context: {request.start.tokens:,} tokens need about {need} of memory for the chain")
+        instead = ", or --method mean" * (mean.possible(request) and not gradients)
+        raise ValueError(
+            f"{'--tokens' if isinstance(request.start.law, GivenTokens) else '--context'}: {request.start.tokens:,} "
+            f"tokens need about {need} of memory for the chain, {size(available())} are available; take fewer{instead}"
+        )
     return fitted
 
 
@@ -86,9 +90,10 @@ def _ways(request: Request, gradients: bool) -> Iterator[Plan]:
 
 def _notes(request: Request, way: Plan) -> tuple[str, ...]:
     wide = way.network is not request.network
+    bare = ", without the epsilon of the norm before it" * (way.network.norm.eps > 0)
     return (
         *(("blocks compute in single precision: overlaps to four digits",) if way.single else ()),
-        *(("the MLP is taken as infinitely wide (--mlp-width W for its own)",) if wide else ()),
+        *((f"the MLP is taken as infinitely wide{bare} (--mlp-width W for its own)",) if wide else ()),
     )
 
 

@@ -64,7 +64,8 @@ class Preset:
     Attributes
     ----------
     title, source : what it is, and where its sizes and its initialisation stand.
-    options : what it stands for, by the names of the options of `tokenlaw predict`; beside them rope_base.
+    options : what it stands for, by the names of the options of `tokenlaw predict`; beside them rope_base.  The epsilon
+        of its norms is that of the published configuration (config.json; tensor2tensor and flax: 1e-6).
     embedding : how tokens start.
     not_included, start_not_included : what no method has, of the network and of its start.
     window : tokens that one attends to at most, where there is such a window.
@@ -100,14 +101,14 @@ def _gpt2(title: str, d: int, heads: int, layers: int) -> Preset:
         "Radford et al. 2019, openai/gpt-2; initialisation of Hugging Face transformers (GPT2Config: all matrices, "
         "words and positions 0.02, matrices behind both blocks times (2 layers)^-1/2)"
     )
-    options = _sizes(d, heads, layers, 1024, mlp="gelu", mlp_width=4 * d, norm="pre", norm_kind="layer", causal=True,
-                     init_std=NORMAL, depth_scaled=True)  # fmt: skip
+    options = _sizes(d, heads, layers, 1024, mlp="gelu", mlp_width=4 * d, norm="pre", norm_kind="layer", norm_eps=1e-5,
+                     causal=True, init_std=NORMAL, depth_scaled=True)  # fmt: skip
     return Preset(title, source, options, Embedding(NORMAL, NORMAL))
 
 
-def _bert(title: str, source: str, d: int, heads: int, layers: int) -> Preset:
+def _bert(title: str, source: str, d: int, heads: int, layers: int, eps: float = 1e-12) -> Preset:
     options = _sizes(d, heads, layers, 512, mlp="gelu", mlp_width=4 * d, norm="post", norm_kind="layer",
-                     init_std=NORMAL)  # fmt: skip
+                     norm_eps=eps, init_std=NORMAL)  # fmt: skip
     return Preset(title, source, options, Embedding(NORMAL, NORMAL, NORMAL, normed=True))
 
 
@@ -115,8 +116,8 @@ def _decoder(
     title: str, source: str, sizes: Mapping[str, Any], embedding: float = NORMAL, window: int | None = None
 ) -> Preset:
     """LLaMA and its kin."""
-    options = {"norm": "pre", "norm_kind": "rms", "causal": True, "positions": "rope", "rope_base": 10_000.0,
-               "mlp": "swiglu", "init_std": NORMAL} | dict(sizes)  # fmt: skip
+    options = {"norm": "pre", "norm_kind": "rms", "norm_eps": 1e-6, "causal": True, "positions": "rope",
+               "rope_base": 10_000.0, "mlp": "swiglu", "init_std": NORMAL} | dict(sizes)  # fmt: skip
     return Preset(title, f"{source}; initializer_range 0.02 of its configuration", options, Embedding(embedding),
                   window=window)  # fmt: skip
 
@@ -131,18 +132,20 @@ PRESETS: Final = {
     "gpt2-xl": _gpt2("GPT-2 XL", 1600, 25, 48),
     "bert-base": _bert("BERT base", _BERT, 768, 12, 12),
     "bert-large": _bert("BERT large", _BERT, 1024, 16, 24),
-    "roberta-base": _bert("RoBERTa base", _ROBERTA, 768, 12, 12),
+    "roberta-base": _bert("RoBERTa base", _ROBERTA, 768, 12, 12, eps=1e-5),
     "transformer-base": Preset(
         "Transformer base, encoder",
         "Vaswani et al., arXiv 1706.03762; tensor2tensor: Xavier's variances, words of variance 1 beside the waves",
-        _sizes(512, 8, 6, 512, mlp="relu", mlp_width=2048, norm="post", norm_kind="layer", init="xavier"),
+        _sizes(512, 8, 6, 512, mlp="relu", mlp_width=2048, norm="post", norm_kind="layer", norm_eps=1e-6,
+               init="xavier"),
         Embedding(waves=True),
     ),
     "vit-base": Preset(
         "ViT-B/16",
         "Dosovitskiy et al., arXiv 2010.11929, google-research/vision_transformer: Xavier's variances, positions 0.02; "
         "patches of mean square 1",
-        _sizes(768, 12, 12, 197, mlp="gelu", mlp_width=3072, norm="pre", norm_kind="layer", init="xavier"),
+        _sizes(768, 12, 12, 197, mlp="gelu", mlp_width=3072, norm="pre", norm_kind="layer", norm_eps=1e-6,
+               init="xavier"),
         Embedding(positions=NORMAL),
         start_not_included=("correlations of the patches (--overlap0 sets their mean)", "class token of length 0"),
     ),
@@ -151,11 +154,11 @@ PRESETS: Final = {
     ),
     "llama3-8b": _decoder(
         "Llama 3 8B", "Llama team, arXiv 2407.21783, table 3",
-        _sizes(4096, 32, 32, 8192, kv_heads=8, mlp_width=14_336, rope_base=500_000.0),
+        _sizes(4096, 32, 32, 8192, kv_heads=8, mlp_width=14_336, rope_base=500_000.0, norm_eps=1e-5),
     ),
     "mistral-7b": _decoder(
         "Mistral 7B", "Jiang et al., arXiv 2310.06825, table 1; context as long as its window",
-        _sizes(4096, 32, 32, 4096, kv_heads=8, mlp_width=14_336), window=4096,
+        _sizes(4096, 32, 32, 4096, kv_heads=8, mlp_width=14_336, norm_eps=1e-5), window=4096,
     ),
     "qwen2-7b": _decoder(
         "Qwen2 7B", "Yang et al., arXiv 2407.10671, table 1",

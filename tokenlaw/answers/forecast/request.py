@@ -3,18 +3,11 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from particles import Array
 from particles.networks import (
     MLP,
     ALiBi,
-    Embedded,
-    GivenTokens,
-    Independent,
     Initialisation,
     LayerNorm,
     LeCun,
@@ -22,7 +15,6 @@ from particles.networks import (
     NoNorm,
     Norm,
     Normal,
-    Normed,
     PeriNorm,
     PerMatrix,
     PostNorm,
@@ -30,39 +22,14 @@ from particles.networks import (
     RMSNorm,
     RoPE,
     SelfAttention,
-    Simplex,
-    Start,
     Xavier,
 )
+from tokenlaw.answers.forecast.beginning import Beginning, beginning, check_memory, given_tokens, read
 from tokenlaw.answers.forecast.options import activation_of, deployed, settings_of, told
 from tokenlaw.answers.forecast.presets import Embedding, Preset
 
-NORMS: Mapping[str, Callable[[], Norm]] = {"rms": RMSNorm, "layer": LayerNorm}
+NORMS: Mapping[str, Callable[[float], Norm]] = {"rms": RMSNorm, "layer": LayerNorm}
 PLACEMENTS = {"pre": PreNorm, "post": PostNorm, "peri": PeriNorm, "none": NoNorm}
-
-
-@dataclass(frozen=True, eq=False)
-class Beginning:
-    """The tokens before the first layer.
-
-    Attributes
-    ----------
-    law : of the tokens.   overlap : their mean overlap, and whether it varies from network to network (`drawn`).
-    std : root mean square of an entry.   beside : what one overlap does not say of them.   notes : what a reader should
-        know of them.
-    """
-
-    law: Start
-    overlap: float
-    drawn: bool
-    std: float
-    beside: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def tokens(self) -> int:
-        """Their number."""
-        return self.law.tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +75,14 @@ def request_of(preset: str | None, given: Mapping[str, Any]) -> Request:
         network = network_of(settings)
     embedding = Embedding() if published is None else published.embedding
     on_sphere = not deployed(settings) and "embedding_std" not in settings
+    check_memory(settings, embedding)
     with told(std="embedding_std"):
         if points is None:
             start = beginning(settings, embedding, network, on_sphere)
         else:
             start = given_tokens(math.sqrt(network.d) * points if on_sphere else points)
     return Request(
-        title_of(published, network), network, start, left_out(published, settings),
+        title_of(published, network), network, start, (*left_out(published, settings), *without_epsilon(network)),
         own_width=given.get("mlp_width") is not None, deployed=deployed(settings),
     )  # fmt: skip
 
@@ -127,6 +95,12 @@ def left_out(published: Preset | None, settings: Mapping[str, Any]) -> tuple[str
     window = published.window
     narrow = () if window is None or settings["context"] <= window else (f"window of {window:,} tokens",)
     return (*published.not_included, *narrow, *(() if own else published.start_not_included))
+
+
+def without_epsilon(network: Network) -> tuple[str, ...]:
+    """What an infinitely wide MLP leaves out."""
+    wide = network.mlp is not None and network.mlp.width == math.inf
+    return ("epsilon of the norm before the infinitely wide MLP",) if wide and network.norm.eps > 0 else ()
 
 
 def title_of(published: Preset | None, network: Network) -> str:
@@ -150,8 +124,9 @@ def network_of(settings: Mapping[str, Any]) -> Network:
         heads, head_dim, settings.get("kv_heads"), bool(settings.get("causal")), positions_of(settings),
         bool(settings.get("qk_norm")), settings.get("score_scale", 1.0),
     )  # fmt: skip
+    norm = NORMS[settings.get("norm_kind", "rms")](settings.get("norm_eps", 0.0))
     network = Network(
-        d, settings["layers"], attention, mlp_of(settings), NORMS[settings.get("norm_kind", "rms")](),
+        d, settings["layers"], attention, mlp_of(settings), norm,
         PLACEMENTS[placement](), bool(settings.get("parallel_blocks")), settings.get("residual_scale", 1.0),
         settings.get("layer_scale", 1.0), bool(settings.get("depth_scaled")), Normal(),
     )  # fmt: skip
@@ -222,72 +197,3 @@ def endless(network: Network) -> Network:
         return network
     scales = replace(scales, down=scales.down * math.sqrt(mlp.width / network.usual_width(mlp.gated)))
     return replace(network, mlp=replace(mlp, width=math.inf), initialisation=scales)
-
-
-# --- its tokens
-
-
-def beginning(settings: Mapping[str, Any], embedding: Embedding, network: Network, on_sphere: bool) -> Beginning:
-    """Tokens by --context, --embedding-std, --overlap0 and --repeat, or those of a preset.
-
-    on_sphere : they are brought to length d^1/2, which stands for the unit sphere.
-    """
-    d, n, repeat = network.d, settings["context"], settings.get("repeat", 0.0)
-    std = settings.get("embedding_std", embedding.std)
-    overlap = settings.get("overlap0")
-    if overlap is not None and n <= d and not repeat:
-        return Beginning(Simplex(n, overlap, std), overlap, False, std)
-    notes: tuple[str, ...] = ()
-    beside = ("which tokens are alike",) if repeat else ()
-    if overlap is not None:
-        embedding = Embedding(std * math.sqrt(1 - overlap), 0.0, std * math.sqrt(overlap), normed=embedding.normed)
-        notes = (f"tokens are drawn with a part that all share: {n:,} of one overlap do not exist in {d} dimensions",)
-        notes = () if n <= d else notes
-    elif "embedding_std" in settings:
-        scale = std / embedding.std if not embedding.normed else 1.0
-        embedding = replace(embedding, words=scale * embedding.words, positions=scale * embedding.positions,
-                            shared=scale * embedding.shared)  # fmt: skip
-    law = embedded(embedding, d, n, repeat)
-    if embedding.normed or on_sphere:
-        law = Normed(law, network.norm if embedding.normed else RMSNorm())
-    if embedding.waves:
-        beside = (*beside, "order of the positions (near ones start more alike than the mean)")
-    return Beginning(law, embedding.overlap(d, n, repeat), not embedding.waves, std, beside, notes)
-
-
-def embedded(embedding: Embedding, d: int, n: int, repeat: float) -> Start:
-    """Their law before a norm."""
-    rows = embedding.words, embedding.positions, embedding.shared
-    if not (repeat or embedding.positions or embedding.shared or embedding.waves):
-        return Independent(n, embedding.words)
-    return Embedded(n, *rows, repeat, waves(d, n) if embedding.waves else None)
-
-
-def waves(d: int, n: int) -> Array:
-    """Sines and cosines of the places (Vaswani et al. 2017, section 3.5), (d, n)."""
-    angle = 10_000.0 ** (-2 * np.arange(-(-d // 2))[:, None] / d) * np.arange(n)
-    found: Array = np.concatenate([np.sin(angle), np.cos(angle)])[:d]
-    return found
-
-
-def read(path: Path) -> Array:
-    """Tokens (n, d) of a file: the last record of one of tokens, or tokens(token, component); times their radius."""
-    from particles import EuclideanTokens
-    from particles.files import read_tokens
-
-    points = np.asarray(read_tokens(path, EuclideanTokens, stream=True).points, dtype=np.float64)
-    n, d = points.shape
-    if n < 2 or d < 3:
-        raise ValueError(f"--tokens {path}: must hold at least two tokens in three dimensions, got {n} in {d}")
-    return points
-
-
-def given_tokens(points: Array) -> Beginning:
-    """Tokens that are known, (n, d)."""
-    lengths = np.linalg.norm(points, axis=1, keepdims=True)
-    units = points / np.where(lengths > 0, lengths, 1)
-    n, total = len(points), units.sum(axis=0)
-    overlap = float((total @ total - n) / (n * (n - 1)))
-    beside = ("the tokens given but for their mean overlap",)
-    std = float(np.sqrt(np.mean(points**2)))
-    return Beginning(GivenTokens(points), min(max(overlap, 0.0), 1.0), False, std, beside)

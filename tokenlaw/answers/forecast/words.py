@@ -131,10 +131,11 @@ def of_seen(found: Found, seen: Seen, n: int) -> list[str]:
     critical = math.sqrt(2 * math.log(n))
     first, last = seen.score_std[1], seen.score_std[-1]
     cold = "below" if max(first, last) < critical else "above"
+    read = f"{(n + 1) / 2:,g} keys that it may read on average" if seen.causal else f"{n:,} keys"
     lines = [
         f"scores deviate by {first:.3g} in the first layer and {last:.3g} in the last, {cold} the value "
         f"sqrt(2 log n) = {critical:.3g} beyond which single keys win; a token reads {seen.effective_keys[-1]:.3g} of "
-        f"{n:,} keys (1/sum of squared weights), stable rank {seen.stable_rank[-1]:.3g}"
+        f"the {read} (1/sum of squared weights), stable rank {seen.stable_rank[-1]:.3g}"
     ]
     if seen.causal:
         early = max(1, n // 8)
@@ -160,5 +161,10 @@ def compared(found: Found, beside: Found) -> str:
 
 def promised(seconds: float, networks: int) -> str:
     """How long a chain takes."""
+    return f"the chain of {networks} networks takes about {duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
     unit, size = next((one for one in (("h", 3600), ("min", 60)) if seconds > 1.5 * one[1]), ("s", 1))
-    return f"the chain of {networks} networks takes about {seconds / size:.2g} {unit}"
+    return f"{seconds / size:.2g} {unit}"
