@@ -24,6 +24,9 @@ HEADS: Final = 1.5  # arrays of each matrix of a head
 GRID: Final = 17  # arrays (grid points,)
 NODES: Final = 36  # arrays (carried nodes,)
 ALONG: Final = 60  # arrays (carried nodes,) more for characteristics: frames, derivatives
+STAGES: Final = 55  # likewise for steps of several stages
+NEIGHBOURS: Final = 45  # likewise for characteristics of such steps
+HALVES: Final = 45  # likewise for steps whose length is chosen
 COSTS: Final = 4.5  # arrays (n, n) of exact transport
 JOINT: Final = 7  # arrays (n, n) of a limit field drawn jointly
 STORED: Final = 1 << 24  # entries of a Sinkhorn kernel that are kept
@@ -90,7 +93,9 @@ def density_terms(c: Configuration) -> Iterator[Term]:
     d, solve = c.model.d, c.solve
     grid = 4.5 * (solve.lmax + 1) ** 2 if d == 3 else 4.0 * solve.lmax
     yield Term("solve.lmax", solve.lmax, float(NUMBER) * GRID * grid)
-    per_node = NODES + (ALONG if solve.characteristics else 0)
+    stages = c.layers.kind in ("equation", "modified") or getattr(c.layers, "scheme", "euler") == "rk4"
+    per_node = NODES + ALONG * solve.characteristics + stages * (STAGES + NEIGHBOURS * solve.characteristics)
+    per_node += HALVES * (getattr(c.layers, "tolerance", None) is not None)
     given = solve.given_nodes
     shown = "auto" if given is None else list(given)
     yield Term("solve.carried_nodes", shown, NUMBER * per_node * carried_count(c))

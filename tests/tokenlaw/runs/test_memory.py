@@ -1,6 +1,7 @@
 """Sizes that do not fit are refused before anything is allocated: one line with key, estimate and what there is."""
 
 import resource
+import tracemalloc
 
 import pytest
 
@@ -11,6 +12,8 @@ from tokenlaw.config.read import load_text
 from tokenlaw.ensemble import run as ensemble
 from tokenlaw.ensemble.member import Member
 from tokenlaw.runs import memory
+from tokenlaw.runs.build import build
+from tokenlaw.runs.run import solve_job
 
 GIB = 1 << 30
 CHAIN = 'layers={{kind="transformer", eta=0.1, heads={heads}, depth={depth}}}'
@@ -137,3 +140,24 @@ def test_an_ensemble_starts_as_many_workers_as_fit(tmp_path, monkeypatch, capsys
     assert call(*words, simulate__tokens=100000) == 2
     assert "simulate.tokens = 100000: the run needs about" in capsys.readouterr().err
     assert not (tmp_path / "e").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["solve.characteristics=true"], ["layers.tolerance=1e-3"]])
+def test_steps_of_several_stages_are_counted(more):
+    """What a step of an equation takes at its peak, for many carried nodes."""
+    text = """
+        model = {d = 3}
+        initial = {kind = "uniform"}
+        solve = {lmax = 4, carried_nodes = [60, 120]}
+        layers = {kind = "equation", dt = 0.1, t_end = 0.1, drift = [{kind = "zonal", kernel = "dot", strength = 1.0}]}
+    """
+    one = build(load_text(text, more))
+    job = solve_job(one)
+    tracemalloc.start()
+    try:
+        job.flow.step(job.start)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    told = sum(term.need for term in memory.terms("solve", one.configuration, None, 1))
+    assert 0.9 * peak < told < 1.6 * peak
