@@ -84,9 +84,8 @@ STATEMENTS = (
         "equiangular tokens drift by b(g) = s_ij - g s_ii; with probability 1 - delta, sup over [0, T] of "
         "|<x_i, x_j> - g(t)| <= e^(C T) sqrt((8 T/d) log(2 n^2/delta))",
         "the drift refuted at finite d, by (g s_ii - (2 - g^2) s_ij)/d; the bound unaffected and not proved",
-        ("S1",),
-        "the drift only: how loose the bound is in d, n and T has no study yet; it is a bound with a free constant in "
-        "the exponent, so that only its powers of d and n can be tested",
+        ("S1", "S3"),
+        "S3 has the bound where it is smallest, C = 0, in d and n; T = 1 only",
     ),
     Statement(
         "thm:clustering_small_beta",
