@@ -35,7 +35,7 @@ STATEMENTS = (
     Statement(
         "thm:weak_error_clean",
         "sup over t <= t_L of the weak error <= C e^(C t_L) eta (t_L + 1) max(1, alpha)",
-        "restated with equal starts and H >= 1, and reported as proved",
+        "restated with equal starts and H >= 1; the proof open in the version read",
         ("D1",),
     ),
     Statement(
@@ -134,7 +134,7 @@ STATEMENTS = (
         "prop:poc",
         "max_i E sup |x_i - xbar_i|^2 + E sup W_2^2 <= (C_T/n) sum_i E |x_i(0) - xbar_i(0)|^2, xbar_i copies of the "
         "limit under the same noise",
-        "restated, and reported as proved",
+        "restated; the proof open in the version read",
         ("P1",),
         "as it is restated the right side is zero for tokens that start on their copies, as P1's do; these part like "
         "n^(-1/2), so that a sampling term C_T/n is missing. On S^2 only",
