@@ -35,7 +35,7 @@ STATEMENTS = (
     Statement(
         "thm:weak_error_clean",
         "sup over t <= t_L of the weak error <= C e^(C t_L) eta (t_L + 1) max(1, alpha)",
-        "restated with equal starts and H >= 1, and reported as proved",
+        "restated with equal starts and H >= 1; the proof open in the version read",
         ("D1",),
     ),
     Statement(
@@ -84,9 +84,8 @@ STATEMENTS = (
         "equiangular tokens drift by b(g) = s_ij - g s_ii; with probability 1 - delta, sup over [0, T] of "
         "|<x_i, x_j> - g(t)| <= e^(C T) sqrt((8 T/d) log(2 n^2/delta))",
         "the drift refuted at finite d, by (g s_ii - (2 - g^2) s_ij)/d; the bound unaffected and not proved",
-        ("S1",),
-        "the drift only: how loose the bound is in d, n and T has no study yet; it is a bound with a free constant in "
-        "the exponent, so that only its powers of d and n can be tested",
+        ("S1", "S3"),
+        "S3 has the bound where it is smallest, C = 0, in d and n; T = 1 only",
     ),
     Statement(
         "thm:clustering_small_beta",
@@ -135,7 +134,7 @@ STATEMENTS = (
         "prop:poc",
         "max_i E sup |x_i - xbar_i|^2 + E sup W_2^2 <= (C_T/n) sum_i E |x_i(0) - xbar_i(0)|^2, xbar_i copies of the "
         "limit under the same noise",
-        "restated, and reported as proved",
+        "restated; the proof open in the version read",
         ("P1",),
         "as it is restated the right side is zero for tokens that start on their copies, as P1's do; these part like "
         "n^(-1/2), so that a sampling term C_T/n is missing. On S^2 only",

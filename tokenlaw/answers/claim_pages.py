@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tokenlaw.pictures.templates import rendered
-from validation import RESTATEMENT, STATEMENTS, Verdict
+from validation import CLAIMS, RESTATEMENT, STATEMENTS, Verdict
 
 Entry = Mapping[str, Any]
 SIGNS = {"at most": "≤ ", "at least": "≥ "}
@@ -87,7 +87,8 @@ def paper_table(results: Mapping[str, Entry]) -> Iterator[str]:
         "|---|---|---|---|---|",
     )
     for one in STATEMENTS:
-        links = ", ".join(f"[{name}](#{name.lower()})" for name in one.claims) or "none"
+        linked = (f"[{name}](#{name.lower()})" if name in results else name for name in one.claims)
+        links = ", ".join(linked) or "none"
         verdicts = ", ".join(f"{name} {results[name]['verdict']}" for name in one.claims if name in results)
         yield row(one.labels, one.text, one.restated, links + (f": {one.note}" if one.note else ""), verdicts)
 
@@ -128,6 +129,9 @@ def claims_page(results: Mapping[str, Entry]) -> str:
         title = f"[{name}](#{name.lower()}) {entry['title']}"
         numbers = (measured(part), predicted(part), number(part["corrected"]))
         lines.append(row(title, entry["verdict"], part["text"], *numbers, run_of(entry)))
+    missing = [name for name in CLAIMS if name not in results]
+    if missing:
+        lines += ["", f"Not run for this page since their studies changed: {', '.join(missing)}."]
     lines += ["", *paper_table(results)]
     for name, entry in results.items():
         lines += claim_section(name, entry)

@@ -63,6 +63,7 @@ def test_everything_is_written(tmp_path, capsys):
     assert "- second way: by hand: 1.0000 ± 0.0010, which " in markdown
     assert "Again: `tokenlaw validate A1 --seed 3 --quick --out DIR`." in markdown
     assert all(f"| {one.labels} |" in markdown for one in STATEMENTS)
+    assert "Not run for this page since their studies changed: D1, " in markdown
     assert "`validation/studies/a1_one.py`" in markdown
 
 

@@ -22,6 +22,7 @@ from validation.studies import l2_kappa as l2
 from validation.studies import l3_collapse as l3
 from validation.studies import s1_simplex as s1
 from validation.studies import s2_logistic_law as s2
+from validation.studies import s3_simplex_bound as s3
 from validation.studies import v1_values_only as v1
 from validation.studies.shared import chains, cold
 
@@ -244,3 +245,27 @@ def test_the_antipodal_exponent_and_its_zero():
     wrong = Part("", part.estimate, part.error, 0.5 * math.acosh(3.0), bias=part.bias, effect=0.1)  # d - 1 for d - 2
     assert wrong.verdict == "fails"
     assert betas.shape == errors.shape
+
+
+def test_deviations_of_a_simplex_are_those_of_whole_matrices():
+    """Layers drawn through Gram matrices against V, W, W' drawn whole: mean and spread of the largest deviation."""
+    law, steps, size = s3.simplex(3, 6), 4, 1500
+    short = s3.deviations(RNG(30), law, lambda time: 0.2, size, steps)
+    rng, state = RNG(31), np.broadcast_to(chains.equiangular(3, 6, 0.2), (size, 3, 6)).copy()
+    most = np.zeros(size)
+    for _ in range(steps):
+        query, key = law.sigma_a * rng.standard_normal((2, size, 6, 6))
+        value = rng.standard_normal((size, 6, 6)) / math.sqrt(6)
+        state = state + math.sqrt(1 / steps) * chains.attend(state, query, key, s3.BETA) @ np.swapaxes(value, 1, 2)
+        state /= np.linalg.norm(state, axis=2, keepdims=True)
+        overlaps = np.einsum("rid,rjd->rij", state, state)[:, *np.triu_indices(3, 1)]
+        most = np.maximum(most, np.abs(overlaps - 0.2).max(axis=1))
+    assert abs(short.mean() - most.mean()) < 4 * math.hypot(short.std(), most.std()) / math.sqrt(size)
+    assert abs(short.std() / most.std() - 1) < 0.1
+
+
+def test_the_simplex_equation_is_the_one_of_its_drift():
+    found = s3.expected(s3.simplex(4, 16), 20_000, 0)
+    drift = s3.simplex(4, 16).statistics(samples=20_000, seed=0).drift_infinite_d.value
+    assert abs(float(found(1e-3)) - s3.START - 1e-3 * drift) < 1e-5
+    assert s3.START < float(found(1.0)) < 1
