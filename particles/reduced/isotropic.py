@@ -135,16 +135,21 @@ def overlap_energy_rate(kernel: Kernel, beta: float) -> float:
     """
     check_not_negative(beta, "beta")
     law = IsotropicNoise(kernel)
-
-    def rate(y: Array) -> Array:
-        below, above = gaps(y)
-        drift, variance = law.rates(y)
-        slope = 1.0 if beta == 0 else beta * below / np.expm1(beta * below)
-        found: Array = above * (drift - np.tanh(y) * variance + 0.5 * beta * below * above * variance) * slope
-        return found
-
     grid = np.linspace(-FAR, FAR, 401)
-    at = int(np.argmin(values := rate(grid)))
+    at = int(np.argmin(values := relative_fall(law, beta, grid)))
     around = grid[[max(at - 1, 0), min(at + 1, len(grid) - 1)]]
-    best = scipy.optimize.minimize_scalar(lambda y: float(rate(np.array([y]))[0]), bounds=around, method="bounded")
+
+    def one(y: float) -> float:
+        return float(relative_fall(law, beta, np.array([y]))[0])
+
+    best = scipy.optimize.minimize_scalar(one, bounds=around, method="bounded")
     return float(min(values[at], best.fun))
+
+
+def relative_fall(law: OverlapDiffusion, beta: float, y: Array) -> Array:
+    """-(L e)/e at R = tanh y, e(R) = e^beta - e^{beta R}, 1 - R at beta = 0.  docs/theory.md."""
+    below, above = gaps(y)
+    drift, variance = law.rates(y)
+    slope = 1.0 if beta == 0 else beta * below / np.expm1(beta * below)
+    fall: Array = above * (drift - np.tanh(y) * variance + 0.5 * beta * below * above * variance) * slope
+    return fall

@@ -210,7 +210,7 @@ def lasting(rng: np.random.Generator, pairs: int) -> tuple[Part, str]:
 
 def study(quick: bool, seed: int) -> Findings:
     """Death rates over gamma, the moment where it is sharp, lifetimes over the bias."""
-    pairs, few = (12_000, 700) if quick else (400_000, 10_000)
+    pairs, few = (12_000, 700) if quick else (120_000, 5_000)
     rng = np.random.default_rng([seed, 31])
     parts, (rates, errors, exact, printed) = dying(rng, pairs)
     parts["lifetime"], note = lasting(rng, few)

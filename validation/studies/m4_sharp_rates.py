@@ -123,7 +123,7 @@ def late_rate() -> Part:
 
 def study(quick: bool, seed: int) -> Findings:
     """Exponents in blocks, the late rate by the backward equation, and the table's energies."""
-    pairs = 10_000 if quick else 300_000
+    pairs = 10_000 if quick else 100_000
     rng = np.random.default_rng([seed, 32])
     parts = measured(rng, pairs)
     parts["limit"] = late_rate()

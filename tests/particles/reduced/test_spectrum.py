@@ -18,6 +18,7 @@ from particles.reduced import (
     overlap_energy_rate,
     spectral_gap,
 )
+from particles.reduced.isotropic import relative_fall
 
 
 def printed(form, r):
@@ -113,6 +114,8 @@ def test_decay_rates_in_the_four_cases():
     assert decay_rate(relu) == pytest.approx(0.1**2 / (2 * 0.2), rel=1e-9)
     assert mean_exponent(relu) > 0
     assert decay_rate(sigmoid) == -mean_exponent(sigmoid)
+    near = DualKernel(ACTIVATIONS["sigmoid"], 5, 0.0, 0.0)  # |lambda_1| = 1.87 c
+    assert decay_rate(near) == spectral_gap(IsotropicNoise(near)).gap > -mean_exponent(near) + 1e-3
     for name, d, sigma in (("erf", 4, 0.1), ("erf", 5, 0.1)):
         kernel = DualKernel(ACTIVATIONS[name], d, sigma, sigma)
         curvature = float(kernel.value(1.0) + kernel.derivative(1.0))
@@ -155,6 +158,9 @@ def test_the_energy_of_an_overlap_falls_at_least_at_its_rate(name, d, beta):
     drift, half = k * (d - 2 + r**2) - top * (d - 1) * r, (1 - r**2) * (top - r * k)
     e = 1 - r if beta == 0 else np.expm1(beta * (1 - r)) / beta
     rates = (drift + beta * half) / e
+    inner = r[200:-200]
+    fall = relative_fall(IsotropicNoise(kernel), beta, np.arctanh(inner))
+    assert np.abs(fall - rates[200:-200]).max() < 1e-9 * np.abs(rates).max()
     found = overlap_energy_rate(kernel, beta)
     assert found == pytest.approx(rates.min(), rel=2e-3, abs=1e-5)
     assert found <= -mean_exponent(kernel) + 1e-12
