@@ -19,6 +19,14 @@ RESULTS, PAGE = HERE / "reproductions.json", HERE / "reproductions.md"
 LIBRARY = HERE.parent / "tests" / "data" / "networks_library.json"
 NETWORKS = "networks"
 ORDER = (*REPRODUCTIONS, NETWORKS)
+HEAD = """# Other people's numbers
+
+Written by `python docs/reproductions.py`; the code is in `validation.reproductions`. Theirs stand as printed.
+*Same*: ours, within three standard errors, rounds to theirs. *Their way*: ours with their choices, where a choice
+is the difference; a difference is *explained* where that number rounds to theirs. *Not seen*: quoted at second
+hand. *Read off*: from a figure. Others' code was read for its parameters and numbers; none of it is here.""".split(
+    "\n"
+)
 
 
 def run(name, quick, seed):
@@ -26,14 +34,18 @@ def run(name, quick, seed):
     if name == NETWORKS:
         found = json.loads(LIBRARY.read_text(encoding="utf-8"))
         rows, date, known = networks.rows(found), found["date"], found["versions"]
-        about = {"title": networks.TITLE, "source": networks.SOURCE.format(**known), "note": networks.NOTE,
-                 "seen": networks.SEEN.format(count=found["library_networks"]), "command": networks.COMMAND}  # fmt: skip
+        about = {
+            "title": networks.TITLE, "source": networks.SOURCE.format(**known), "note": networks.NOTE,
+            "seen": networks.SEEN.format(count=found["library_networks"]), "command": networks.COMMAND,
+        }  # fmt: skip
         seed = found["seeds"]
     else:
         group = REPRODUCTIONS[name]
         rows, date, known = group.run(quick, seed), time.strftime("%Y-%m-%d", time.gmtime()), versions()
-        about = {"title": group.title, "source": group.source, "note": group.note, "seen": group.seen,
-                 "command": f"python docs/reproductions.py {name}"}  # fmt: skip
+        about = {
+            "title": group.title, "source": group.source, "note": group.note, "seen": group.seen,
+            "command": f"python docs/reproductions.py {name}",
+        }  # fmt: skip
     return about | {"date": date, "seed": seed, "versions": known, "rows": [row.as_json() for row in rows]}
 
 
@@ -60,14 +72,11 @@ def page(results):
     rows = [row for entry in results.values() for row in entry["rows"]]
     compared = [row for row in rows if row["same"] is not None]
     apart = [row for row in compared if not row["same"]]
+    explained = sum(row["explained"] for row in apart)
     lines = [
-        "# Other people's numbers", "",
-        "Written by `python docs/reproductions.py`; the code is in `validation.reproductions`. Theirs stand as printed.",
-        "*Same*: ours, within three standard errors, rounds to theirs. *Their way*: ours with their choices, where a choice",
-        "is the difference; a difference is *explained* where that number rounds to theirs. *Not seen*: quoted at second",
-        "hand. *Read off*: from a figure. Others' code was read for its parameters and numbers; none of it is here.", "",
-        f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} the same, {len(apart)} differ, of "
-        f"which {sum(row['explained'] for row in apart)} are explained to all their digits.",
+        *HEAD.split("\n"), "",
+        f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} the same,",
+        f"{len(apart)} differ, {explained} of these are explained to all their digits.",
     ]  # fmt: skip
     for name, entry in results.items():
         known = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())

@@ -5,7 +5,7 @@ numerical error, rounds to it.  Where it is not, the row says why, and `their_wa
 made (their step, their precision, their convention): a difference is explained where that one rounds to theirs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -90,7 +90,7 @@ class Reproduction:
     ----------
     title : what they are about.   source : authors, year, arXiv number or repository.
     seen : where the numbers were read, and where not.   note : what is to be known of the way they are computed.
-    run : (quick, seed) -> rows.   command : reproduces them; by default that of the page.
+    run : (quick, seed) -> rows.
     """
 
     title: str
@@ -98,7 +98,3 @@ class Reproduction:
     seen: str
     note: str
     run: Callable[[bool, int], tuple[Row, ...]]
-    command: str = ""
-
-
-Reproductions = Mapping[str, Reproduction]
