@@ -1,0 +1,114 @@
+"""Reproduces other people's numbers and writes docs/reproductions.json and docs/reproductions.md.
+
+    python docs/reproductions.py [NAME ...] [--quick] [--seed S]      python docs/reproductions.py --page
+
+runs the groups named, all where none is, prints their rows and puts them into both files; `--quick` takes small sizes
+and writes nothing, `--page` writes the page anew from the results that are there.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from particles.files import versions
+from validation.reproductions import REPRODUCTIONS, networks
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE / "reproductions.json", HERE / "reproductions.md"
+LIBRARY = HERE.parent / "tests" / "data" / "networks_library.json"
+NETWORKS = "networks"
+ORDER = (*REPRODUCTIONS, NETWORKS)
+HEAD = """# Other people's numbers
+
+Written by `python docs/reproductions.py`; the code is in `validation.reproductions`. Theirs stand as printed.
+*Same*: ours, within three standard errors, rounds to theirs. *Their way*: ours with their choices, where a choice
+is the difference; a difference is *explained* where that number rounds to theirs. *Not seen*: quoted at second
+hand. *Read off*: from a figure. Others' code was read for its parameters and numbers; none of it is here.""".split(
+    "\n"
+)
+
+
+def run(name, quick, seed):
+    """The entry of a group in the results."""
+    if name == NETWORKS:
+        found = json.loads(LIBRARY.read_text(encoding="utf-8"))
+        rows, date, known = networks.rows(found), found["date"], found["versions"]
+        about = {
+            "title": networks.TITLE, "source": networks.SOURCE.format(**known), "note": networks.NOTE,
+            "seen": networks.SEEN.format(count=found["library_networks"]), "command": networks.COMMAND,
+        }  # fmt: skip
+        seed = found["seeds"]
+    else:
+        group = REPRODUCTIONS[name]
+        rows, date, known = group.run(quick, seed), time.strftime("%Y-%m-%d", time.gmtime()), versions()
+        about = {
+            "title": group.title, "source": group.source, "note": group.note, "seen": group.seen,
+            "command": f"python docs/reproductions.py {name}",
+        }  # fmt: skip
+    return about | {"date": date, "seed": seed, "versions": known, "rows": [row.as_json() for row in rows]}
+
+
+def number(value, error):
+    """With as many digits as the error leaves, eight at most."""
+    if value is None:
+        return ""
+    return f"{value:.3g} ± {error:.1g}" if error > 0 else f"{value:.8g}"
+
+
+def line(row):
+    """A row of a table."""
+    theirs = row["theirs"] or "none"
+    theirs += " (read off)" if row["read_off_a_figure"] else ""
+    theirs += " (not seen)" if not row["seen"] else ""
+    verdict = row["verdict"] + (" — explained" if row["explained"] and not row["same"] else "")
+    cells = [row["what"], theirs, number(row["ours"], row["standard_error"]),
+             number(row["their_way"], row["way_error"]), verdict]  # fmt: skip
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def page(results):
+    """docs/reproductions.md."""
+    rows = [row for entry in results.values() for row in entry["rows"]]
+    compared = [row for row in rows if row["same"] is not None]
+    apart = [row for row in compared if not row["same"]]
+    explained = sum(row["explained"] for row in apart)
+    lines = [
+        *HEAD.split("\n"), "",
+        f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} the same,",
+        f"{len(apart)} differ, {explained} of these are explained to all their digits.",
+    ]  # fmt: skip
+    for name, entry in results.items():
+        known = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())
+        lines += [
+            "", f"## {name}", "", f"**{entry['title']}.** {entry['source']}. Seen: {entry['seen']}.", "",
+            f"{entry['note']}.", "", f"    {entry['command']}", "",
+            "| number | theirs | ours | their way | verdict |", "|---|---|---|---|---|",
+            *map(line, entry["rows"]), "", f"Run of {entry['date']}, seed {entry['seed']}; {known}.",
+        ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description="Reproduce other people's numbers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ORDER))
+    parser.add_argument("--quick", action="store_true", help="small sizes, nothing written")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    asked = parser.parse_args()
+    if wrong := [name for name in asked.names if name not in ORDER]:
+        parser.error(f"no such group: {wrong[0]}; groups: {', '.join(ORDER)}")
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name in () if asked.page else asked.names or ORDER:
+        results[name] = run(name, asked.quick, asked.seed)
+        print("\n".join([f"{name}: {results[name]['title']}", *map(line, results[name]["rows"])]), flush=True)
+        if not asked.quick:
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    results = {name: results[name] for name in ORDER if name in results}
+    if not asked.quick:
+        PAGE.write_text(page(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
