@@ -97,6 +97,8 @@ dist: $(PACKAGE_DONE) ## wheel and source in dist/, tried in an empty environmen
 	$(VENV)/tried/bin/python -m pip --quiet --disable-pip-version-check install --only-binary :all: dist/*.whl
 	cd dist && ../$(VENV)/tried/bin/tokenlaw --version && ../$(VENV)/tried/bin/tokenlaw theory mlp-kernel activation=relu d=64 \
 	    sigma_r=1 sigma_w=1
+	cd dist && ../$(VENV)/tried/bin/tokenlaw config --example quickstart >../$(VENV)/tried/quickstart.toml
+	cd dist && ../$(VENV)/tried/bin/tokenlaw solve ../$(VENV)/tried/quickstart.toml --dry-run
 
 docs: $(DOCS_DONE) $(SHTNS_DONE) ## build docs/_build/html without a warning, run the gallery, check links and doctests
 	OMP_NUM_THREADS=1 $(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html

@@ -24,6 +24,7 @@ templates_path = ["_templates"]
 exclude_patterns = [
     "_build",
     "_templates",
+    "paper",
     "gallery/*.py",
     "gallery/*.md5",
     "gallery/*.ipynb",

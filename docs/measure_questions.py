@@ -94,9 +94,9 @@ def growth():
     found = {label: net.chain(START, NETWORKS, gradients=True) for label, net in cases.items()}
     drawn(
         "growth",
-        Panel("radius", "length of the stream", LAYER, "r.m.s. of an entry (1)", curves(found, "radius")),
-        Panel("overlap", "overlap of the tokens", LAYER, "mean cosine (1)", curves(found, "overlap")),
-        Panel("gradient", "gradient over that at the last layer", LAYER, "mean square (1)",
+        Panel("radius", "length of the stream", LAYER, "r.m.s. of an entry", curves(found, "radius")),
+        Panel("overlap", "overlap of the tokens", LAYER, "mean cosine", curves(found, "overlap")),
+        Panel("gradient", "gradient over that at the last layer", LAYER, "mean square",
               curves(found, "gradient", True), y_log=True),
     )  # fmt: skip
     return {name: last(found, name) for name in ("radius", "overlap")} | {
@@ -119,8 +119,8 @@ def depth():
         for label, _ in found
     }
     over("depth", "layers (number)", depths, told, (
-        ("overlap", "overlap after the last layer", "mean cosine (1)", False),
-        ("gradient", "gradient at the start over that at the end", "mean square (1)", True),
+        ("overlap", "overlap after the last layer", "mean cosine", False),
+        ("gradient", "gradient at the start over that at the end", "mean square", True),
     ))  # fmt: skip
     return {"layers": depths} | told
 
@@ -132,8 +132,8 @@ def placement():
     found = {label: net.chain(START, 8, gradients=True) for label, net in nets.items()}
     drawn(
         "placement",
-        Panel("gap", "1 - overlap", LAYER, "1 - mean cosine (1)", curves(found, "gap", True), y_log=True),
-        Panel("gradient", "gradient over that at the last layer", LAYER, "mean square (1)",
+        Panel("gap", "1 - overlap", LAYER, "1 - mean cosine", curves(found, "gap", True), y_log=True),
+        Panel("gradient", "gradient over that at the last layer", LAYER, "mean square",
               curves(found, "gradient", True), y_log=True),
     )  # fmt: skip
     return {"gap": last(found, "gap"), "gradient at layer 0": {
@@ -152,8 +152,8 @@ def context():
             overlaps.append(float(found.overlap[:, -1].mean()))
         told[label] = {"keys": keys, "overlap": overlaps}
     over("context", "tokens (number)", sizes, told, (
-        ("keys", "share of the keys that are seen, first layer", "effective keys over n (1)", True),
-        ("overlap", "overlap after 12 layers", "mean cosine (1)", False),
+        ("keys", "share of the keys that are seen, first layer", "effective keys over n", True),
+        ("overlap", "overlap after 12 layers", "mean cosine", False),
     ))  # fmt: skip
     return {"tokens": sizes} | told
 
@@ -170,9 +170,9 @@ def temperature():
             one["overlap"].append(float(found.overlap[:, -1].mean()))
             one["scores"].append(float(found.score_std[:, 1].mean()))
         told[label] = one
-    over("temperature", "variance of queries and keys (1)", scales, told, (
-        ("scores", "scores of the first layer", "standard deviation (1)", True),
-        ("overlap", f"overlap after {LAYERS} layers", "mean cosine (1)", False),
+    over("temperature", "variance of queries and keys", scales, told, (
+        ("scores", "scores of the first layer", "standard deviation", True),
+        ("overlap", f"overlap after {LAYERS} layers", "mean cosine", False),
     ))  # fmt: skip
     return {"variance": scales} | told
 
@@ -183,7 +183,7 @@ def groups():
         f"{count} of 8": replace(PLAIN, attention=replace(PLAIN.attention, kv_heads=count)).chain(START, 24)
         for count in (8, 4, 2, 1)
     }
-    drawn("groups", Panel("overlap", "overlap of the tokens", LAYER, "mean cosine (1)", curves(found, "overlap"),
+    drawn("groups", Panel("overlap", "overlap of the tokens", LAYER, "mean cosine", curves(found, "overlap"),
                           legend_title="keys and values"))  # fmt: skip
     spread = {label: float(one.overlap[:, -1].std()) for label, one in found.items()}
     return {"overlap": last(found, "overlap"), "spread over networks": spread}
@@ -219,7 +219,7 @@ def _maps(steps, values, told):
             mesh = axes.pcolormesh(values, steps, field, cmap="RdBu_r", vmin=-most, vmax=most, shading="nearest")
             if np.min(one[name]) < 0 < np.max(one[name]):
                 axes.contour(values, steps, np.array(one[name]), levels=[0.0], colors="black", linewidths=1.2)
-            axes.set(xscale="log", yscale="log", xlabel="scale of values and MLP (1)", ylabel="residual scale (1)",
+            axes.set(xscale="log", yscale="log", xlabel="scale of values and MLP", ylabel="residual scale",
                      title=f"{label}: {name} exponent per layer")  # fmt: skip
             axes.set_xticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
             axes.set_yticks([0.1, 0.3, 1, 3], ["0.1", "0.3", "1", "3"])
@@ -248,8 +248,8 @@ def long_context():
     series = [Series(label, np.array(ratios), np.array([f for f, _ in row]), colour)
               for colour, (label, row) in zip(COLOURS, told.items(), strict=False)]  # fmt: skip
     series.append(Series("exponents alone, n = 131,072", np.array(ratios), np.array(sharp), "#707070", "--"))
-    drawn("long_context", Panel("f", "weight that falls on few keys", "score deviation over (log n)^1/2 (1)",
-                                "mean of the sum of squared weights (1)", tuple(series), y_log=True))  # fmt: skip
+    drawn("long_context", Panel("f", "weight that falls on few keys", "score deviation over (log n)^1/2",
+                                "mean of the sum of squared weights", tuple(series), y_log=True))  # fmt: skip
     return {"ratios": ratios} | told
 
 

@@ -32,7 +32,7 @@ for name, network, std, colour in (("mine", mine, 1.0, "#0072B2"), ("like GPT-2"
     axes.plot(found.layer, found.overlap.T, color=colour, alpha=0.3, linewidth=0.8)
     axes.plot(found.layer, found.overlap.mean("network"), color=colour, marker="o", markersize=3, label=name)
     print(f"{name}: overlap {float(found.overlap[:, -1].mean()):.3f} after {network.layers} layers")
-axes.set(xlabel="layer (number)", ylabel="overlap of two tokens, cosine (1)", ylim=(0, 1.02))
+axes.set(xlabel="layer (number)", ylabel="overlap of two tokens, cosine", ylim=(0, 1.02))
 axes.legend(frameon=False)
 
 # %%

@@ -29,4 +29,4 @@ for axes, seed in zip(rows, (6, 1), strict=True):
         title=f"seed {seed}: mean overlap {run.mean_overlap.values[-1]:.2f} at the end",
         yticks=[0, 90, 180, 270, 360],
     )
-rows[-1].set_xlabel("depth time (1)")
+rows[-1].set_xlabel("depth time")

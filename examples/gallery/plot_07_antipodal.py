@@ -26,5 +26,5 @@ for d, colour, marker in ((3, "#0072B2", "o"), (8, "#D55E00", "s"), (32, "#009E7
     )
     if laws[0].critical_beta > 0:
         axes.axvline(laws[0].critical_beta, color=colour, linewidth=0.8, linestyle=":")
-axes.set(xlabel="inverse temperature β (1)", ylabel="probability to end opposite, from R = 0 (1)", ylim=(0, None))
+axes.set(xlabel="inverse temperature β", ylabel="probability to end opposite, from R = 0", ylim=(0, None))
 axes.legend(frameon=False, title="dotted: critical β")

@@ -44,5 +44,5 @@ for name, attention, colour, end in (("softmax", Softmax(1.0), "#0072B2", 0.9), 
     axes.semilogy(run.depth_time, spread, "o", color=colour, markersize=3, label=f"{name}, 2,000 tokens")
     if path.blow_up_time:
         axes.axvline(path.blow_up_time, color=colour, linestyle=":", label=f"infinite at {path.blow_up_time:.3f}")
-axes.set(xlabel="depth time (1)", ylabel="variance of the first coordinate (1)")
+axes.set(xlabel="depth time", ylabel="variance of the first coordinate")
 axes.legend(frameon=False)

@@ -22,7 +22,7 @@ for name, (colour, marker) in styles.items():
 axes.axhline(0.0, color="#707070", linestyle="--", linewidth=1)
 axes.set(
     xscale="log",
-    xlabel="dimension d of the tokens (1)",
+    xlabel="dimension d of the tokens",
     ylabel="exponent λ₁ of the angle (per depth time)",
     xticks=dimensions,
 )

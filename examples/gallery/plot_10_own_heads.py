@@ -45,5 +45,5 @@ for (name, law), colour in zip(laws.items(), ("#0072B2", "#D55E00"), strict=True
     axes.plot(
         runs[0].depth_time, np.mean([run.mean_overlap for run in runs], axis=0), color=colour, linewidth=2, label=name
     )
-axes.set(xlabel="depth time (1)", ylabel="mean overlap |⟨x⟩|² (1)", ylim=(0, None))
+axes.set(xlabel="depth time", ylabel="mean overlap |⟨x⟩|²", ylim=(0, None))
 axes.legend(frameon=False, title="six networks each, and their mean")

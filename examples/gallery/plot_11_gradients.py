@@ -20,5 +20,5 @@ for eta, colour, marker in ((0.25, "#0072B2", "o"), (0.5, "#D55E00", "s"), (1.0,
         tokens, layers, n_steps=60, gradient=random_cotangent(np.random.default_rng(1))
     )
     axes.semilogy(found.gradient_norm, color=colour, marker=marker, markersize=3, markevery=6, label=f"η = {eta:g}")
-axes.set(xlabel="layer (number)", ylabel="norm of the gradient there (1)")
+axes.set(xlabel="layer (number)", ylabel="norm of the gradient there")
 axes.legend(frameon=False, title="residual step")

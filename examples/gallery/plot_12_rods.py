@@ -38,6 +38,6 @@ for kappa, color, name in ((6.0, "C0", "from order"), (0.8, "C1", "from little o
             right.plot(run.depth_time, found, color=color)
             if kappa > 1:
                 right.annotate(f" K/ν = {strength}", (1.2, found[6]), va="bottom", color=color)
-left.set(xlabel="K/ν (1)", ylabel="order parameter (1)", xlim=(11, 18))
+left.set(xlabel="K/ν", ylabel="order parameter", xlim=(11, 18))
 left.legend(loc="upper left")
-right.set(xlabel="depth time (1)", title="at three K/ν", ylim=left.get_ylim())
+right.set(xlabel="depth time", title="at three K/ν", ylim=left.get_ylim())

@@ -10,15 +10,21 @@ from tokenlaw.commands import terminal
 
 def config(
     defaults: Annotated[bool, typer.Option("--defaults", help="print every key with its default, as TOML")] = False,
+    example: Annotated[
+        str | None, typer.Option("--example", metavar="NAME", help="print an example, with its comments")
+    ] = None,
     file: Annotated[Path | None, typer.Argument(metavar="[CONFIG]", help="check this file and print it whole")] = None,
 ) -> None:
-    """Print the default configuration, or check one and print it with every default filled in."""
-    if defaults == (file is not None):
-        raise ValueError("config: give either --defaults or a CONFIG file")
+    """Print the default configuration or an example, or check a file and print it with every default filled in."""
+    if defaults + (example is not None) + (file is not None) != 1:
+        raise ValueError("config: give one of --defaults, --example NAME and a CONFIG file")
     with terminal.held():
+        from tokenlaw.config import examples
         from tokenlaw.config.read import defaults_text, dumps, load
 
-    if file is None:
+    if example is not None:
+        text = examples.example(example)
+    elif file is None:
         with terminal.held():
             text = defaults_text()  # with names from the tables of objects
     else:

@@ -9,8 +9,14 @@ import typer
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration, a TOML file")]
 File = Annotated[Path, typer.Argument(metavar="F.nc", help="file of a run")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="F.nc", help="file to write")]
+RunOut = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="F.nc", help="file to write; needed unless --dry-run")
+]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="folder to write")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on from the state in the file")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="say what would run, the memory and the time it needs; write nothing")
+]
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="overrides noise.seed")]
 OwnSeed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="seed of all random numbers")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no notes and no progress bar")]

@@ -54,7 +54,7 @@ def overlap(found: Found, beside: Found | None) -> Panel:
     if beside is not None:
         series.append(Series("one overlap for all pairs", layers, beside.overlap.mean, ORANGE, "--", marked=False))
     low = min(-0.02, *(float(np.nanmin(one.y)) for one in series))
-    return Panel("overlap", "overlap of the tokens", LAYER, "cosine of two tokens (1)", tuple(series),
+    return Panel("overlap", "overlap of the tokens", LAYER, "cosine of two tokens", tuple(series),
                  levels=((INDISTINGUISHABLE, "indistinguishable"),), y_range=(low, 1.02))  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def of_chain(found: Found, seen: Seen) -> list[Panel]:
     radius = (Series("radius", layers, found.radius, BLUE, marked=False),)
     keys = Series("effective keys", layers[1:], seen.effective_keys[1:], BLUE, marked=False)
     return [
-        Panel("radius", "length of the tokens", LAYER, "r.m.s. of an entry (1)", radius,
+        Panel("radius", "length of the tokens", LAYER, "r.m.s. of an entry", radius,
               y_log=wide([found.radius[found.radius > 0]]), legend=False),
         Panel("attention", "attention", LAYER, "keys that a token reads (number)", (keys,), y_log=wide([keys.y]),
               legend=False),
@@ -77,7 +77,7 @@ def last(seen: Seen, layers: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) ->
     if seen.gradient is not None:
         g = seen.gradient
         curve = Series("mean; band: 90 % of networks", layers, g.mean, BLUE, marked=False, band=(g.low, g.high))
-        return Panel("gradient", "gradient", LAYER, "mean square, last layer = 1 (1)", (curve,), y_log=True)
+        return Panel("gradient", "gradient", LAYER, "mean square, last layer = 1", (curve,), y_log=True)
     if seen.causal:
         place = np.arange(2, seen.by_position.shape[1] + 1)
         shown = sorted({1 + (len(layers) - 2) * k // 3 for k in range(4)})
@@ -86,9 +86,9 @@ def last(seen: Seen, layers: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) ->
             for k, colour in zip(shown, (GREY, GREEN, ORANGE, BLUE)[-len(shown) :], strict=True)
         )
         return Panel("position", "overlap with the tokens before, by position", "position (number)",
-                     "mean cosine (1)", curves, x_log=len(place) > 10)  # fmt: skip
+                     "mean cosine", curves, x_log=len(place) > 10)  # fmt: skip
     rank = (Series("stable rank", layers, seen.stable_rank, BLUE, marked=False),)
-    return Panel("rank", "stable rank", LAYER, "|X|²/|X|₂² (1)", rank, y_log=wide([seen.stable_rank]), legend=False)
+    return Panel("rank", "stable rank", LAYER, "|X|²/|X|₂²", rank, y_log=wide([seen.stable_rank]), legend=False)
 
 
 # --- maps
@@ -124,7 +124,7 @@ def _axes(axes: Axes, found: xr.Dataset) -> None:
         places = found[dim].values
         ticks = [f"{value:g}" if places.dtype.kind in "fiu" else printable(value) for value in places]
         axis.set_ticks(range(len(ticks)), ticks, parse_math=False)
-        axis.set_label_text(f"{printable(found[dim].attrs.get('long_name', dim))} (1)", parse_math=False)
+        axis.set_label_text(printable(found[dim].attrs.get("long_name", dim)), parse_math=False)
 
 
 def _depth(figure: Figure, axes: Axes, depth: Array, found: xr.Dataset) -> None:
@@ -144,7 +144,7 @@ def _depth(figure: Figure, axes: Axes, depth: Array, found: xr.Dataset) -> None:
 def _overlaps(figure: Figure, axes: Axes, overlap: Array, found: xr.Dataset) -> None:
     mesh = _mesh(axes, overlap, Normalize(0, 1), "magma")
     axes.set_title("overlap at the last layer", fontsize=11)
-    figure.colorbar(mesh, label="mean cosine of two tokens (1)")
+    figure.colorbar(mesh, label="mean cosine of two tokens")
 
 
 def _signed(title: str, label: str) -> Callable[[Figure, Axes, Array, xr.Dataset], None]:
@@ -161,7 +161,7 @@ def _signed(title: str, label: str) -> Callable[[Figure, Axes, Array, xr.Dataset
 
 def _gradient(figure: Figure, axes: Axes, values: Array, found: xr.Dataset) -> None:
     positive = np.where(values > 0, values, np.nan)
-    _signed("gradient at the start", "log10 of mean square, last layer = 1 (1)")(
+    _signed("gradient at the start", "log10 of mean square, last layer = 1")(
         figure, axes, np.log10(positive), found
     )
 
@@ -174,7 +174,7 @@ def _mesh(axes: Axes, values: Array, norm: Normalize, colours: str) -> QuadMesh:
 KINDS: dict[str, Callable[[Figure, Axes, Array, xr.Dataset], None]] = {
     "collapse_depth": _depth,
     "overlap": _overlaps,
-    "exponent": _signed("exponent of 1 - overlap at 0.99", "rate per layer (1)"),
+    "exponent": _signed("exponent of 1 - overlap at 0.99", "rate per layer"),
     "gradient": _gradient,
 }
 """Variable -> how it is drawn."""

@@ -35,7 +35,7 @@ def mixing(matrices: Array) -> Panel:
     ]
     part = "" if len(shown) == len(matrices) else f"; {len(shown)} of {len(matrices)} drawn"
     return Panel(
-        "mixing", "Mixing", f"layer (number{part})", "singular values of mixing (1)", tuple(curves), over_depth=False,
+        "mixing", "Mixing", f"layer (number{part})", "singular values of mixing", tuple(curves), over_depth=False,
         y_range=(0.0, None), legend_title="mean over heads; band: all heads",
     )  # fmt: skip
 
@@ -51,7 +51,7 @@ def forms(dataset: xr.Dataset) -> Panel:
         alike = np.ptp(norms) < 1e3 * abs(float(np.median(norms)))  # else the rule would make bins without end
         counts, edges = np.histogram(norms, bins="auto" if alike else 60)
         bars = (Series("heads", edges, counts),)
-    label = "|A| (1; the file has no β)" if beta is None else "β |A| (1)"
+    label = "|A| (the file has no β)" if beta is None else "β |A|"
     return Panel("forms", "Attention", label, "heads (number)", bars, over_depth=False, empty="no finite value")
 
 

@@ -37,16 +37,16 @@ class _Kind:
 
 
 KINDS = (
-    _Kind("overlap", "overlap", "Overlap", "mean cosine of pairs (1)",
+    _Kind("overlap", "overlap", "Overlap", "mean cosine of pairs",
           "Mean cosine of two different tokens; 1 when they can no longer be told apart. Bands hold 90 percent of the "
           "random networks."),
-    _Kind("gap", "log_gap", "Gap", "geometric mean of 1 − cosine (1)",
+    _Kind("gap", "log_gap", "Gap", "geometric mean of 1 − cosine",
           "How close pairs of tokens are where their cosine is near 1.", back=np.exp, log=True),
-    _Kind("gradient", "gradient", "Gradient", "mean square gradient, last = 1 (1)",
+    _Kind("gradient", "gradient", "Gradient", "mean square gradient, last = 1",
           "Gradient of a random linear function of the last tokens, taken back block by block.", np.log, np.exp, True),
-    _Kind("radius", "radius", "Length", "r.m.s. length of the tokens (1)",
+    _Kind("radius", "radius", "Length", "r.m.s. length of the tokens",
           "Tokens of a stream grow; the longer they are, the less a block turns them.", np.log, np.exp, True),
-    _Kind("keys", "effective_keys", "Attention", "effective keys (1)",
+    _Kind("keys", "effective_keys", "Attention", "effective keys",
           "1/Σ of squared weights: how many tokens a token attends to, mean over heads and tokens.", least=0.0),
 )  # fmt: skip
 

@@ -54,7 +54,7 @@ class Panel:
     Attributes
     ----------
     name : of the panel in the list.   heading, caption : what is seen, and how to read it.
-    x_label, y_label : with units; (1) stands for none, (number) for whole numbers.
+    x_label, y_label : with the unit where there is one; (number) says whole numbers.
     empty : what to say where there is no curve.   levels : values to compare with, and their labels.
     y_range : ends of the axis, None for what the values need.   over_depth : x is the depth.
     """
@@ -127,7 +127,7 @@ def overlap(dataset: xr.Dataset) -> Panel | None:
         return None
     most = max(largest(one.y) for one in curves)
     return over_depth(
-        dataset, "overlap", "Overlap", "mean overlap |⟨x⟩|² (1)", curves=curves,
+        dataset, "overlap", "Overlap", "mean overlap |⟨x⟩|²", curves=curves,
         empty="no value recorded", y_range=(0.0, None if most > 1e-3 else 1e-3),
         caption="On the sphere 0 for tokens spread evenly, 1 when all of them are at one point and can no longer be "
         "told apart.",
@@ -155,7 +155,7 @@ def certificates(dataset: xr.Dataset) -> Panel | None:
     if "mass" in dataset:
         curves.append(Series("|mass − 1|", depth_of(dataset), np.abs(dataset["mass"].values - 1.0), GREEN))
     return over_depth(
-        dataset, "certificates", "Certificates", "certificates (1)", curves=curves, log=True,
+        dataset, "certificates", "Certificates", "certificates", curves=curves, log=True,
         empty="no positive value recorded",
         caption="What the run says of itself. The error at a point is estimated from the tail and from a second set of "
         "carried nodes. None of them knows the error of the step dt.",
@@ -198,7 +198,7 @@ def energy(dataset: xr.Dataset) -> Panel | None:
     both = ((prefix + name, colour, dash) for prefix, dash in (("", "-"), ("tokens_", "--")) for name, colour in names)
     curves = [of_variable(dataset, name, colour, dash) for name, colour, dash in both if name in dataset]
     return over_depth(
-        dataset, "energy", "Energy", "energy (1)", curves=curves, empty="no finite value recorded",
+        dataset, "energy", "Energy", "energy", curves=curves, empty="no finite value recorded",
         caption="Without common noise the free energy of an equation falls, and that of attention grows.",
     ) if curves else None  # fmt: skip
 
@@ -210,7 +210,7 @@ def exponents(dataset: xr.Dataset) -> Panel | None:
     depth, names = depth_of(dataset), (("λ₁", BLUE), ("λ₂", ORANGE))
     curves = [Series(name, depth, y, colour) for (name, colour), y in zip(names, values.T, strict=False)]
     return over_depth(
-        dataset, "exponents", "Lyapunov exponents", "Lyapunov exponents (per depth)", curves=curves,
+        dataset, "exponents", "Lyapunov exponents", "Lyapunov exponents (per depth time)", curves=curves,
         empty="none at depth 0", levels=((0.0, ""),),
         caption="Growth of small distances, averaged over the mass and depth so far: below 0 near tokens approach each "
         "other.",
@@ -248,7 +248,7 @@ def spectrum(dataset: xr.Dataset) -> Panel | None:
     part = f", {n} of {values.shape[1]}" if n < values.shape[1] else ""
     curves = [Series(f"{k + 1}", depth_of(dataset), values[:, k], opacity=1.0 - 0.8 * k / n) for k in range(n)]
     return over_depth(
-        dataset, "spectrum", "Second moment", f"eigenvalues of ⟨x xᵀ⟩{part} (1)", curves=curves, legend=False,
+        dataset, "spectrum", "Second moment", f"eigenvalues of ⟨x xᵀ⟩{part}", curves=curves, legend=False,
         empty="no value recorded", y_range=(0.0, None),
         caption="How many directions the tokens fill. Equal eigenvalues mean all directions, a single one a line (on "
         "the sphere: one point, or two that face each other).",
@@ -260,7 +260,7 @@ def radius(dataset: xr.Dataset) -> Panel | None:
         return None
     size = np.sqrt(np.mean(values_of(dataset, "radius") ** 2, axis=1))
     return over_depth(
-        dataset, "radius", "Residual stream", "r.m.s. length of the tokens (1)",
+        dataset, "radius", "Residual stream", "r.m.s. length of the tokens",
         curves=[Series("tokens", depth_of(dataset), size)], empty="no value recorded",
         caption="Tokens of a residual stream grow; the longer they are, the less a block turns them.",
     )  # fmt: skip
@@ -283,7 +283,7 @@ def pairs(dataset: xr.Dataset) -> Panel | None:
             counts, edges = np.histogram(np.clip(sample, low, high), bins=60, range=(low, high))
             bars.append(Series(place(dataset, k), edges, counts / counts.sum(), colour))
     return Panel(
-        "pairs", "Overlaps of pairs", "overlap of two tokens ⟨xᵢ, xⱼ⟩ (1)", "share of the pairs in a bin (1)",
+        "pairs", "Overlaps of pairs", "overlap of two tokens ⟨xᵢ, xⱼ⟩", "share of the pairs in a bin",
         tuple(bars), y_log=wide([one.y for one in bars]), over_depth=False, empty="less than two tokens: no pairs",
         caption=f"Among at most {OVERLAP_TOKENS:,} tokens: clusters show as peaks, collapse as one peak at 1.",
     )  # fmt: skip

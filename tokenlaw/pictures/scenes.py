@@ -165,8 +165,8 @@ def plane(tokens: Sequence[Array], means: Array, unit: bool) -> Scene:
         turn = np.linspace(0, 2 * np.pi, 181)
         figure.add_trace(go.Scatter(x=np.cos(turn), y=np.sin(turn), mode="lines", name="unit circle", hoverinfo="skip",
                                     line={"color": GREY, "width": 1}))  # fmt: skip
-    titles = [f"x{sub} (1)" for sub in "₁₂"] if d == 2 else [
-        f"⟨x, direction {k + 1}⟩ (1), {100 * shares[k]:.0f} % of the second moment" for k in range(2)
+    titles = [f"x{sub}" for sub in "₁₂"] if d == 2 else [
+        f"⟨x, direction {k + 1}⟩, {100 * shares[k]:.0f} % of the second moment" for k in range(2)
     ]  # fmt: skip
     figure.update_layout(
         xaxis={"title": {"text": titles[0]}, "range": [-reach, reach], "constrain": "domain",

@@ -15,8 +15,8 @@ from tokenlaw.pictures.panels import COLOURS, GREY, Panel, Series
 
 ROUNDING = 1e-10  # of a growth rate: two wells may exchange mass at a rate that no number holds
 BRANCHES = (
-    ("order_parameter", "order parameter (1)"), ("free_energy", "free energy above uniform (1)"),
-    ("stability", "largest growth rate (1)"),
+    ("order_parameter", "order parameter"), ("free_energy", "free energy above uniform"),
+    ("stability", "largest growth rate"),
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def order_figure(dataset: xr.Dataset) -> Canvas:
         p, low, high, c = (float(dataset[name]) for name in ("slope", "slope_low", "slope_high", "slope_prefactor"))
         series.append(validation.Series(f"error, {c:.3g} value^{p:.3g}", x, c * x**p, dashed=True))
         title += f": slope {p:.3f}, 95 percent interval [{low:.3f}, {high:.3f}]"
-    return draw(validation.Figure(f"{key} (1)", f"{observable} (1)", tuple(series), x_log=True, y_log=True), title)
+    return draw(validation.Figure(str(key), str(observable), tuple(series), x_log=True, y_log=True), title)
 
 
 def of_branches(dataset: xr.Dataset) -> bool:
@@ -84,7 +84,7 @@ def branches_figure(dataset: xr.Dataset) -> Canvas:
         ax.axhline(0.0, color=GREY, linewidth=0.6)
     axes[0].legend()
     axes[0].set_title(f"{dataset.attrs.get('title', 'stationary laws')}: stable solid, unstable dashed")
-    axes[-1].set_xlabel(f"{dataset.attrs.get('key', 'value')} (1)")
+    axes[-1].set_xlabel(str(dataset.attrs.get("key", "value")))
     return figure
 
 

@@ -147,7 +147,7 @@ def depth_label(dataset: xr.Dataset) -> str:
     if dataset.attrs.get("command") == "observe":
         return "block (number)"
     kind = settings_of(dataset).get("layers", {}).get("kind")
-    return "depth (layers)" if kind == "recorded" else "depth time (1)"
+    return "depth (layers)" if kind == "recorded" else "depth time"
 
 
 def density_label(dataset: xr.Dataset) -> str:

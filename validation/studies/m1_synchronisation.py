@@ -94,7 +94,7 @@ def study(quick: bool, seed: int) -> Findings:
     )
     return Findings(
         parts,
-        Figure("time", "log angle", series),
+        Figure("depth time", "log angle", series),
         {"activation": list(TABLE), "lambda_1": values, "lambda_1_error": errors, "lambda_bar": means_,
          "lambda_bar_error": mean_errors},
         second=Second(angle_exponent(TABLE["relu"][0].kernel)),

@@ -16,6 +16,7 @@ from particles.files.closure import CLOSED
 from particles.heads import ENTRIES, GaussianHeads, usual_deviation
 from particles.layers import SCHEMES
 from tests.tokenlaw.calls import call
+from tokenlaw.config import examples
 from tokenlaw.config import rules as config_checks
 from tokenlaw.config.layers import Mlp, RandomHeads
 from tokenlaw.config.read import (
@@ -707,3 +708,45 @@ def test_names_of_choices_stand_in_one_table_each(capsys):
         assert call("theory", name, f"{key}=other") == 2
         told = capsys.readouterr().err.partition("must be one of ")[2].split("\n")[0].split(", ")
         assert {word.split()[0].strip(";,.") for word in told} >= set(table)
+
+
+# --- examples
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_printed_as_it_stands(path, capsys):
+    assert call("config", "--example", path.stem) == 0
+    found = capsys.readouterr().out
+    assert found == path.read_text(encoding="utf-8").rstrip("\n") + "\n"
+    assert found.startswith("# ")
+
+
+def test_an_unknown_example_is_refused_with_all_names(capsys):
+    assert call("config", "--example", "../pyproject") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --example ../pyproject: no example has this name; there are attention_causal, ")
+    assert set(line.split("there are ")[1].split(", ")) == {path.stem for path in examples.examples().values()}
+    assert "quickstart" in line
+
+
+@pytest.mark.parametrize("words", [(), ("--defaults", "--example", "circle"), ("--defaults", "c.toml")])
+def test_config_prints_one_thing(words, capsys):
+    assert call("config", *words) == 2
+    assert capsys.readouterr().err == "error: config: give one of --defaults, --example NAME and a CONFIG file\n"
+
+
+def test_an_installed_toolkit_finds_its_examples_where_the_installer_put_them(tmp_path, monkeypatch):
+    site, shared = tmp_path / "lib" / "site-packages", tmp_path / "share" / "tokenlaw" / "examples"
+    (site / "tokenlaw-1.dist-info").mkdir(parents=True)
+    shared.mkdir(parents=True)
+    (shared / "mine.toml").write_text("# mine\n")
+    (site / "tokenlaw-1.dist-info" / "METADATA").write_text("Name: tokenlaw\nVersion: 1\n")
+    record = "tokenlaw/__init__.py,,\n../../share/tokenlaw/examples/mine.toml,,\n"
+    (site / "tokenlaw-1.dist-info" / "RECORD").write_text(record)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(examples, "CHECKOUT", tmp_path / "lib")
+    assert list(examples.examples()) == ["mine"]
+    assert examples.example("mine") == "# mine\n"

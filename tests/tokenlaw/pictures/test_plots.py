@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -11,9 +12,13 @@ import pytest
 import xarray as xr
 from matplotlib.text import Text
 
+from particles.files import DEPTH_TIME_ATTRS
 from tokenlaw.pictures.orthographic import best_direction, graticule, pixels, sample, view
 from tokenlaw.pictures.paper import plot, save
+from tokenlaw.pictures.words import depth_label
 
+ROOT = Path(__file__).parents[3]
+UNIT = re.compile(r"number\b.*|radii|nats|degrees|layers|per [a-z ]+|the file has no β")
 LAT = np.degrees(np.arcsin(np.polynomial.legendre.leggauss(24)[0]))[::-1]  # north to south
 LON = np.arange(48) * 7.5
 
@@ -250,7 +255,7 @@ def test_compare_figure():
     figure = plot(dataset)
     assert titles(figure) == ["depth 0", "depth 0.4", "depth 0.8", "depth 1.2", "depth 1.6", "depth 2"]
     overlap, distance = panel(figure, "overlap"), panel(figure, "distance")
-    assert overlap.get_xlabel() == distance.get_xlabel() == "depth time (1)"
+    assert overlap.get_xlabel() == distance.get_xlabel() == "depth time"
     lines = {line.get_label(): line for line in overlap.lines}
     np.testing.assert_array_equal(lines["density"].get_ydata(), dataset["mean_overlap"])
     np.testing.assert_array_equal(lines["300 tokens"].get_ydata(), dataset["tokens_mean_overlap"])
@@ -269,11 +274,22 @@ def test_compare_figure():
     compare_file, density_file, token_file, lambda: token_file(d=16), lambda: layers_file(True),
     lambda: layers_file(False), lambda: followed(compare_file()), lambda: token_file(d=2),
 ])  # fmt: skip
-def test_every_axis_has_a_unit(make):
+def test_an_axis_has_a_name_and_only_a_unit_that_says_something(make):
     """Where nothing is labelled there is a sphere or circle without axes; angles have their sign at the ticks too."""
     labels = [label for axes in plot(make()).axes for label in (axes.get_xlabel(), axes.get_ylabel()) if label]
     assert len(labels) >= 4
-    assert [label for label in labels if not re.search(r"\((1|number|radii|nats|per [a-z ]+|degrees)\b", label)] == []
+    assert [unit for label in labels for unit in re.findall(r"\((.*?)\)", label) if not UNIT.fullmatch(unit)] == []
+    assert {label for label in labels if label.startswith("depth")} <= {"depth time"}
+
+
+def test_no_label_anywhere_in_the_source_has_the_unit_1():
+    """Studies, maps, the gallery and the scripts of the documentation included; the files keep units = "1"."""
+    places = ("tokenlaw", "validation", "examples", "docs")
+    text = {path: path.read_text("utf-8") for place in places for path in sorted((ROOT / place).rglob("*.py"))}
+    text |= {path: path.read_text("utf-8") for path in (ROOT / "tokenlaw").rglob("*.html")}
+    assert len(text) > 100
+    assert [str(path) for path, source in text.items() if re.search(r""" \(1\)["'} ]""", source)] == []
+    assert DEPTH_TIME_ATTRS == {"long_name": depth_label(density_file()), "units": "1"}
 
 
 def test_depth_of_recorded_layers_counts_layers():
