@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from particles.files import versions
+from tokenlaw.answers.validate import number
 from validation.reproductions import REPRODUCTIONS, networks
 
 HERE = Path(__file__).parent
@@ -24,9 +25,7 @@ HEAD = """# Other people's numbers
 Written by `python docs/reproductions.py`; the code is in `validation.reproductions`. Theirs stand as printed.
 *Same*: ours, within three standard errors, rounds to theirs. *Their way*: ours with their choices, where a choice
 is the difference; a difference is *explained* where that number rounds to theirs. *Not seen*: quoted at second
-hand. *Read off*: from a figure. Others' code was read for its parameters and numbers; none of it is here.""".split(
-    "\n"
-)
+hand. *Read off*: from a figure. Others' code was read for its parameters and numbers; none of it is here."""
 
 
 def run(name, quick, seed):
@@ -49,11 +48,9 @@ def run(name, quick, seed):
     return about | {"date": date, "seed": seed, "versions": known, "rows": [row.as_json() for row in rows]}
 
 
-def number(value, error):
+def shown(value, error):
     """With as many digits as the error leaves, eight at most."""
-    if value is None:
-        return ""
-    return f"{value:.3g} ± {error:.1g}" if error > 0 else f"{value:.8g}"
+    return f"{value:.8g}" if value is not None and error == 0 else number(value, error)
 
 
 def line(row):
@@ -62,8 +59,8 @@ def line(row):
     theirs += " (read off)" if row["read_off_a_figure"] else ""
     theirs += " (not seen)" if not row["seen"] else ""
     verdict = row["verdict"] + (" — explained" if row["explained"] and not row["same"] else "")
-    cells = [row["what"], theirs, number(row["ours"], row["standard_error"]),
-             number(row["their_way"], row["way_error"]), verdict]  # fmt: skip
+    cells = [row["what"], theirs, shown(row["ours"], row["standard_error"]),
+             shown(row["their_way"], row["way_error"]), verdict]  # fmt: skip
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -72,11 +69,11 @@ def page(results):
     rows = [row for entry in results.values() for row in entry["rows"]]
     compared = [row for row in rows if row["same"] is not None]
     apart = [row for row in compared if not row["same"]]
-    explained = sum(row["explained"] for row in apart)
+    explained, second = sum(row["explained"] for row in apart), sum(not row["seen"] for row in compared)
     lines = [
         *HEAD.split("\n"), "",
-        f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} the same,",
-        f"{len(apart)} differ, {explained} of these are explained to all their digits.",
+        f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} the same, {len(apart)} differ, of",
+        f"which {explained} are explained to all their digits. {second} are quoted at second hand.",
     ]  # fmt: skip
     for name, entry in results.items():
         known = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())

@@ -25,9 +25,9 @@ def rows(quick: bool, seed: int) -> tuple[Row, ...]:
 
 
 EXPONENTS = Reproduction(
-    "exponents of random MLP blocks",
+    "Exponents of random MLP blocks",
     "Agazzi, Bruno, Mosig Garcia, Saviozzi and Romito, arXiv 2604.26898",
-    "as reported; the table was not seen here, its other entries are left out",
-    "closed form in k(1) and k'(1); study M1 measures the same numbers in blocks of finite width",
+    "nothing in print; these entries are as reported at second hand, the others are left out",
+    "Closed form in k(1) and k'(1); study M1 measures the same numbers in blocks of finite width",
     rows,
 )

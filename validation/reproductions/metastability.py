@@ -93,10 +93,10 @@ def rows(quick: bool, seed: int) -> tuple[Row, ...]:
 
 
 METASTABILITY = Reproduction(
-    "metastability of five tokens",
+    "Metastability of five tokens",
     "Geshkovski, Koubbi, Polyanskiy and Rigollet 2024, repository HugoKoubbi/2024-transformers-dotm",
     "parameters of particles.py at 90fca56; the program makes a film and prints no numbers: theirs are its states, "
     "seen once by running its arithmetic",
-    "ours: the flow, by an integrator of order 8; their way: the layers of the library with their step",
+    "Ours: the flow, by an integrator of order 8; their way: the layers of the library with their step",
     rows,
 )

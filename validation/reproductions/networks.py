@@ -14,7 +14,7 @@ MEASURES = {"overlap": ("mean overlap behind the last layer", -1), "log_gradient
 TITLE = "GPT-2, BERT and LLaMA at initialisation"
 SOURCE = "Wolf et al., arXiv 1910.03771: the library transformers {transformers} on torch {torch}"
 SEEN = "theirs: {count} networks initialised and run by the library; its means carry a standard error, put into ours"
-NOTE = "ours: the exact chain of the architecture that `network_of` reads from the library's configuration"
+NOTE = "Ours: the exact chain of the architecture that `network_of` reads from the library's configuration"
 COMMAND = "make networks && python docs/reproductions.py networks"
 
 

@@ -54,7 +54,7 @@ def rows(quick: bool, seed: int) -> tuple[Row, ...]:
 
 
 PHASE_DIAGRAM = Reproduction(
-    "phase diagram of tokens on the circle",
+    "Phase diagram of tokens on the circle",
     "Geshkovski, Letrouit, Polyanskiy and Rigollet, arXiv 2312.10794, repository borjanG/2023-transformers-rotf",
     "parameters of phase-diagrams.py at 538ba83; the diagram is a picture, no number was seen",
     "400 clouds where they have 2,048",

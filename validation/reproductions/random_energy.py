@@ -126,7 +126,7 @@ def rows(quick: bool, seed: int) -> tuple[Row, ...]:
     drawn = np.array([network(rng, beta, n) for _ in range(size)])
     spread, near = drawn.std(axis=0, ddof=1), finite_course(rng, beta, n)
     for layer, theirs in DOTS.items():
-        own = float(spread[layer]) / np.sqrt(TRIALS)  # what three networks of theirs leave
+        own = float(spread[layer] / np.sqrt(TRIALS))  # what three networks of theirs leave
         found.append(Row(f"their networks, beta = 3, layer {layer}: random-energy map", theirs,
                          float(limit_course(beta)[layer]), reading=2 * READING, reason=SMALL.format(n=n),
                          their_way=float(near[layer]), way_error=own))  # fmt: skip
@@ -137,9 +137,9 @@ def rows(quick: bool, seed: int) -> tuple[Row, ...]:
 
 
 RANDOM_ENERGY = Reproduction(
-    "overlaps through fifty layers, random-energy picture",
+    "Overlaps through fifty layers, random-energy picture",
     "Giorlandino and Goldt, arXiv 2505.24333, repository aGiorlandino/ICLR-Signal-Propagation-Transformers",
-    "read off the figure in deep_prop_encoder.ipynb at d3d7ffc, to 0.004 on the lines and 0.008 on the dots",
+    "the figure in deep_prop_encoder.ipynb at d3d7ffc, read off to 0.004 on the lines and 0.008 on the dots",
     "d = 720, one head, w = 0.2, b = 4e-4, score variance beta^2 log 512; their tokens are words of a story, of a "
     "number that is not printed (at most 512), ours exchangeable ones of the same mean overlap",
     rows,

@@ -49,7 +49,7 @@ class Row:
     def rounds_to_theirs(self, value: float, error: float) -> bool:
         """Whether a number of ours is theirs, as far as both are known."""
         allowed = max(half_unit(self.theirs), self.reading) + NEAR * error + self.bias
-        return abs(value - float(Decimal(self.theirs))) <= allowed * (1 + 1e-12)
+        return bool(abs(value - float(Decimal(self.theirs))) <= allowed * (1 + 1e-12))
 
     @property
     def same(self) -> bool | None:

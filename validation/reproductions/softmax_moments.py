@@ -101,10 +101,10 @@ def rows(quick: bool, seed: int) -> tuple[Row, ...]:
 
 
 SOFTMAX = Reproduction(
-    "variance of softmax weights",
+    "Variance of softmax weights",
     "Kedia, Zaidi, Khyalia, Jung, Goka and Lee, arXiv 2403.09635, repository akhilkedia/TranformersGetStable",
     "simulations/expected_output.txt at 7f48e64, its lines on softmax",
-    "the grid of simulations/softmax.py: sigma 0.01 to 1, r 0 to 0.8, n 300 to 10,000; rounding in their single "
+    "The grid of simulations/softmax.py: sigma 0.01 to 1, r 0 to 0.8, n 300 to 10,000; rounding in their single "
     "precision is left out",
     rows,
 )

@@ -178,30 +178,30 @@ def onsager(quick: bool, seed: int) -> tuple[Row, ...]:
 
 MAIER_SAUPE = Reproduction(
     "Maier-Saupe transition",
-    "Liu, Zhang and Zhang, Commun. Math. Sci. 3 (2005) 201 (alpha); Maier and Saupe 1959 (transition)",
-    "abstract of the first; the last two rows are the values usually quoted, their first print not seen",
+    "Liu, Zhang and Zhang, Communications in Mathematical Sciences 3(2), 2005 (alpha); Maier and Saupe 1959 (the rest)",
+    "the abstract of the first; the last two rows are the values usually quoted, not seen in print",
     "`particles.stationary.follow(MaierSaupe(1), 3, ...)`: fold, onset, transition of the ordered branch",
     maier_saupe,
 )
 KURAMOTO = Reproduction(
     "Kuramoto and Kuramoto-Daido models with noise",
-    "Mun and Rosenzweig, arXiv 2602.14954; Sakaguchi, Prog. Theor. Phys. 79 (1988) 39 (last row)",
-    "abstract of the first: K_# = min(1, 1/m), K_c = 1 for m <= 1/2 and 1/m for m >= 2; the last row not seen in print",
-    "their noise is dB, nu = 1/2 here: K_c = 2 nu = 1, which is K_c = 2 D",
+    "Mun and Rosenzweig, arXiv 2602.14954; Sakaguchi 1988 (last row)",
+    "the abstract of the first: K_# = min(1, 1/m), K_c = 1 for m <= 1/2 and 1/m for m >= 2; not the last row",
+    "Their noise is dB, nu = 1/2 here: K_c = 2 nu = 1, which is K_c = 2 D",
     kuramoto,
 )
 ATTENTION = Reproduction(
-    "unnormalised self-attention with noise",
+    "Unnormalised self-attention with noise",
     "Mun and Rosenzweig, arXiv 2606.05140",
-    "abstract: the formula of K_# and the equation of beta_*; it prints no numbers, so theirs are values of both",
+    "the abstract: formula of K_# and equation of beta_*; it prints no numbers, so theirs are values of both",
     "K_# by quadrature of the kernel, beta_* from where the branch bends; neither uses a Bessel function. Their noise "
     "is dB (nu = 1/2): at nu = 1 K_# is twice as large",
     attention,
 )
 ONSAGER = Reproduction(
     "Onsager's hard rods",
-    "Onsager, Ann. N.Y. Acad. Sci. 51 (1949) 627; Vroege and Lekkerkerker, Rep. Prog. Phys. 55 (1992) 1241",
-    "not seen: the values usually quoted",
-    "|sin| to degree 40, in units c = b rho; equal pressure c + c^2 r and chemical potential log c + s + 2 c r",
+    "Onsager 1949; numbers as quoted from Vroege and Lekkerkerker 1992",
+    "nothing in print; these are the values usually quoted",
+    "The kernel |sin| to degree 40, c = b rho; equal pressure c + c^2 r and chemical potential log c + s + 2 c r",
     onsager,
 )
