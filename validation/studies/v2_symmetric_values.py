@@ -22,7 +22,7 @@ CLAIM = Claim(
     "lambda_k < lambda_p tanh(beta lambda_p) for all k != p; consensus on e_p iff lambda_p is positive and the largest",
     SPLIT,
     "for lambda_p < 0 the split needs lambda_k > lambda_p too: with both groups turned in opposite senses it has the "
-    "rate (lambda_k - lambda_p) tanh(beta lambda_p); so do the authors, who find splits on the most negative eigenvalue",
+    "rate (lambda_k - lambda_p) tanh(beta lambda_p); the authors find splits on the most negative eigenvalue",
 )
 
 N = 6  # tokens
