@@ -4,8 +4,8 @@ x' = P_x V m(x), scores beta <x, V y>.  As reported a balanced split on the eige
 lambda_k < lambda_p tanh(beta lambda_p) for all others, consensus on e_p iff lambda_p is the largest and positive.
 Derived again: the modes of a split have the rates -s, lambda_k - s (both groups alike) and
 (lambda_k - lambda_p) tanh(beta lambda_p) (groups opposite), s = lambda_p tanh(beta lambda_p).  The last is implied for
-lambda_p > 0; for lambda_p < 0 the split also needs lambda_k > lambda_p.  Measured by the Jacobian of whole tokens, by
-differences.
+lambda_p > 0; for lambda_p < 0 the split also needs lambda_k > lambda_p, as the abstract of the paper has it (splits
+select the most negative eigenvalue) and the rule that was handed on has not.  Measured by the Jacobian of whole tokens.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ CLAIM = Claim(
     "lambda_k < lambda_p tanh(beta lambda_p) for all k != p; consensus on e_p iff lambda_p is positive and the largest",
     SPLIT,
     "for lambda_p < 0 the split needs lambda_k > lambda_p too: with both groups turned in opposite senses it has the "
-    "rate (lambda_k - lambda_p) tanh(beta lambda_p)",
+    "rate (lambda_k - lambda_p) tanh(beta lambda_p); the authors find splits on the most negative eigenvalue",
 )
 
 N = 6  # tokens
