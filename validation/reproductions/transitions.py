@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import dawsn, gamma, iv
 
-from particles.arrays import ConvergenceError
+from particles import ConvergenceError
 from particles.equations import Exponential, Legendre, MaierSaupe
 from particles.stationary import Branch, StationaryState, follow, onset
 from validation.reproductions.row import Reproduction, Row
