@@ -72,8 +72,8 @@ def page(results):
     explained, second = sum(row["explained"] for row in apart), sum(not row["seen"] for row in compared)
     lines = [
         *HEAD.split("\n"), "",
-        f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} the same, {len(apart)} differ, of",
-        f"which {explained} are explained to all their digits. {second} are quoted at second hand.",
+        f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} are the same, {len(apart)}",
+        f"differ, of which {explained} are explained to all their digits. {second} are quoted at second hand.",
     ]  # fmt: skip
     for name, entry in results.items():
         known = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())

@@ -23,7 +23,7 @@ LINES = {  # half a unit of layer between two markers: beta -> (layer, overlap r
     0.5: ((5.5, "0.117"), (14.5, "0.459"), (23.5, "0.824")),
     3.0: ((11.5, "0.175"), (20.5, "0.381"), (29.5, "0.661"), (38.5, "0.905")),
 }
-DOTS = {10: "0.14", 20: "0.33", 25: "0.45", 30: "0.60", 35: "0.77", 40: "0.89", 50: "0.98"}  # beta = 3
+DOTS = {10: "0.143", 20: "0.329", 25: "0.451", 30: "0.603", 35: "0.774", 40: "0.886", 50: "0.980"}  # beta = 3
 READING = 0.004  # a pixel is 0.0017; a line is 6 pixels wide
 SMALL = (
     "at finite n attention is not that of n = infinity: f > 0 below its critical beta, h > 0 above; their way is the "
@@ -80,13 +80,13 @@ def normed(x: Array) -> Array:
     return found
 
 
-def images(rng: np.random.Generator, x: Array, variance: float) -> Array:
-    """x W^T for a matrix W of independent entries N(0, variance/d), drawn without it: rows N(0, variance x x^T/d).
+def images(rng: np.random.Generator, x: Array, variance: float, bias: float = 0.0) -> Array:
+    """x W^T + b for W of independent entries N(0, variance/d) and b of entries N(0, bias), (n, d), drawn without W.
 
-    One more number for each row is a bias of variance BIASES.
+    Columns of the result are independent N(0, variance x x^T/d + bias), mathematics 9.
     """
     n, d = x.shape
-    gram = variance / d * (x @ x.T) + BIASES * (variance == VALUES)
+    gram = variance / d * (x @ x.T) + bias
     found: Array = np.linalg.cholesky(gram + 1e-12 * np.eye(n)) @ rng.standard_normal((n, d))
     return found
 
@@ -100,8 +100,8 @@ def network(rng: np.random.Generator, beta: float, n: int, d: int = D, layers: i
         scores = images(rng, x, strength) @ images(rng, x, strength).T / np.sqrt(d)
         pi = np.exp(scores - scores.max(axis=1, keepdims=True))
         pi /= pi.sum(axis=1, keepdims=True)
-        x = normed(pi @ images(rng, x, VALUES) + x)
-        x = normed(images(rng, np.maximum(images(rng, x, VALUES), 0), VALUES) + x)
+        x = normed(pi @ images(rng, x, VALUES, BIASES) + x)
+        x = normed(images(rng, np.maximum(images(rng, x, VALUES, BIASES), 0), VALUES, BIASES) + x)
         found.append(mean_overlap(x))
     return np.array(found)
 

@@ -193,7 +193,7 @@ def test_networks_follow_the_map_of_as_many_scores():
 
 def test_images_have_the_covariance_of_a_matrix():
     x = energy.normed(RNG(6).standard_normal((3, 40)))
-    drawn = np.concatenate([energy.images(RNG([7, k]), x, 0.2) for k in range(400)], axis=1)
+    drawn = np.concatenate([energy.images(RNG([7, k]), x, 0.2, 4e-4) for k in range(400)], axis=1)
     assert drawn @ drawn.T / drawn.shape[1] == pytest.approx(0.2 * x @ x.T / 40 + 4e-4, abs=0.008)
 
 
