@@ -74,7 +74,8 @@ def plan(
         *_what(command, experiment, distances),
         ("memory", _memory(command, experiment, layers)),
         ("time", f"about {told(seconds)}: {told(made)} to begin, {told(took.later)} a step, {told(took.record)} a "
-                 f"record{dear} (measured on {min(steps.n_steps, MEASURED)} steps, on this machine as it is now)"),
+                 f"record{dear} (measured on {min(steps.n_steps, MEASURED)} steps, on this machine as it is now; "
+                 "without writing the file)"),
     ]  # fmt: skip
     return [f"{command} would run:", Table(("<10", ""), tuple(rows)), *steps.notes, *job.notes, "nothing was written"]
 
