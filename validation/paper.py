@@ -96,7 +96,7 @@ STATEMENTS = (
         "at beta = 0 only; statistics of attention depend on beta^2 d sigma_a^4, a factor d smaller than the bound's",
     ),
     Statement(
-        "thm:large_beta_meta (1)",
+        "thm:large_beta_meta(1)",
         "at low temperature an overlap moves by at most T/d + C sqrt((T/d) log(1/delta)) + r on [0, T]",
         "restated with T r in place of r, without which it is false for large T; not proved",
         ("L2",),
