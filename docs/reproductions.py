@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from particles.files import versions
-from tokenlaw.answers.validate import number
+from tokenlaw.answers.claim_pages import number
 from validation.reproductions import REPRODUCTIONS, networks
 
 HERE = Path(__file__).parent

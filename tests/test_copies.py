@@ -31,7 +31,8 @@ from validation.estimates import TokenLevels
 
 LAWS = (GaussianHeads, LowRankHeads, RademacherHeads, UniformHeads, SmoothHeads)
 DATA = {  # what a value is made of, not what it remembers
-    ("validation.verdict", "Findings", "table"), ("tokenlaw.runs.build", "Experiment", "inputs"),
+    ("validation.verdict", "Findings", "table"), ("validation.verdict", "Part", "excludes"),
+    ("tokenlaw.runs.build", "Experiment", "inputs"),
     ("spde.state", "DensityState", "said"),  # a run goes on with a copy of it
 }  # fmt: skip
 

@@ -41,9 +41,9 @@ def test_gaps_keep_their_digits_near_one(exponent):
 
 
 def test_tokens_of_length_zero_count_as_in_the_chain():
-    """Half the squared distance of directions: 1/2 from any other token."""
-    found = of_tokens(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
-    assert found["overlap"] == pytest.approx(1 - (0.5 + 0.5 + 1) / 3)
+    """They have no direction: cosine 0 with any other token."""
+    found = of_tokens(np.array([[0.0, 0.0], [1.0, 0.0], [0.6, 0.8]]))
+    assert found["overlap"] == pytest.approx((0 + 0 + 0.6) / 3)
 
 
 # --- the file
