@@ -22,7 +22,7 @@ CLAIM = Claim(
     MOMENTS,
     "to 1 percent up to s = 1.1 at n = 1000; then the denominator is no longer its mean: at s = 2 the share f is half "
     "of e^{s^2}/n",
-    "quadrature of f over one score and the sum of the others",
+    "quadrature: f as an integral of means over one score, particles.scores.attention_statistics",
 )
 
 N = 1000
