@@ -89,7 +89,7 @@ def half(rng: np.random.Generator, d: int, n: int, samples: int) -> Estimate:
 
 def study(quick: bool, seed: int) -> Findings:
     """Cosines at three g, exponents of beta in two dimensions."""
-    samples = 300 if quick else 1500
+    samples = 600 if quick else 1500
     rng = np.random.default_rng([seed, 43])
     parts: dict[str, Part] = {}
     measured = {share: np.array([cosine(n, share) for n in COUNTS]) for share in SHARES}
