@@ -17,7 +17,7 @@ from particles.reduced import equiangular_rate
 from validation.estimates import Estimate, replica_mean
 from validation.studies.shared.chains import averages
 from validation.studies.shared.sources import NORMS
-from validation.verdict import Claim, Figure, Findings, Part, Series
+from validation.verdict import Claim, Figure, Findings, Part, Second, Series
 
 CLAIM = Claim(
     __name__,
@@ -26,6 +26,8 @@ CLAIM = Claim(
     "with pre-norm, 2/(r_0 (e^(2 beta) + n - 1)^1/2) with peri-norm; in the end like e^(-2 t), t^-3, t^-3, and "
     "e^(-4 t^1/2)/t^1/2 where branches are scaled by depth^-1/2",
     NORMS,
+    "",
+    "the closed equation of equal overlaps",
 )
 
 N, BETA, RADIUS = 6, 1.0, 2.0
@@ -96,15 +98,21 @@ def first_rate(velocity: Velocity, radius: float) -> float:
 
 def firsts() -> dict[str, Part]:
     """Initial rates as printed."""
-    base = 2 / (np.exp(BETA) + N - 1)
+    base, unit_branch = 2 / (np.exp(BETA) + N - 1), 2 / np.sqrt(np.exp(2 * BETA) + N - 1)
     cases = {
         "post": (post, 1.0, base), "pre": (pre, RADIUS, base / RADIUS), "scaled": (scaled, 1.0, base),
-        "peri": (peri, RADIUS, 2 / (RADIUS * np.sqrt(np.exp(2 * BETA) + N - 1))),
+        "peri": (peri, RADIUS, unit_branch / RADIUS),
     }  # fmt: skip
+
+    def others(name: str, radius: float) -> dict[str, float]:
+        rates = {"post-norm": base, "pre-norm": base / radius, "peri-norm": unit_branch / radius,
+                 "even attention": 2 / N}  # fmt: skip
+        return {words: float(rate) for words, rate in rates.items() if abs(rate - cases[name][2]) > 1e-12}
+
     return {
         f"first_{name}": Part(
             f"initial rate of the overlap, {NAMES[name]}, n = {N}, beta = {BETA:g}, r_0 = {radius:g}",
-            first_rate(velocity, radius), 0.0, float(value), bias=1e-5, effect=0.05 * float(value),
+            first_rate(velocity, radius), 0.0, float(value), bias=1e-5, excludes=others(name, radius),
         )
         for name, (velocity, radius, value) in cases.items()
     }  # fmt: skip
@@ -120,17 +128,19 @@ def lates() -> dict[str, Part]:
         limit = 2 * slopes[1] - slopes[0]
         parts[f"late_{name}"] = Part(
             f"exponent of t in dR/dt, {name}-norm, t = 50 to 200, error of order 1/t taken off",
-            float(limit), 0.0, -3.0, bias=0.3 * abs(float(limit - slopes[1])), effect=0.1,
+            float(limit), 0.0, -3.0, bias=0.3 * abs(float(limit - slopes[1])),
+            excludes={"random values, t^-2": -2.0, "post-norm, e^(-2 t), t = 100 to 200": -200 / float(np.log(2))},
         )  # fmt: skip
     ends = course(post, 1.0, np.array([6.0, 8.0]), 0.05)
     parts["late_post"] = Part(
         "rate of log dR/dt, post-norm, t = 6 to 8", float(np.log(ends[1] / ends[0])) / 2, 0.0, -2.0, bias=1e-3,
-        effect=0.1,
+        excludes={"pre-norm, 1 - R as t^-2": -float(np.log(8 / 6)), "e^(-t), as the angle": -1.0},
     )  # fmt: skip
     ends, roots = course(scaled, 1.0, np.array([20.0, 30.0]), 0.05), np.sqrt([21.0, 31.0])
     parts["late_scaled"] = Part(
         "slope of log(1 - R) in t^1/2, branches scaled by depth^-1/2, t = 20 to 30",
-        float(np.log(ends[1] / ends[0]) / (roots[1] - roots[0])), 0.0, -4.0, bias=0.01, effect=0.2,
+        float(np.log(ends[1] / ends[0]) / (roots[1] - roots[0])), 0.0, -4.0, bias=0.01,
+        excludes={"post-norm, e^(-2 t)": -20 / float(roots[1] - roots[0]), "e^(-2 t^1/2), as the angle": -2.0},
     )  # fmt: skip
     return parts
 
@@ -163,12 +173,14 @@ def study(quick: bool, seed: int) -> Findings:
         found = random_values(rng, 1500 if quick else 50_000, unit_branch)
         parts[f"random_{name}"] = Part(
             f"slope of E log(1 - R) in log t, random values, {name}-norm, d = {D}: -1, derived here",
-            found.value, found.error, -1.0, bias=0.03, effect=0.2,  # bias: the start is not forgotten, steps
+            found.value, found.error, -1.0, bias=0.03,  # the start is not forgotten, steps
+            excludes={"no collapse": 0.0, "fixed heads, t^-2": -2.0,
+                      "post-norm, e^(-(d - 1) t/d)": -(1 - 1 / D) * 1500 / float(np.log(16))},
         )  # fmt: skip
     times = np.arange(0.5, 20.1, 0.5)
     laws = {"post": post, "pre": pre, "peri": peri, "scaled": scaled}
     curves = {name: course(velocity, 1.0, times, 0.05) for name, velocity in laws.items()}
     exact = float(equiangular_rate(0.0, N, BETA))
     series = tuple(Series(NAMES[name], times, curve) for name, curve in curves.items())
-    note = f"initial rate with post-norm by the closed equation of equal overlaps: {exact:.6f}"
-    return Findings(parts, Figure("time", "1 - R", series, y_log=True), {"time": times, **curves}, (note,))
+    figure = Figure("time", "1 - R", series, y_log=True)
+    return Findings(parts, figure, {"time": times, **curves}, second=Second(exact))

@@ -32,12 +32,15 @@ def test_beta_star_is_where_the_quadratic_coefficient_vanishes(d):
     found, bias = e1.turning(d)
     assert abs(found - e1.star(d)) < bias
     assert bias < 2e-3
+    other, rest = e1.leaving(d)
+    assert abs(other - e1.star(d)) < rest < 1e-4
 
 
 def test_a_wrong_threshold_fails():
     part = e1.study(True, 0).parts["beta_star_d3"]
     assert part.verdict == "holds"
-    assert replace(part, predicted=e1.star(2)).verdict == "fails"
+    wrong = replace(part, predicted=e1.star(2), excludes={"that of d = 3": e1.star(3)})
+    assert wrong.verdict == "fails"
 
 
 def test_the_velocity_under_symmetric_values_is_that_of_ballistic_layers():
