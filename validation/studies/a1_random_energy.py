@@ -15,7 +15,7 @@ from particles.scores import attention_statistics, critical_deviation, random_en
 from validation.estimates import Estimate, replica_mean
 from validation.studies.shared.chains import attend, equiangular
 from validation.studies.shared.sources import ENERGY
-from validation.verdict import Claim, Figure, Findings, Part, Series
+from validation.verdict import Claim, Figure, Findings, Part, Second, Series
 
 CLAIM = Claim(
     __name__,
@@ -25,6 +25,7 @@ CLAIM = Claim(
     ENERGY,
     "the limit of n beyond any context: at n = 256 tokens a token at beta_c takes f = 0.27 and not 0; two tokens share "
     "keys, h of order n^(-(1 - p)/(1 + p)) above beta_c; networks follow the map with f and h at their n",
+    "quadrature: f of independent Gaussian scores, without tokens and heads",
 )
 
 N, D, OVERLAP = 256, 256, 0.5
@@ -95,11 +96,13 @@ def powers() -> dict[str, Part]:
     return {
         "power_f": Part(
             f"exponent of f in n at s = {below:g} (log n)^1/2, quadrature at n = 1e8 to 1e12: -(1 - b^2)",
-            low, 0.0, -(1 - below**2), bias=max(change, 1e-3), effect=0.05,
+            low, 0.0, -(1 - below**2), bias=max(change, 1e-3),
+            excludes={"-1, all keys alike": -1.0, "-(2^1/2 - b)^2, the law of larger b": -((2**0.5 - below) ** 2)},
         ),
         "power_h": Part(
             f"exponent of h in n at {above:g} beta_c, p = {OVERLAP:g}, quadrature: -(1 - p)/(1 + p), derived here",
-            common, 0.0, -(1 - OVERLAP) / (1 + OVERLAP), bias=0.3 * moved, effect=0.05,
+            common, 0.0, -(1 - OVERLAP) / (1 + OVERLAP), bias=0.3 * moved,
+            excludes={"-(1 - p)": OVERLAP - 1, "h stays": 0.0},
         ),
     }  # fmt: skip
 
@@ -139,4 +142,5 @@ def study(quick: bool, seed: int) -> Findings:
     )
     keys = ("f", "f_error", "f_exact", "h", "h_error", "h_exact")
     table = {"beta_over_beta_c": FACTORS, **dict(zip(keys, zip(*rows, strict=True), strict=True))}
-    return Findings(parts, Figure("layer", "overlap", series), table)
+    second = Second(rows[FACTORS.index(1.0)][2])
+    return Findings(parts, Figure("layer", "overlap", series), table, second=second)

@@ -14,7 +14,7 @@ FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py
 
 
 def test_the_claims_are_in_the_table_in_order():
-    order = "D1 D2 D3 D4 P1 S1 S2 S3 L1 L2 L3 M1 M2 M3 M4 V1 V2 C1 C2 C3 T1 T2 A1 A2 A3 N1 E1".split()
+    order = "D1 D2 D3 D4 P1 S1 S2 S3 S4 L1 L2 L3 M1 M2 M3 M4 V1 V2 C1 C2 C3 T1 T2 A1 A2 A3 N1 E1".split()
     assert list(CLAIMS) == order
 
 

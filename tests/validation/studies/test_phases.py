@@ -1,4 +1,4 @@
-"""Studies E1, V2 and S3 on small sizes: against closed forms, other parts of the program, and wrong laws."""
+"""Studies E1, V2 and S4 on small sizes: against closed forms, other parts of the program, and wrong laws."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from particles import Ballistic, FixedHeads, Noise, Softmax, Tokens, simulate
 from particles.equations import Exponential
 from particles.stationary import follow
 from validation.studies import e1_phase_transition as e1
-from validation.studies import s3_residual_streams as s3
+from validation.studies import s4_residual_streams as s4
 from validation.studies import v2_symmetric_values as v2
 
 
@@ -60,8 +60,8 @@ def test_rates_of_splits_are_the_derived_ones(values, beta):
 
 
 def test_overlaps_on_residual_streams_depend_on_the_number_of_tokens(monkeypatch):
-    monkeypatch.setattr(s3, "LAYERS", 60)
-    found = s3.at_end(s3.course(4, 12, 3))
-    assert abs(found.value - s3.steps(s3.START, s3.DEPTH, 4, 60)) < 4 * found.error + 1e-3
-    assert found.value - s3.logistic(s3.START, s3.DEPTH) > 20 * found.error
-    assert s3.overlap(0.3, 1.0, 10**9) == pytest.approx(s3.logistic(0.3, 1.0), rel=1e-8)
+    monkeypatch.setattr(s4, "LAYERS", 60)
+    found = s4.at_end(s4.course(4, 12, 3))
+    assert abs(found.value - s4.steps(s4.START, s4.DEPTH, 4, 60)) < 4 * found.error + 1e-3
+    assert found.value - s4.logistic(s4.START, s4.DEPTH) > 20 * found.error
+    assert s4.overlap(0.3, 1.0, 10**9) == pytest.approx(s4.logistic(0.3, 1.0), rel=1e-8)

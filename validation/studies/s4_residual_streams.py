@@ -1,4 +1,4 @@
-"""S3, tokens on residual streams with uniform attention: the logistic law of S2 without any norm.
+"""S4, tokens on residual streams with uniform attention: the logistic law of S2 without any norm.
 
 x_{l+1} = x_l + L^-1/2 t^1/2 V mean(x), V fresh of variance 1/d, so that a branch has the variance t/L.  As reported two
 tokens have the overlap u_0/(u_0 + (1 - u_0) e^{-t}).  Derived again: with Gram entries q on the diagonal and p off it,
@@ -12,7 +12,7 @@ from particles import Array
 from particles.networks import Network, NoNorm, PerMatrix, SelfAttention, Simplex
 from validation.estimates import Estimate, columns, replica_mean
 from validation.studies.shared.sources import RESIDUAL
-from validation.verdict import Claim, Figure, Findings, Part, Series
+from validation.verdict import Claim, Figure, Findings, Part, Second, Series
 
 CLAIM = Claim(
     __name__,
@@ -21,6 +21,7 @@ CLAIM = Claim(
     "u_0/(u_0 + (1 - u_0) e^(-t))",
     RESIDUAL,
     "the limit of many tokens; n tokens have p/(p + 1 - u_0), p = (u_0 + (1 - u_0)/n) e^t - (1 - u_0)/n",
+    "closed form: the Gram matrix in whole layers",
 )
 
 START, DEPTH, D = 0.1, 2.0, 20_000
@@ -63,6 +64,7 @@ def study(quick: bool, seed: int) -> Findings:
     """Overlaps after depth time 2 at three numbers of tokens."""
     courses = {n: course(n, 12 if quick else 100, seed) for n in COUNTS}
     values, errors = columns(at_end(found) for found in courses.values())
+    rivals = {"overlaps stay": START, "what two tokens do": overlap(START, DEPTH, 2)}
     parts = {}
     for n, value, error in zip(COUNTS, values, errors, strict=True):
         exact, limit = overlap(START, DEPTH, n), logistic(START, DEPTH)
@@ -70,7 +72,7 @@ def study(quick: bool, seed: int) -> Findings:
         parts[f"n_{n}"] = Part(
             f"overlap of {n} tokens at t = {DEPTH:g} from {START:g}, {LAYERS} layers, d = {D}",
             float(value), float(error), limit, exact if n < COUNTS[-1] else None,
-            bias=rest + (0.0 if n < COUNTS[-1] else abs(exact - limit)), effect=0.1 if n == COUNTS[-1] else None,
+            bias=rest + (0.0 if n < COUNTS[-1] else abs(exact - limit)), excludes=rivals if n == COUNTS[-1] else {},
         )  # fmt: skip
     times = np.linspace(0, DEPTH, LAYERS + 1)
     series = (
@@ -79,4 +81,5 @@ def study(quick: bool, seed: int) -> Findings:
         Series("as reported", times, [logistic(START, t) for t in times], dashed=True),
     )
     table = {"time": times, **{f"n_{n}": found.mean(axis=0) for n, found in courses.items()}}
-    return Findings(parts, Figure("time", "overlap", series), table)
+    second = Second(steps(START, DEPTH, COUNTS[0], LAYERS))
+    return Findings(parts, Figure("time", "overlap", series), table, second=second)
