@@ -98,7 +98,7 @@ def study(quick: bool, seed: int) -> Findings:
             f"quantile 0.9 of the largest deviation of {n} tokens up to T = {TIME:g} over the bound with C = 0, the "
             f"largest of d = {', '.join(map(str, DIMENSIONS))}",
             float(ratios[most]), float(errors[most] / bound[most]), 1.0, at_most=True,
-            bias=float(max(step for _, step in rows) / bound[-1]), excludes={"the bound needs C = 1": float(np.e)},
+            bias=float(max(step for _, step in rows) / bound[-1]), excludes={"the bound needs C = 1": float(np.exp(1))},
         )  # fmt: skip  # bias: what half the steps do
         parts[f"rate_n{n}"] = Part.of(
             f"exponent of d in that quantile, {n} tokens", exponent(dimensions, values, errors, order=-0.5), -0.5,

@@ -46,7 +46,7 @@ def test_a_step_of_tokens_has_the_mean_of_the_generator_to_second_order(overlap,
 
 def test_death_rates_are_the_gap_and_not_the_printed_rate():
     law = QuadraticForm(3, 0.4)
-    found = m3.death_rate(RNG(2), law, 8000)
+    found = m3.death_rate(RNG(2), law, 16_000)
     gap = spectral_gap(law).gap
     part = Part("", found.value, found.error, law.moment_rate, gap, bias=0.02 * gap)
     assert abs(found.value - gap) < 4 * found.error

@@ -36,7 +36,8 @@ def test_maps_and_power_laws():
     parts = a1.powers()
     assert {part.verdict for part in parts.values()} == {"holds"}
     assert replace(parts["power_h"], predicted=-0.5, excludes={"derived": -1 / 3}).verdict == "fails"  # 1 - p instead
-    assert replace(parts["power_f"], predicted=-((2**0.5 - 0.5) ** 2), excludes={"derived": -0.75}).verdict == "fails"  # the law beyond 2^-1/2
+    beyond = -((2**0.5 - 0.5) ** 2)  # the law beyond 2^-1/2
+    assert replace(parts["power_f"], predicted=beyond, excludes={"derived": -0.75}).verdict == "fails"
 
 
 def test_whole_tokens_move_as_equal_overlaps_do_whatever_the_norm():
