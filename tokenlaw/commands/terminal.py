@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,8 +166,9 @@ def check_outputs(outputs: dict[str, Path], inputs: list[Path]) -> None:
             raise ValueError(f"{option} {out}: is an input of this run and would be overwritten")
         if out.exists() and not os.access(out, os.W_OK):
             raise ValueError(f"{option} {out}: is there already and not writable")
-    if len({out.resolve() for out in outputs.values()}) < len(outputs):
-        raise ValueError(f"--record-layers {outputs['--record-layers']}: must be another file than --out")
+    for (first, one), (second, other) in combinations(outputs.items(), 2):
+        if one.resolve() == other.resolve():
+            raise ValueError(f"{second} {other}: must be another file than {first}")
     from particles.files import make_folder
 
     for option, out in outputs.items():

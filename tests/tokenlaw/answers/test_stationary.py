@@ -95,6 +95,14 @@ def test_what_is_refused(tmp_path, capsys, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_out_may_be_a_picture_and_both_are_written(tmp_path, capsys):
+    few = ["--vary", "layers.private_noise=0.2", "-q"]
+    assert run(["stationary", NEMATIC, "--out", str(tmp_path / "f.pdf"), *few]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.nc", "f.pdf"]
+    assert run(["stationary", NEMATIC, "--out", str(tmp_path / "f.txt"), *few]) == 2
+    assert "must end in .nc, or in one of" in capsys.readouterr().err
+
+
 def test_secondary_branches_stand_behind_the_others(tmp_path, capsys):
     """w = cos/2 + cos 2 on the circle: a mixed law leaves that of degree 2 (tests/particles/stationary)."""
     text = (
