@@ -77,4 +77,6 @@ def new_figure(width: float, height: float, layout: Any = None) -> Figure:
 def written(figure: Figure, path: str | os.PathLike[str], kind: str, dpi: float) -> None:
     """Write a figure in a format (png, pdf, svg, ...)."""
     with own_style():
+        if figure.get_layout_engine() is not None:  # its margins go by the ticks of a first one
+            figure.draw_without_rendering()
         figure.savefig(path, format=kind, dpi=dpi)

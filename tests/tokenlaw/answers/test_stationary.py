@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.image import imread
 
 from particles import ConvergenceError
 from particles.equations import Dot, Exponential, Legendre
@@ -93,6 +94,14 @@ def test_what_is_refused(tmp_path, capsys, arguments, message):
     assert message in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_no_label_is_cut_off(tmp_path):
+    """Free energies of many digits stand beside their name."""
+    drift = 'layers.drift=[{kind="zonal", kernel="legendre", coefficients=[0.0, 0.8, 1.0]}]'
+    changes = ["--set", "model.d=2", "--set", 'initial={kind="uniform"}', "--set", drift]
+    assert run(["stationary", NEMATIC, "--out", str(tmp_path / "f.png"), *changes, "-q"]) == 0
+    assert imread(tmp_path / "f.png")[:, :3].min() == 1  # white
 
 
 def test_out_may_be_a_picture_and_both_are_written(tmp_path, capsys):
