@@ -122,7 +122,7 @@ class DensityFlow(Flow[DensityState]):
             along = Characteristics.start(density.nodes.points, density.node_log_density)
         if self._exponential is not None:
             if len(riders):
-                raise ArgumentError("passive", passive, "be left out with ExponentialRungeKutta4: it moves no points")
+                raise ArgumentError("passive", passive, "be left out where tokens ride on the density")
             nodes, second = self._exponential.nodes(density.coefficients), None
         elif self._diffuses:
             nodes, second = first_nodes(density, self.carried)
@@ -155,8 +155,9 @@ class DensityFlow(Flow[DensityState]):
                 moved = self._at_once(state, self._exponential)
         moved = replace(moved, step=state.step + 1)
         if self.on_unresolved == "stop" and self.remap_every and Resolution.of(self.density(moved), moved).lost:
+            advice = "raise lmax" if self._exponential is None else "lower dt or raise lmax"
             raise SolverError(
-                "the pointwise density is no longer resolved; raise lmax, or on_unresolved = \"warn\" to go on",
+                f"the pointwise density is no longer resolved; {advice}, or on_unresolved = \"warn\" to go on",
                 step=state.step, depth_time=state.step * self.law.dt, state=state,
             )  # fmt: skip
         return moved

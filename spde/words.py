@@ -8,6 +8,7 @@ from spde.watch import DEFECT_HINT, FIELD_HINT, WatchedField
 
 RISE = 1e-7  # of the free energy, over its size, from which on a rise is told
 GIVEN = 10  # error of the moments, in moment_tol, from which on nodes that were given are called too few
+STEP = "raise lmax, or lower dt where layers.stepping is exponential"  # the series is not cut too early
 
 
 def of_a_layer(said: Said, fields: Sequence[WatchedField], folded: int, step: int) -> None:
@@ -84,9 +85,9 @@ def _at_a_point(found: Resolution, at: str) -> list[tuple[str, str]]:
             f"the series is cut too early: values may be off by {found.truncation:.1g} of the maximum; raise lmax"
         )
     elif not found.negative <= NEGATIVE_LIMIT:
-        texts.append(f"its minimum is {-found.negative:.1g} of its maximum; raise lmax")
+        texts.append(f"its minimum is {-found.negative:.1g} of its maximum; {STEP}")
     elif not found.negative_mass <= NEGATIVE_MASS_LIMIT:
-        texts.append(f"the mass of its negative part is {found.negative_mass:.1g}; raise lmax")
+        texts.append(f"the mass of its negative part is {found.negative_mass:.1g}; {STEP}")
     if found.field > LOCAL_LIMIT:
         texts.append(
             f"the carried nodes are too few for the field: values may be off by {found.field:.1g} of the maximum; "

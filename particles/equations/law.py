@@ -105,9 +105,13 @@ class Equation:
     def _check_exponential(self) -> None:
         """What the scheme cannot do."""
         series = (Zonal, Pull, Gradient, Rotation)
-        if not self.nu > 0 or self.common or not all(isinstance(term, series) for term in self.drift):
-            text = "be another without private noise, with common noise, or with Function or Attention in the drift"
-            raise ArgumentError("scheme", self.scheme, text)
+        for wrong, text in (
+            (not self.nu > 0, "be another where there is no private noise"),
+            (bool(self.common), "be another beside common noise"),
+            (not all(isinstance(term, series) for term in self.drift), "be another beside Function or Attention"),
+        ):
+            if wrong:
+                raise ArgumentError("scheme", self.scheme, text)
 
     @property
     def noise_scale(self) -> None:

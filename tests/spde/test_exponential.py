@@ -132,20 +132,20 @@ def test_tokens_take_the_steps_of_rk4():
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "why"),
     [
-        {"nu": 0.0},
-        {"nu": 0.1, "common": (Kicks(0.1),)},
-        {"nu": 0.1, "drift": (Function(lambda points, measure: points),)},
+        ({"nu": 0.0}, "where there is no private noise"),
+        ({"nu": 0.1, "common": (Kicks(0.1),)}, "beside common noise"),
+        ({"nu": 0.1, "drift": (Function(lambda points, measure: points),)}, "beside Function or Attention"),
     ],
 )
-def test_what_has_no_series_or_noise_in_common_is_refused(more):
-    with pytest.raises(ValueError, match="scheme must be another without private noise"):
+def test_what_has_no_series_or_noise_in_common_is_refused(more, why):
+    with pytest.raises(ValueError, match=f"scheme must be another {why}"):
         Equation(**({"d": 3, "drift": (), "dt": 0.1, "noise": Noise(0), "scheme": SCHEME} | more))
 
 
 def test_it_moves_no_passive_points():
-    with pytest.raises(ValueError, match="passive must be left out with ExponentialRungeKutta4"):
+    with pytest.raises(ValueError, match="passive must be left out where tokens ride on the density"):
         solve(density_of(2, 15), law_of(2, (), 0.1, scheme=SCHEME), n_steps=1, passive=np.array([[1.0, 0.0]]))
 
 
@@ -161,3 +161,11 @@ def test_quotients_are_exact_for_a_rate_that_is_linear_in_time(dt):
     assert np.abs((middle + last)[:4] / dt - moments[1]).max() < 1e-13
     assert np.abs(quarter[:4] / dt - 0.5 * weights @ np.exp(np.outer(1 - s, z / 2)) / 2).max() < 1e-13
     assert np.abs(half**2 - whole).max() < 1e-15
+
+
+@pytest.mark.filterwarnings("ignore:.*free energy.*:RuntimeWarning")
+def test_a_step_too_long_is_told_as_such():
+    """Not by more degrees: the series is not cut."""
+    law = law_of(2, (Zonal(Dot(5.0)),), 1.5, scheme=SCHEME)
+    with pytest.warns(RuntimeWarning, match="lower dt where layers.stepping is exponential"):
+        solve(density_of(2, 31), law, n_steps=2)

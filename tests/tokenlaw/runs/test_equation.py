@@ -195,7 +195,7 @@ def test_exponential_steps_have_order_four_and_go_on_bitwise(capsys):
     assert_same("one.nc", "two.nc")
     capsys.readouterr()
     assert call("compare", "c.toml", "--out", "no.nc") == 2
-    message = 'layers.stepping = "exponential": must be left out with ExponentialRungeKutta4: it moves no points'
+    message = 'layers.stepping = "exponential": must be left out where tokens ride on the density'
     assert capsys.readouterr().err.strip() == f"error: {message}"
     assert not Path("no.nc").exists()
 
@@ -273,8 +273,7 @@ NEED = "must be ito or stratonovich: this common noise differs in the two"
         ('interpretation = "itto"', 'layers.interpretation = "itto": must be one of ito, stratonovich'),
         (
             'stepping = "exponential"',
-            'layers.stepping = "exponential": must be another without private noise, with common noise, or with '
-            "Function or Attention in the drift",
+            'layers.stepping = "exponential": must be another where there is no private noise',
         ),
         ('stepping = "rk4"', 'layers.stepping = "rk4": must be one of halves, exponential'),
         ("refine = 3", "layers.refine = 3: must be a power of two (1, 2, 4, ...)"),
