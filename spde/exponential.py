@@ -15,7 +15,7 @@ import numpy as np
 from particles import ArgumentError, Array, Cloud, Coefficients
 from particles.equations import Equation, Zonal, ZonalPush, multipliers
 from spde.diffusion import FLOOR
-from spde.domain.base import Domain
+from spde.domain.base import Domain, frame
 
 SERIES = 1e-14  # tolerance of the multipliers of an interaction
 CIRCLE = 32  # points of a mean over a circle, of which half are needed
@@ -97,13 +97,3 @@ def _on_circles(function: Callable[[Array], Array], z: Array) -> Array:
     turn = np.exp(1j * np.pi * (np.arange(CIRCLE) + 0.5) / CIRCLE)  # the other half is conjugate
     found: Array = function(z[:, None] + turn).real.mean(axis=1)
     return found
-
-
-def frame(points: Array) -> Array:
-    """Tangent vectors (d - 1, N, d) at points off the poles: (-y, x) on the circle; southward and eastward."""
-    if points.shape[1] == 2:
-        return np.stack([-points[:, 1], points[:, 0]], axis=1)[None]
-    x, y, z = points.T
-    r = np.hypot(x, y)
-    south, east = np.stack([x * z / r, y * z / r, -r], axis=1), np.stack([-y / r, x / r, np.zeros_like(r)], axis=1)
-    return np.stack([south, east])

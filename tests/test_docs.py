@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.house import House
+from tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -121,10 +122,7 @@ def test_limits_are_those_of_the_solver():
 
 @pytest.fixture(name="rooms")
 def rooms_script():
-    spec = importlib.util.spec_from_file_location("rooms", ROOT / "docs" / "rooms.py")
-    rooms = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rooms)
-    return rooms
+    return script(ROOT / "docs" / "rooms.py")
 
 
 def test_the_picture_of_the_rooms_is_that_of_the_source(rooms):

@@ -155,3 +155,13 @@ class Domain(ABC):
         if values.shape != self.shape:
             raise ValueError(f"grid values must have shape {self.shape}, got {values.shape}")
         return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def frame(points: Array) -> Array:
+    """Tangent vectors (d - 1, N, d) at points off the poles: (-y, x) on the circle; southward and eastward on S^2."""
+    if points.shape[1] == 2:
+        return np.stack([-points[:, 1], points[:, 0]], axis=1)[None]
+    x, y, z = points.T
+    axial = np.hypot(x, y)
+    south = np.stack([z * x / axial, z * y / axial, -axial], axis=1)
+    return np.stack([south, np.stack([-y / axial, x / axial, np.zeros_like(x)], axis=1)])

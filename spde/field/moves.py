@@ -25,6 +25,7 @@ from particles import (
 )
 from particles.machine import by_chunks, empty
 from spde.domain import tables
+from spde.domain.base import frame
 from spde.domain.transforms import DuccTransforms
 
 MARGIN = 0.1  # share of the field's tolerance given to the degrees that w has beyond those of U
@@ -126,8 +127,6 @@ def _on_grid(coefficients: Coefficients, degree: int) -> Array:
 def _frame(degree: int) -> tuple[Array, Array, Array]:
     """Points of the Gauss grid of a degree and their unit vectors along colatitude and longitude."""
     shape = (degree + 1, 2 * degree + 2, 3)
-    points = gauss_grid(*shape[:2])[0].reshape(shape)
-    x, y, z = np.moveaxis(points, -1, 0)
-    axial = np.hypot(x, y)
-    south = np.stack([z * x / axial, z * y / axial, -axial], axis=-1)
-    return points, south, np.stack([-y / axial, x / axial, np.zeros_like(x)], axis=-1)
+    points, _ = gauss_grid(*shape[:2])
+    south, east = frame(points)
+    return points.reshape(shape), south.reshape(shape), east.reshape(shape)

@@ -1,6 +1,5 @@
 """Annealed laws: the two-point law of points, estimates without bias, E4 and E5, common told from private noise."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from particles import Cloud, Noise, Uniform, VonMisesFisherMixture, WithPrivateN
 from particles.harmonics import adjoint_at, n_modes
 from spde import Density, DensityFlow, DensityState, Sphere, anneal, solve, two_point
 from spde.annealed import average
+from tests.scripts import script
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "common_or_private.py"
 
@@ -183,9 +183,7 @@ def test_what_averages_refuse():
 
 
 def test_the_example(capsys):
-    spec = importlib.util.spec_from_file_location("common_or_private", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(SCRIPT)
     module.MEMBERS = 30
     module.main()
     lines = capsys.readouterr().out.splitlines()

@@ -11,7 +11,6 @@ from tokenlaw.answers.converge import Convergence
 from tokenlaw.answers.converge_weak import Weak
 from tokenlaw.answers.observables import GAPS, OBSERVABLES
 from tokenlaw.config import read as config
-from tokenlaw.config.read import ConfigError
 from tokenlaw.pictures import paper
 from tokenlaw.pictures.studies import order_figure
 from tokenlaw.runs.resume import input_sums
@@ -21,16 +20,6 @@ FITTED = ("slope", "slope_low", "slope_high", "error_left", "error_left_low", "e
 ENDS = {"": "slope", "low": "95 percent interval of the slope, lower end,", "high": "the same, upper end,"}
 EXPECTATIONS = {"weak": "the expectation", "extrapolated": "2 E(h/2) - E(h)"}
 COLUMNS = ("mean", "mean_error", "gap", "gap_error", "floor")
-
-
-def names(out: Path) -> tuple[Path, Path]:
-    """File and picture that --out asks for."""
-    kind = out.suffix[1:].lower()
-    if kind == "nc":
-        return out, out.with_suffix(".png")
-    if kind not in paper.PICTURES:
-        raise ConfigError(f"--out {out}: must end in .nc, or in one of {', '.join(sorted(paper.PICTURES))}")
-    return out.with_suffix(".nc"), out
 
 
 def write(result: Convergence, file: Path, picture: Path) -> None:

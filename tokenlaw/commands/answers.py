@@ -55,9 +55,10 @@ def converge(
     with terminal.heavy("dask"):
         from tokenlaw.answers import converge as study
         from tokenlaw.answers import converge_files as files
+        from tokenlaw.pictures import paper
 
     changes = overrides(set_, seed)
-    written = None if out is None else files.names(out)
+    written = None if out is None else paper.file_and_picture(out)
     if written is not None:
         read = study.inputs(config, vary, changes)
         terminal.check_outputs({"--out": written[0], "--out, picture": written[1]}, read)

@@ -21,12 +21,11 @@ def stationary(
     """Stationary laws of an equation with private noise: branches, stability, free energies; a file and its picture."""
     with terminal.heavy("dask"):
         from tokenlaw.answers import stationary as study
-        from tokenlaw.answers.converge_files import names
         from tokenlaw.pictures import paper
         from tokenlaw.pictures.studies import branches_figure
 
     changes = overrides(set_, None)
-    file, picture = names(out)
+    file, picture = paper.file_and_picture(out)
     terminal.check_outputs({"--out": file, "--out, picture": picture}, [config])
     found = study.of_configuration(config, vary, overrides=changes, code=code_beside(config, allow_python))
     inputs = [config, *(read for files in found.experiment.inputs.values() for read in files)]

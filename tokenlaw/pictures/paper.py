@@ -98,6 +98,16 @@ def plot(dataset: xr.Dataset) -> Figure:
     return _figure(found, first, below, _told(found), "  ·  ".join(lost))
 
 
+def file_and_picture(out: Path) -> tuple[Path, Path]:
+    """Both names that --out asks for, by either of them; ValueError for an ending of neither."""
+    kind = out.suffix[1:].lower()
+    if kind == "nc":
+        return out, out.with_suffix(".png")
+    if kind not in PICTURES:
+        raise ValueError(f"--out {out}: must end in .nc, or in one of {', '.join(sorted(PICTURES))}")
+    return out.with_suffix(".nc"), out
+
+
 def save(figure: Figure, path: str | os.PathLike[str], dpi: float = 200.0) -> None:
     """Write a figure; the ending of the name tells the format (png, pdf, svg, ...).
 

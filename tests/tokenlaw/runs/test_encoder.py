@@ -1,6 +1,5 @@
 """A safetensors file of an encoder: as recorded layers of a configuration, described, and in the example."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import xarray as xr
 
 from particles import Tokens, read_checkpoint, simulate
 from tests.particles.files.test_checkpoint import D, L, save, tensors
+from tests.scripts import script
 from tests.tokenlaw.calls import call
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "real_weights.py"
@@ -65,9 +65,7 @@ def test_info_tells_the_spread(tmp_path, capsys):
 
 
 def test_the_example(tmp_path):
-    spec = importlib.util.spec_from_file_location("real_weights", SCRIPT)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = script(SCRIPT)
     path, law = save(tmp_path, tensors()), read_checkpoint(tmp_path / "model.safetensors").layers()
     example.read_embedded = lambda path, ids: Tokens(np.eye(D)[:6])  # twenty words are fewer than the example names
     found = example.compare(path, n=6, twins=3)

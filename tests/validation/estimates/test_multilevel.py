@@ -1,6 +1,5 @@
 """Multilevel Monte Carlo: synthetic levels with known answers, a Brownian token, halves of the tokens."""
 
-import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from scipy.stats import norm
 
 import validation.estimates as ml
 from particles import GaussianHeads, Homogenized, Noise, Softmax, Uniform, VonMisesFisherMixture
+from tests.scripts import script
 from validation.estimates import LevelSum, Measured, TokenLevels, multilevel, plain
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "multilevel.py"
@@ -281,9 +281,7 @@ def test_costs_are_measured_once():
 
 
 def test_the_example():
-    spec = importlib.util.spec_from_file_location("multilevel_example", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(SCRIPT)
     coarse, fine = module.run([0.05, 0.1])
     assert (coarse.target, fine.target) == (0.1, 0.05)
     assert abs(fine.value - 0.587) < 4 * fine.error + fine.bias

@@ -1,6 +1,5 @@
 """Reproductions of outside numbers: each formula against a second way, and the committed page against its results."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from particles import Ballistic, FixedHeads, Noise, RandomTransformer, RungeKutta4, Softmax, Tokens, simulate
+from tests.scripts import script
 from validation.reproductions import REPRODUCTIONS, Row, networks, transitions
 from validation.reproductions import metastability as meta
 from validation.reproductions import phase_diagram as phases
@@ -216,15 +216,8 @@ def test_networks_of_the_library_agree_where_their_file_says_so():
 # --- the page
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("reproductions_page", ROOT / "docs" / "reproductions.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_page_is_that_of_the_results(results):
-    page = script()
+    page = script(ROOT / "docs" / "reproductions.py")
     assert list(results) == list(page.ORDER)
     assert (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8") == page.page(results)
 
