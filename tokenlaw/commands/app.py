@@ -79,7 +79,7 @@ def _usage(error: Any) -> str:
     if context is None:
         return text
     commands = getattr(context.command, "commands", None)
-    if commands:
+    if commands and not text.startswith("Invalid value"):
         return f"{text}; commands: {', '.join(commands)}"
     if "option" in text.lower():
         options = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
