@@ -12,7 +12,6 @@ from validation.estimates.statistics import (
     Slope,
     columns,
     control_mean,
-    parabola_zero,
     replica_mean,
     root_mean,
     share,
@@ -23,6 +22,6 @@ from validation.estimates.statistics import (
 __all__ = [
     "Coupled", "Estimate", "Expectation", "Fitted", "LevelSum", "Line", "LinearFit", "Measured", "Order", "Slope",
     "TokenLevels", "allocation", "believed", "bias_of", "columns", "common_part", "control_mean", "exponent", "figure",
-    "limit", "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "parabola_zero", "plain",
-    "replica_mean", "root_mean", "share", "slope", "squares", "until",
+    "limit", "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "plain", "replica_mean",
+    "root_mean", "share", "slope", "squares", "until",
 ]  # fmt: skip

@@ -96,26 +96,6 @@ class Line:
         widened = np.asarray(covariance * (chi if y_error is None else max(chi, 1.0)))
         return cls(coefficients, widened, float("nan") if y_error is None else chi)
 
-    def at(self, x: float) -> Estimate:
-        """Value at x; at(0) extrapolates points in 1/d to d = infinity."""
-        direction = np.array([1.0, x])
-        error = np.sqrt(direction @ self.covariance @ direction)
-        return Estimate(float(direction @ self.coefficients), float(error))
-
-    @property
-    def zero(self) -> Estimate:
-        """Where the line crosses y = 0, error to first order."""
-        intercept, slope = self.coefficients
-        direction = np.array([-1 / slope, intercept / slope**2])
-        return Estimate(float(-intercept / slope), float(np.sqrt(direction @ self.covariance @ direction)))
-
-
-def parabola_zero(x: ArrayLike, y: ArrayLike, near: float) -> float:
-    """The zero next to `near` of the parabola through three points; NaN where there is none on the real line."""
-    roots = np.roots(np.polyfit(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), 2))
-    real = roots.real[np.abs(roots.imag) < 1e-12 * (1 + np.abs(roots.real))]
-    return float(real[np.argmin(np.abs(real - near))]) if len(real) else float("nan")
-
 
 @dataclass(frozen=True)
 class Slope:
