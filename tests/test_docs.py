@@ -2,12 +2,12 @@
 
 import ast
 import importlib
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
+from docs import rooms
 from tests.house import House
 
 ROOT = Path(__file__).parent.parent
@@ -119,20 +119,12 @@ def test_limits_are_those_of_the_solver():
         assert re.search(rf"`{name}`[^\n]*\b{value}\b", text), (name, value)
 
 
-@pytest.fixture(name="rooms")
-def rooms_script():
-    spec = importlib.util.spec_from_file_location("rooms", ROOT / "docs" / "rooms.py")
-    rooms = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rooms)
-    return rooms
-
-
-def test_the_picture_of_the_rooms_is_that_of_the_source(rooms):
+def test_the_picture_of_the_rooms_is_that_of_the_source():
     drawn = re.findall(r'id="((?:room|arrow) [^"]+)"', (ROOT / "docs" / "rooms.svg").read_text(encoding="utf-8"))
     assert sorted(drawn) == rooms.structure(House()), "python docs/rooms.py draws it anew"
 
 
-def test_the_picture_follows_the_imports(rooms, tmp_path):
+def test_the_picture_follows_the_imports(tmp_path):
     """A ring of rooms loses the arrow of the fewest imports; what follows from other arrows is left out."""
     files = {
         "particles/__init__.py": "from particles.flow import run\n", "particles/noise.py": "A = B = 1\n",

@@ -1,12 +1,12 @@
 """Reproductions of outside numbers: each formula against a second way, and the committed page against its results."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from docs.reproductions import ORDER, page
 from particles import Ballistic, FixedHeads, Noise, RandomTransformer, RungeKutta4, Softmax, Tokens, simulate
 from validation.reproductions import REPRODUCTIONS, Row, networks, transitions
 from validation.reproductions import metastability as meta
@@ -216,17 +216,9 @@ def test_networks_of_the_library_agree_where_their_file_says_so():
 # --- the page
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("reproductions_page", ROOT / "docs" / "reproductions.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_page_is_that_of_the_results(results):
-    page = script()
-    assert list(results) == list(page.ORDER)
-    assert (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8") == page.page(results)
+    assert list(results) == list(ORDER)
+    assert (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8") == page(results)
 
 
 @pytest.mark.parametrize("name", ["maier-saupe", "kuramoto", "onsager", "exponents"])
