@@ -12,6 +12,7 @@ from validation.estimates.statistics import (
     Slope,
     columns,
     control_mean,
+    half_unit,
     replica_mean,
     root_mean,
     share,
@@ -22,6 +23,6 @@ from validation.estimates.statistics import (
 __all__ = [
     "Coupled", "Estimate", "Expectation", "Fitted", "LevelSum", "Line", "LinearFit", "Measured", "Order", "Slope",
     "TokenLevels", "allocation", "believed", "bias_of", "columns", "common_part", "control_mean", "exponent", "figure",
-    "limit", "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "plain", "replica_mean",
-    "root_mean", "share", "slope", "squares", "until",
+    "half_unit", "limit", "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "plain",
+    "replica_mean", "root_mean", "share", "slope", "squares", "until",
 ]  # fmt: skip

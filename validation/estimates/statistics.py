@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,14 @@ class Estimate:
 
     value: float
     error: float
+
+
+def half_unit(printed: str) -> float:
+    """Half a unit of the last digit of a number as printed."""
+    exponent = Decimal(printed).as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError(f"a printed number must be finite, got {printed}")
+    return 0.5 * 10.0**exponent
 
 
 def columns(estimates: Iterable[Estimate]) -> tuple[Array, Array]:

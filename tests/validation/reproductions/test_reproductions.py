@@ -8,12 +8,12 @@ import pytest
 
 from docs.reproductions import ORDER, page
 from particles import Ballistic, FixedHeads, Noise, RandomTransformer, RungeKutta4, Softmax, Tokens, simulate
+from validation.estimates import half_unit
 from validation.reproductions import REPRODUCTIONS, Row, networks, transitions
 from validation.reproductions import metastability as meta
 from validation.reproductions import phase_diagram as phases
 from validation.reproductions import random_energy as energy
 from validation.reproductions import softmax_moments as moments
-from validation.reproductions.row import half_unit
 
 ROOT = Path(__file__).parents[3]
 RNG = np.random.default_rng
