@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from particles.files import versions
-from tokenlaw.answers.claim_pages import number
+from tokenlaw.answers.claim_pages import number, row, versions_of
 from validation.reproductions import REPRODUCTIONS, networks
 
 HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ def run(name, quick, seed):
             "title": group.title, "source": group.source, "note": group.note, "seen": group.seen,
             "command": f"python docs/reproductions.py {name}",
         }  # fmt: skip
-    return about | {"date": date, "seed": seed, "versions": known, "rows": [row.as_json() for row in rows]}
+    return about | {"date": date, "seed": seed, "versions": known, "rows": [one.as_json() for one in rows]}
 
 
 def shown(value, error):
@@ -53,35 +53,33 @@ def shown(value, error):
     return f"{value:.8g}" if value is not None and error == 0 else number(value, error)
 
 
-def line(row):
+def line(found):
     """A row of a table."""
-    theirs = row["theirs"] or "none"
-    theirs += " (read off)" if row["read_off_a_figure"] else ""
-    theirs += " (not seen)" if not row["seen"] else ""
-    verdict = row["verdict"] + (" — explained" if row["explained"] and not row["same"] else "")
-    cells = [row["what"], theirs, shown(row["ours"], row["standard_error"]),
-             shown(row["their_way"], row["way_error"]), verdict]  # fmt: skip
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    theirs = found["theirs"] or "none"
+    theirs += " (read off)" if found["read_off_a_figure"] else ""
+    theirs += " (not seen)" if not found["seen"] else ""
+    verdict = found["verdict"] + (" — explained" if found["explained"] and not found["same"] else "")
+    ours, way = shown(found["ours"], found["standard_error"]), shown(found["their_way"], found["way_error"])
+    return row(found["what"], theirs, ours, way, verdict)
 
 
 def page(results):
     """docs/reproductions.md."""
-    rows = [row for entry in results.values() for row in entry["rows"]]
-    compared = [row for row in rows if row["same"] is not None]
-    apart = [row for row in compared if not row["same"]]
-    explained, second = sum(row["explained"] for row in apart), sum(not row["seen"] for row in compared)
+    rows = [one for entry in results.values() for one in entry["rows"]]
+    compared = [one for one in rows if one["same"] is not None]
+    apart = [one for one in compared if not one["same"]]
+    explained, second = sum(one["explained"] for one in apart), sum(not one["seen"] for one in compared)
     lines = [
         *HEAD.split("\n"), "",
         f"{len(compared)} numbers in {len(results)} groups: {len(compared) - len(apart)} are the same, {len(apart)}",
         f"differ, of which {explained} are explained to all their digits. {second} are quoted at second hand.",
     ]  # fmt: skip
     for name, entry in results.items():
-        known = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())
         lines += [
             "", f"## {name}", "", f"**{entry['title']}.** {entry['source']}. Seen: {entry['seen']}.", "",
             f"{entry['note']}.", "", f"    {entry['command']}", "",
             "| number | theirs | ours | their way | verdict |", "|---|---|---|---|---|",
-            *map(line, entry["rows"]), "", f"Run of {entry['date']}, seed {entry['seed']}; {known}.",
+            *map(line, entry["rows"]), "", f"Run of {entry['date']}, seed {entry['seed']}; {versions_of(entry)}.",
         ]  # fmt: skip
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Scripts of the documentation and the gallery, which are in no package, as modules."""
+"""Scripts of the gallery, which are in no package, as modules."""
 
 import importlib.util
 from pathlib import Path

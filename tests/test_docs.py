@@ -2,14 +2,13 @@
 
 import ast
 import importlib
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
+from docs import rooms
 from tests.house import House
-from tests.scripts import script
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -120,17 +119,12 @@ def test_limits_are_those_of_the_solver():
         assert re.search(rf"`{name}`[^\n]*\b{value}\b", text), (name, value)
 
 
-@pytest.fixture(name="rooms")
-def rooms_script():
-    return script(ROOT / "docs" / "rooms.py")
-
-
-def test_the_picture_of_the_rooms_is_that_of_the_source(rooms):
+def test_the_picture_of_the_rooms_is_that_of_the_source():
     drawn = re.findall(r'id="((?:room|arrow) [^"]+)"', (ROOT / "docs" / "rooms.svg").read_text(encoding="utf-8"))
     assert sorted(drawn) == rooms.structure(House()), "python docs/rooms.py draws it anew"
 
 
-def test_the_picture_follows_the_imports(rooms, tmp_path):
+def test_the_picture_follows_the_imports(tmp_path):
     """A ring of rooms loses the arrow of the fewest imports; what follows from other arrows is left out."""
     files = {
         "particles/__init__.py": "from particles.flow import run\n", "particles/noise.py": "A = B = 1\n",

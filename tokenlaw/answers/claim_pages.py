@@ -49,6 +49,11 @@ def run_of(entry: Entry) -> str:
     return f"{'quick' if entry['quick'] else 'full'}, {entry['date']}, seed {entry['seed']}"
 
 
+def versions_of(entry: Entry) -> str:
+    """What the run was done with."""
+    return ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())
+
+
 def second_way(entry: Entry) -> str:
     """The second way to the main number, and what it gave."""
     found, words = entry.get("second"), entry.get("second_way", "") or "not stated"
@@ -108,9 +113,8 @@ def claim_section(name: str, entry: Entry) -> Iterator[str]:
             f"{part['visible_deviation']:.2g}",
         )  # fmt: skip
     yield from ("", *(f"- {note}" for note in entry["notes"]), f"- second way: {second_way(entry)}")
-    found = ", ".join(f"{key.removesuffix('_version')} {value}" for key, value in entry["versions"].items())
     again = f"tokenlaw validate {name} --seed {entry['seed']}{' --quick' if entry['quick'] else ''} --out DIR"
-    yield from ("", f"Study: `{entry['study']}`; {run_of(entry)}; {found}. Again: `{again}`.")
+    yield from ("", f"Study: `{entry['study']}`; {run_of(entry)}; {versions_of(entry)}. Again: `{again}`.")
 
 
 def claims_page(results: Mapping[str, Entry]) -> str:

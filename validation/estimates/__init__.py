@@ -12,7 +12,7 @@ from validation.estimates.statistics import (
     Slope,
     columns,
     control_mean,
-    parabola_zero,
+    half_unit,
     replica_mean,
     root_mean,
     share,
@@ -23,6 +23,6 @@ from validation.estimates.statistics import (
 __all__ = [
     "Coupled", "Estimate", "Expectation", "Fitted", "LevelSum", "Line", "LinearFit", "Measured", "Order", "Slope",
     "TokenLevels", "allocation", "believed", "bias_of", "columns", "common_part", "control_mean", "exponent", "figure",
-    "limit", "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "parabola_zero", "plain",
+    "half_unit", "limit", "multilevel", "order_of_distances", "order_of_gaps", "order_of_shifts", "plain",
     "replica_mean", "root_mean", "share", "slope", "squares", "until",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +17,14 @@ class Estimate:
 
     value: float
     error: float
+
+
+def half_unit(printed: str) -> float:
+    """Half a unit of the last digit of a number as printed."""
+    exponent = Decimal(printed).as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError(f"a printed number must be finite, got {printed}")
+    return 0.5 * 10.0**exponent
 
 
 def columns(estimates: Iterable[Estimate]) -> tuple[Array, Array]:
@@ -95,26 +104,6 @@ class Line:
         chi = float(np.sum((ys / errors - design @ coefficients) ** 2)) / (len(xs) - 2)
         widened = np.asarray(covariance * (chi if y_error is None else max(chi, 1.0)))
         return cls(coefficients, widened, float("nan") if y_error is None else chi)
-
-    def at(self, x: float) -> Estimate:
-        """Value at x; at(0) extrapolates points in 1/d to d = infinity."""
-        direction = np.array([1.0, x])
-        error = np.sqrt(direction @ self.covariance @ direction)
-        return Estimate(float(direction @ self.coefficients), float(error))
-
-    @property
-    def zero(self) -> Estimate:
-        """Where the line crosses y = 0, error to first order."""
-        intercept, slope = self.coefficients
-        direction = np.array([-1 / slope, intercept / slope**2])
-        return Estimate(float(-intercept / slope), float(np.sqrt(direction @ self.covariance @ direction)))
-
-
-def parabola_zero(x: ArrayLike, y: ArrayLike, near: float) -> float:
-    """The zero next to `near` of the parabola through three points; NaN where there is none on the real line."""
-    roots = np.roots(np.polyfit(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), 2))
-    real = roots.real[np.abs(roots.imag) < 1e-12 * (1 + np.abs(roots.real))]
-    return float(real[np.argmin(np.abs(real - near))]) if len(real) else float("nan")
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from validation.estimates import half_unit
+
 NEAR = 3.0
-
-
-def half_unit(printed: str) -> float:
-    """Half a unit of the last digit of a number as printed."""
-    exponent = Decimal(printed).as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise ValueError(f"a printed number must be finite, got {printed}")
-    return 0.5 * 10.0**exponent
 
 
 @dataclass(frozen=True)

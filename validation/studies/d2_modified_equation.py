@@ -27,7 +27,7 @@ from particles import (
     simulate,
 )
 from validation.estimates import Estimate, Fitted, columns, control_mean, exponent, limit
-from validation.studies.shared.chains import HANDFUL, Ensemble, averages, fixed_heads, mean_overlap
+from validation.studies.shared.chains import ETA, HANDFUL, Ensemble, averages, fixed_heads, mean_overlap
 from validation.studies.shared.sources import HOMOGENIZED
 from validation.studies.shared.two_forms import CASE, FORMS, controls, equation
 from validation.verdict import Claim, Figure, Findings, Part, Second, Series
@@ -44,7 +44,6 @@ CLAIM = Claim(
     "steps",
 )
 
-ETA: Array = 1 / np.array([16, 23, 32, 45, 64, 91, 128, 181])
 RANDOM_ETA: Array = np.array([0.125, 0.0625, 0.03125])
 RANDOM_HEADS, RANDOM_TIME = 4, 0.5
 CORRECTORS = {"full": 1.0, "short": 0.0}  # all of (3), or -(eta/2) nabla_b b alone

@@ -11,7 +11,7 @@ import numpy as np
 
 from particles import Array, Ballistic, FixedHeads, Modified, Noise, RandomTransformer, Softmax
 from validation.estimates import Estimate, Fitted, columns, control_mean, exponent
-from validation.studies.shared.chains import HANDFUL, end, fixed_heads, mean_overlap
+from validation.studies.shared.chains import ETA, HANDFUL, end, fixed_heads, mean_overlap
 from validation.studies.shared.sources import HOMOGENIZED
 from validation.studies.shared.two_forms import CASE as TWO_FORMS
 from validation.studies.shared.two_forms import FORMS, TwoForms
@@ -27,7 +27,6 @@ CLAIM = Claim(
 )
 
 CASE = replace(TWO_FORMS, sigma_v=0.5)
-ETA: Array = 1 / np.array([16, 23, 32, 45, 64, 91, 128, 181])
 HORIZON = 0.5
 
 

@@ -14,7 +14,7 @@ from numpy.polynomial import chebyshev
 
 from particles import Array, FixedHeads, Modified, Noise, RandomTransformer, Retraction, Softmax, geodesic, normalize
 from validation.estimates import Estimate, columns, control_mean, limit
-from validation.studies.shared.chains import HANDFUL, end, fixed_heads
+from validation.studies.shared.chains import ETA, HANDFUL, end, fixed_heads
 from validation.studies.shared.overlap_chain import OverlapChain
 from validation.studies.shared.sources import HOMOGENIZED
 from validation.studies.shared.two_forms import CASE, RICHARDSON, SIZES, TwoForms, equation
@@ -58,7 +58,6 @@ def corrector_share(heads: FixedHeads, eta: float, start: Array, taken: Retracti
 
 
 EPS = (0.0625, 0.03125, 0.015625)
-ETA: Array = 1 / np.array([16, 23, 32, 45, 64, 91, 128, 181])
 
 
 PAIR = OverlapChain(3, 6.0, 0.2, 1.0, 3, -1.5)

@@ -9,9 +9,9 @@ import numpy as np
 
 from particles import Array
 from particles.reduced import angle_exponent, mean_exponent
-from validation.estimates import Estimate, columns, replica_mean
+from validation.estimates import Estimate, columns, half_unit, replica_mean
 from validation.studies.shared.cold import STEP, Sample, means
-from validation.studies.shared.mlp_pairs import Block
+from validation.studies.shared.mlp_pairs import REPORTED, Block
 from validation.studies.shared.sources import BLOCKS
 from validation.verdict import Claim, Figure, Findings, Part, Second, Series
 
@@ -26,12 +26,6 @@ CLAIM = Claim(
     "closed form: k(1) and k'(1) of the kernel",
 )
 
-TABLE = {  # lambda_1 and lambda_bar as reported, and half a unit of their last digit
-    "relu": (Block("relu", 5, 0.1, 0.1), -0.13, 0.17, 5e-3),
-    "sigmoid": (Block("sigmoid", 64), -7.876, -15.248, 5e-4),
-    "tanh": (Block("tanh", 64, 0.1, 0.1), -0.6295, -1.1603, 5e-5),
-    "silu": (Block("silu", 128, 0.1, 0.1), -0.7973, -1.5616, 5e-5),
-}
 CLOSE = 1e-8  # 1 - R of close tokens
 BARE = Block("relu", 5)
 LONG_STEP, HORIZON = 0.05, 80.0
@@ -66,7 +60,8 @@ def study(quick: bool, seed: int) -> Findings:
     rng = np.random.default_rng([seed, 12])
     parts: dict[str, Part] = {}
     firsts, barred = [], []
-    for name, (block, first, mean, half) in TABLE.items():
+    for block, printed in REPORTED.items():
+        name, (first, mean), half = block.activation, map(float, printed), half_unit(printed[0])
         found, found_mean = exponents(rng, block, size)
         firsts.append(found)
         barred.append(found_mean)
@@ -95,7 +90,7 @@ def study(quick: bool, seed: int) -> Findings:
     return Findings(
         parts,
         Figure("depth time", "log angle", series),
-        {"activation": list(TABLE), "lambda_1": values, "lambda_1_error": errors, "lambda_bar": means_,
-         "lambda_bar_error": mean_errors},
-        second=Second(angle_exponent(TABLE["relu"][0].kernel)),
+        {"activation": [block.activation for block in REPORTED], "lambda_1": values, "lambda_1_error": errors,
+         "lambda_bar": means_, "lambda_bar_error": mean_errors},
+        second=Second(angle_exponent(next(iter(REPORTED)).kernel)),
     )  # fmt: skip

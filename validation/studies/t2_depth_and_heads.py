@@ -23,11 +23,10 @@ from particles import (
     Softmax,
     Tokens,
     Uniform,
-    simulate,
     unit,
 )
 from validation.estimates import Estimate, Fitted, columns, exponent, replica_mean, root_mean
-from validation.studies.shared.chains import averages
+from validation.studies.shared.chains import averages, end
 from validation.verdict import Claim, Figure, Findings, Part, Second, Series
 
 CLAIM = Claim(
@@ -46,13 +45,7 @@ MEAN_V = np.diag([1.0, 0.5, -0.5])
 FORM = np.array([[1.0, 0.5, 0.0], [-0.5, 0.8, 0.0], [0.0, 0.3, -0.6]])  # A, the same in all heads of the second term
 LAYERS, HEADS = np.array([8, 16, 32, 64]), np.array([4, 8, 16, 32])
 DEEP = np.array([32, 64, 128, 256])
-START = Tokens(Uniform(D).sample(np.random.default_rng(1), 5))
-
-
-def end(law: LayerLaw, layers: int) -> Array:
-    """Tokens at depth time 1."""
-    found: Array = simulate(START, law, n_steps=layers, save_every=layers).tokens.values[-1]
-    return found
+START = Tokens(Uniform(D).sample(np.random.default_rng(1), 5)).points
 
 
 def depth_error(layers: Array, fine: int, replicas: int, seed: int) -> Array:
@@ -61,9 +54,9 @@ def depth_error(layers: Array, fine: int, replicas: int, seed: int) -> Array:
     found = np.empty((replicas, len(layers)))
     for replica, row in enumerate(found):
         noise = Noise(seed, replica)
-        target = end(SmoothTransformer(heads, Softmax(BETA), 1 / fine, 4, noise), fine)
+        target = end(SmoothTransformer(heads, Softmax(BETA), 1 / fine, 4, noise), START)
         for place, count in enumerate(layers):
-            gap = end(SmoothTransformer(heads, Softmax(BETA), 1 / count, 4, noise), int(count)) - target
+            gap = end(SmoothTransformer(heads, Softmax(BETA), 1 / count, 4, noise), START) - target
             row[place] = np.sqrt(np.mean(np.sum(gap**2, axis=1)))
     return found
 
@@ -76,14 +69,14 @@ def squares(layers: int, n_heads: int, replicas: int, seed: int, curves: bool = 
     """
     fresh, smooth = GaussianHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM), SmoothHeads(D, SIGMA_V, 0.0, 1, MEAN_V, FORM)
     heads = smooth if curves else fresh
-    target = end(Ballistic(heads, Softmax(BETA), 1 / layers, 1, Noise(0), scheme=Euler()), layers)
+    target = end(Ballistic(heads, Softmax(BETA), 1 / layers, 1, Noise(0), scheme=Euler()), START)
 
     def chain(noise: Noise) -> LayerLaw:
         if curves:
             return SmoothTransformer(smooth, Softmax(BETA), 1 / layers, n_heads, noise)
         return RandomTransformer(fresh, Softmax(BETA), 1 / layers, n_heads, noise)
 
-    ends = (end(chain(Noise(seed, k)), layers) for k in range(replicas))
+    ends = (end(chain(Noise(seed, k)), START) for k in range(replicas))
     return np.array([float(np.mean(np.sum((tokens - target) ** 2, axis=1))) for tokens in ends])
 
 
@@ -100,8 +93,8 @@ def on_shared_curves(found: Array) -> tuple[Array, Array]:
 
 def fresh_error(layers: int, n_heads: int, replicas: int, rng: np.random.Generator) -> Estimate:
     """The same by many chains at once: with A given, the mean of H Gaussian V is Vbar + sigma_v H^-1/2 G."""
-    states = np.broadcast_to(START.points, (replicas, *START.points.shape)).copy()
-    target = START.points[None].copy()
+    states = np.broadcast_to(START, (replicas, *START.shape)).copy()
+    target = START[None].copy()
     for _ in range(layers):
         noise = SIGMA_V * n_heads**-0.5 * rng.standard_normal((replicas, D, D))
         states += averages(states, FORM, BETA) @ np.swapaxes(MEAN_V + noise, 1, 2) / layers

@@ -7,9 +7,7 @@ import pytest
 
 from validation.estimates import (
     Line,
-    columns,
     control_mean,
-    parabola_zero,
     replica_mean,
     share,
     slope,
@@ -104,19 +102,15 @@ def test_what_are_no_samples_is_refused():
 def test_lines():
     x = np.array([1.0, 2.0, 4.0])
     line = Line.through(x, 3 - 2 * x, [0.1, 0.1, 0.2])
-    assert abs(line.at(0).value - 3) < 1e-12
-    assert abs(line.zero.value - 1.5) < 1e-12
+    assert np.abs(line.coefficients - [3, -2]).max() < 1e-12
     rng = np.random.default_rng(0)
     lines = [Line.through(x, 3 - 2 * x + 0.1 * rng.standard_normal(3), np.full(3, 0.1)) for _ in range(2000)]
-    for found, want in (([a.at(0) for a in lines], 3), ([a.zero for a in lines], 1.5)):
-        values, errors = columns(found)
+    for k, want in ((0, 3), (1, -2)):
+        values, errors = np.array([(a.coefficients[k], np.sqrt(a.covariance[k, k])) for a in lines]).T
         assert abs(values.mean() - want) < 0.01
         assert 0.9 < values.std() / np.median(errors) < 1.02  # chi^2 > 1 widens a third of the errors
     bent = Line.through([1, 2, 3], [1, 4, 9], [0.01, 0.01, 0.01])
-    assert bent.at(2.0).error > 0.1  # a parabola within 1 % is no line
-    for near_to, want in ((1.2, 1.0), (1.8, 2.0)):  # (x - 1)(x - 2)
-        assert abs(parabola_zero([0, 1, 3], [2, 0, 2], near_to) - want) < 1e-12
-    assert math.isnan(parabola_zero([0, 1, 2], [2, 1, 2], near=1.0))
+    assert np.sqrt(np.array([1, 2]) @ bent.covariance @ [1, 2]) > 0.1  # at 2: a parabola within 1 % is no line
 
 
 @pytest.mark.parametrize(

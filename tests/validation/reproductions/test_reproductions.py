@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from docs.reproductions import ORDER, page
 from particles import Ballistic, FixedHeads, Noise, RandomTransformer, RungeKutta4, Softmax, Tokens, simulate
-from tests.scripts import script
+from validation.estimates import half_unit
 from validation.reproductions import REPRODUCTIONS, Row, networks, transitions
 from validation.reproductions import metastability as meta
 from validation.reproductions import phase_diagram as phases
 from validation.reproductions import random_energy as energy
 from validation.reproductions import softmax_moments as moments
-from validation.reproductions.row import half_unit
 
 ROOT = Path(__file__).parents[3]
 RNG = np.random.default_rng
@@ -217,9 +217,8 @@ def test_networks_of_the_library_agree_where_their_file_says_so():
 
 
 def test_the_page_is_that_of_the_results(results):
-    page = script(ROOT / "docs" / "reproductions.py")
-    assert list(results) == list(page.ORDER)
-    assert (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8") == page.page(results)
+    assert list(results) == list(ORDER)
+    assert (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8") == page(results)
 
 
 @pytest.mark.parametrize("name", ["maier-saupe", "kuramoto", "onsager", "exponents"])

@@ -12,6 +12,7 @@ import numpy as np
 from particles import Array, FixedHeads, LayerLaw, Tokens, simulate, unit
 
 HANDFUL = unit(np.random.default_rng(5).standard_normal((5, 3)))  # tokens
+ETA: Array = 1 / np.array([16, 23, 32, 45, 64, 91, 128, 181])  # residual steps of chains of fixed heads
 
 
 @dataclass(frozen=True)
